@@ -1,0 +1,61 @@
+//! COMMANDS: work on its way. It may be lost or come twice without harm; so it is published without waiting, and
+//! acknowledged by the taker once the ticket is decided (rule 19).
+
+use std::time::Duration;
+
+use async_nats::{
+    HeaderMap,
+    jetstream::consumer::{AckPolicy, pull},
+};
+use regreen_schemas::{Zone, command::Command, subject::Names};
+
+use crate::{connect::Bus, publish::header};
+
+/// A command whose taker says nothing for this long is delivered again.
+const REDELIVERY: Duration = Duration::from_secs(10);
+/// Commands that one zone's provider may have in hand.
+pub const IN_HAND_MAX: i64 = 2000;
+
+/// Sends a command. What is lost here is found by its deadline.
+///
+/// # Errors
+/// When the client can't take the message at all.
+pub async fn send(bus: &Bus, command: &Command) -> Result<(), async_nats::PublishError> {
+    let subject = bus.names.command(&command.task.zone, &command.task.action);
+    let mut headers = HeaderMap::new();
+    // The kind is part of the id: an observation follows the attempt it looks at.
+    let id =
+        format!("{}.{}.{}.{:?}", command.run, command.instance.token(), command.attempt, command.task.kind);
+    headers.insert(header::MSG_ID, id);
+    let bytes = serde_json::to_vec(command).expect("invariant: wire types are plain data");
+    bus.client.publish_with_headers(subject, headers, bytes.into()).await
+}
+
+/// Opens the durable consumer of a provider in a zone. All its runners share it.
+///
+/// # Errors
+/// The library's error when the stream is missing or refuses.
+pub async fn take(bus: &Bus, zone: &Zone, provider: &str) -> Result<pull::Stream, async_nats::Error> {
+    let consumer = bus
+        .js
+        .create_consumer_on_stream(
+            pull::Config {
+                durable_name: Some(Names::command_consumer(zone, provider)),
+                filter_subject: bus.names.commands_for(zone, provider),
+                ack_policy: AckPolicy::Explicit,
+                ack_wait: REDELIVERY,
+                max_ack_pending: IN_HAND_MAX,
+                ..pull::Config::default()
+            },
+            bus.names.commands(),
+        )
+        .await?;
+    let heartbeat = Duration::from_secs(2);
+    Ok(consumer
+        .stream()
+        .heartbeat(heartbeat)
+        .expires(Duration::from_secs(10))
+        .max_messages_per_batch(256)
+        .messages()
+        .await?)
+}

@@ -1,0 +1,109 @@
+//! RUNS: one message a run, its whole story. A projection: written after the record it reflects, with the
+//! subject's expected last sequence, coalesced when much happens; it can be rebuilt from DECISIONS at any time.
+
+use std::collections::HashMap;
+
+use async_nats::{HeaderMap, jetstream::stream::LastRawMessageErrorKind};
+use futures::{StreamExt, stream};
+use regreen_schemas::{RunId, story::Story};
+use tokio::sync::mpsc;
+
+use crate::{
+    connect::Bus,
+    publish::{self, header},
+};
+
+/// Stories written at the same time.
+const AT_ONCE: usize = 128;
+/// Stories that may wait; beyond it the engine's newest simply replaces older ones.
+const QUEUE_MAX: usize = 16_384;
+/// Subjects whose last sequence is remembered.
+const KNOWN_MAX: usize = 100_000;
+
+/// A handle to the writer of stories.
+#[derive(Clone, Debug)]
+pub struct Stories {
+    queue: mpsc::Sender<Story>,
+}
+
+impl Stories {
+    /// Starts the writer.
+    #[must_use]
+    pub fn start(bus: &Bus) -> Self {
+        let (queue, pending) = mpsc::channel(QUEUE_MAX);
+        tokio::spawn(run(bus.clone(), pending));
+        Self { queue }
+    }
+
+    /// Hands a story over; the newest of a run wins. Waits while the queue is full.
+    pub async fn tell(&self, story: Story) {
+        if self.queue.send(story).await.is_err() {
+            tracing::error!("the writer of stories has ended");
+        }
+    }
+}
+
+async fn run(bus: Bus, mut pending: mpsc::Receiver<Story>) {
+    let mut known: HashMap<RunId, u64> = HashMap::new();
+    while let Some(first) = pending.recv().await {
+        let mut newest: HashMap<RunId, Story> = HashMap::from([(first.run.clone(), first)]);
+        while let Ok(story) = pending.try_recv() {
+            newest.insert(story.run.clone(), story);
+        }
+        if known.len() > KNOWN_MAX {
+            known.clear();
+        }
+        let batch: Vec<_> =
+            newest.into_values().map(|story| (known.get(&story.run).copied(), story)).collect();
+        let mut written =
+            stream::iter(batch).map(|(last, story)| write(&bus, last, story)).buffer_unordered(AT_ONCE);
+        while let Some((run, seq)) = written.next().await {
+            match seq {
+                Some(seq) => known.insert(run, seq),
+                None => known.remove(&run),
+            };
+        }
+    }
+}
+
+/// Writes one story over what its subject holds, unless that is newer. Returns the subject's last sequence when
+/// it is known.
+async fn write(bus: &Bus, last: Option<u64>, story: Story) -> (RunId, Option<u64>) {
+    let subject = bus.names.story(&story.run);
+    let bytes = bytes::Bytes::from(serde_json::to_vec(&story).expect("invariant: wire types are plain data"));
+    let mut last = last.unwrap_or(0);
+    // The second try knows what the subject really holds; a third would mean another writer.
+    for _ in 0..3 {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::LAST_SUBJECT_SEQ, last.to_string());
+        match publish::publish(&bus.client, subject.clone(), headers, bytes.clone()).await {
+            Ok(ack) => return (story.run, Some(ack.seq)),
+            Err(publish::Error::Refused { code: publish::WRONG_LAST_SEQUENCE, .. }) => {
+                match held(bus, &story.run).await {
+                    Ok(Some((_, held))) if (held.epoch, held.seq) > (story.epoch, story.seq) => {
+                        return (story.run, None);
+                    }
+                    Ok(Some((seq, _))) => last = seq,
+                    Ok(None) => last = 0,
+                    Err(error) => tracing::debug!(%error, "a story can't be read back"),
+                }
+            }
+            Err(error) => tracing::debug!(%error, run = %story.run, "story not written; trying again"),
+        }
+    }
+    tracing::warn!(run = %story.run, "story not written; the next one of this run, or a restart, brings it");
+    (story.run, None)
+}
+
+/// The story that RUNS holds, with its sequence there.
+///
+/// # Errors
+/// The library's error when RUNS can't be read.
+pub async fn held(bus: &Bus, run: &RunId) -> Result<Option<(u64, Story)>, async_nats::Error> {
+    let stream = bus.js.get_stream_no_info(bus.names.runs()).await?;
+    match stream.get_last_raw_message_by_subject(&bus.names.story(run)).await {
+        Ok(message) => Ok(Some((message.sequence, serde_json::from_slice(&message.payload)?))),
+        Err(error) if matches!(error.kind(), LastRawMessageErrorKind::NoMessageFound) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}

@@ -1,0 +1,269 @@
+//! The streams of a domain: what `init` makes and every start compares (rules 1 and 2). A stream that drifted is
+//! reported with the difference, not changed: somebody did that on purpose, or it is a mistake; both want a human.
+
+use std::time::Duration;
+
+use async_nats::jetstream::{
+    self, kv, object_store,
+    stream::{Config, DiscardPolicy, PersistenceMode, RetentionPolicy, StorageType},
+};
+use bytes::Bytes;
+use regreen_schemas::{
+    Timestamp, WIRE_VERSION,
+    event::Event,
+    hash::h,
+    id::{Genesis, Nonce},
+    record::{Cause, Cursor, FORMAT, Item, Record},
+};
+
+use crate::{
+    connect::Bus,
+    log::{Log, Tail},
+    reader,
+};
+
+/// Age after which a command is gone; long past any `claim_by`.
+const COMMANDS_AGE: Duration = Duration::from_hours(1);
+/// Age after which a dead letter is gone.
+const DEAD_AGE: Duration = Duration::from_hours(24 * 30);
+/// Dedup window of FACTS and COMMANDS.
+const DEDUP: Duration = Duration::from_mins(2);
+
+/// How large the streams may grow, and how many copies are kept.
+#[derive(Clone, Copy, Debug)]
+pub struct Sizing {
+    /// Copies: 1 on one machine, 3 in a cluster.
+    pub replicas: usize,
+    /// Bytes for all streams together; each has its share.
+    pub bytes: i64,
+}
+
+/// Why the streams are not as they must be.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The server refuses.
+    #[error("stream {stream} can't be made or read: {why}")]
+    Stream {
+        /// Which.
+        stream: String,
+        /// The server's words.
+        why: String,
+    },
+    /// `init` was not run, or something was deleted since.
+    #[error("{stream} is missing: run `regreen init`, or find out who deleted it (rule 1)")]
+    Missing {
+        /// Which.
+        stream: String,
+    },
+    /// There are facts and no log: deciding them again would repeat the past.
+    #[error(
+        "DECISIONS is empty but FACTS holds {facts} messages: the log was lost or deleted. Restore it, or start over with `regreen init --genesis-over-existing-facts`"
+    )]
+    FactsWithoutLog {
+        /// How many.
+        facts: u64,
+    },
+    /// The first record could not be written.
+    #[error("the first record could not be written")]
+    Genesis(#[source] crate::log::Error),
+}
+
+/// A setting that is not as `init` makes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Drift {
+    /// The stream.
+    pub stream: String,
+    /// The setting.
+    pub setting: &'static str,
+    /// What it must be.
+    pub wanted: String,
+    /// What it is.
+    pub found: String,
+}
+
+fn configs(bus: &Bus, sizing: Sizing) -> Vec<Config> {
+    let share = |percent: i64| sizing.bytes / 100 * percent;
+    let names = &bus.names;
+    let lasting = |name: String, subject: String, percent: i64| Config {
+        name,
+        subjects: vec![subject],
+        retention: RetentionPolicy::Limits,
+        discard: DiscardPolicy::New,
+        max_bytes: share(percent),
+        storage: StorageType::File,
+        num_replicas: sizing.replicas,
+        duplicate_window: DEDUP,
+        allow_direct: false,
+        deny_delete: true,
+        ..Config::default()
+    };
+    // Async persistence is right for what can be found again, and refused by the server above one replica.
+    let passing = |name: String, subject: String, percent: i64| Config {
+        discard: DiscardPolicy::Old,
+        deny_delete: false,
+        persist_mode: (sizing.replicas == 1).then_some(PersistenceMode::Async),
+        ..lasting(name, subject, percent)
+    };
+    vec![
+        lasting(names.facts(), names.facts_of(None), 40),
+        lasting(names.decisions(), names.decision(), 30),
+        Config {
+            max_messages_per_subject: 1,
+            discard_new_per_subject: true,
+            ..lasting(names.tickets(), names.all_tickets(), 10)
+        },
+        Config { max_age: COMMANDS_AGE, ..passing(names.commands(), names.all_commands(), 5) },
+        Config { max_messages_per_subject: 1, ..passing(names.runs(), names.all_stories(), 8) },
+        Config {
+            max_age: DEAD_AGE,
+            discard: DiscardPolicy::Old,
+            ..lasting(names.dead(), names.all_dead(), 2)
+        },
+    ]
+}
+
+/// Creates what is missing of the domain, and `Genesis` as the first record. What is there is left as it is.
+///
+/// # Errors
+/// [`Error`]; facts without a log need `genesis_over_facts`.
+pub async fn init(bus: &Bus, sizing: Sizing, now: Timestamp, genesis_over_facts: bool) -> Result<(), Error> {
+    let failed = |stream: &str, error: &dyn std::fmt::Display| Error::Stream {
+        stream: stream.into(),
+        why: error.to_string(),
+    };
+    for config in configs(bus, sizing) {
+        let name = config.name.clone();
+        if let Err(error) = bus.js.get_stream(&name).await {
+            tracing::debug!(stream = name, %error, "creating");
+            bus.js.create_stream(config).await.map_err(|error| failed(&name, &error))?;
+        }
+    }
+    let view = bus.names.view();
+    if bus.js.get_key_value(&view).await.is_err() {
+        let config = kv::Config {
+            bucket: view.clone(),
+            max_bytes: sizing.bytes / 100,
+            num_replicas: sizing.replicas,
+            history: 1,
+            ..kv::Config::default()
+        };
+        bus.js.create_key_value(config).await.map_err(|error| failed(&view, &error))?;
+    }
+    let bodies = bus.names.bodies();
+    if bus.js.get_object_store(&bodies).await.is_err() {
+        let config = object_store::Config {
+            bucket: bodies.clone(),
+            max_bytes: sizing.bytes / 25,
+            num_replicas: sizing.replicas,
+            ..object_store::Config::default()
+        };
+        bus.js.create_object_store(config).await.map_err(|error| failed(&bodies, &error))?;
+    }
+    genesis(bus, now, genesis_over_facts).await
+}
+
+async fn genesis(bus: &Bus, now: Timestamp, over_facts: bool) -> Result<(), Error> {
+    let log = extent(bus, bus.names.decisions()).await?;
+    if log.last > 0 {
+        return Ok(());
+    }
+    let facts = extent(bus, bus.names.facts()).await?;
+    if facts.last > 0 && !over_facts {
+        return Err(Error::FactsWithoutLog { facts: facts.last });
+    }
+    let id = h(&[&rand::random::<[u8; 16]>()]);
+    let genesis = Event::Genesis { genesis: Genesis::from(id.clone()), domain: bus.names.domain().clone() };
+    let record = Record {
+        v: WIRE_VERSION,
+        format: FORMAT,
+        epoch: 0,
+        owner: Nonce::from(id),
+        n: 1,
+        prev_hash: "".into(),
+        items: vec![Item { cause: Cause::Log, now, events: vec![genesis] }],
+        cursor: Cursor::after(facts.last),
+        now,
+    };
+    let bytes = Bytes::from(serde_json::to_vec(&record).expect("invariant: wire types are plain data"));
+    let mut log = Log::new(bus, Tail { seq: 0, hash: String::new() });
+    log.append(bytes).await.map(|_| ()).map_err(Error::Genesis)
+}
+
+/// What an engine asks at its start: every stream is there and DECISIONS is not empty (rule 1).
+///
+/// # Errors
+/// [`Error::Missing`] with the remedy.
+pub async fn present(bus: &Bus) -> Result<(), Error> {
+    for config in configs(bus, Sizing { replicas: 1, bytes: 0 }) {
+        extent(bus, config.name).await?;
+    }
+    let log = extent(bus, bus.names.decisions()).await?;
+    if log.last == 0 {
+        Err(Error::Missing { stream: format!("Genesis, the first record of {},", bus.names.decisions()) })
+    } else {
+        Ok(())
+    }
+}
+
+/// First and last sequence of a stream of the domain.
+///
+/// # Errors
+/// [`Error::Missing`] when there is no such stream.
+pub async fn extent(bus: &Bus, name: String) -> Result<reader::Extent, Error> {
+    let mut stream = bus.js.get_stream(&name).await.map_err(|error| missing_or(&name, &error))?;
+    reader::extent(&mut stream).await.map_err(|error| Error::Stream { stream: name, why: error.to_string() })
+}
+
+fn missing_or(name: &str, error: &jetstream::context::GetStreamError) -> Error {
+    match error.kind() {
+        jetstream::context::GetStreamErrorKind::JetStream(error)
+            if error.error_code() == jetstream::ErrorCode::STREAM_NOT_FOUND =>
+        {
+            Error::Missing { stream: name.into() }
+        }
+        _ => Error::Stream { stream: name.into(), why: error.to_string() },
+    }
+}
+
+/// Settings of the domain's streams that are not as `init` makes them. Sizes are the operator's choice and are
+/// not compared.
+///
+/// # Errors
+/// [`Error`] when a stream can't be read.
+pub async fn drift(bus: &Bus, replicas: usize) -> Result<Vec<Drift>, Error> {
+    let mut drifts = Vec::new();
+    for wanted in configs(bus, Sizing { replicas, bytes: 0 }) {
+        let stream =
+            bus.js.get_stream(&wanted.name).await.map_err(|error| missing_or(&wanted.name, &error))?;
+        differences(&wanted, &stream.cached_info().config, &mut drifts);
+    }
+    Ok(drifts)
+}
+
+fn differences(wanted: &Config, found: &Config, drifts: &mut Vec<Drift>) {
+    let mut compare = |setting: &'static str, wanted_value: String, found_value: String| {
+        if wanted_value != found_value {
+            drifts.push(Drift {
+                stream: wanted.name.clone(),
+                setting,
+                wanted: wanted_value,
+                found: found_value,
+            });
+        }
+    };
+    compare("subjects", wanted.subjects.join(","), found.subjects.join(","));
+    compare("retention", format!("{:?}", wanted.retention), format!("{:?}", found.retention));
+    compare("discard", format!("{:?}", wanted.discard), format!("{:?}", found.discard));
+    compare("storage", format!("{:?}", wanted.storage), format!("{:?}", found.storage));
+    compare("max_age", format!("{:?}", wanted.max_age), format!("{:?}", found.max_age));
+    compare("allow_direct", wanted.allow_direct.to_string(), found.allow_direct.to_string());
+    compare("deny_delete", wanted.deny_delete.to_string(), found.deny_delete.to_string());
+    compare(
+        "discard_new_per_subject",
+        wanted.discard_new_per_subject.to_string(),
+        found.discard_new_per_subject.to_string(),
+    );
+    compare("persist_mode", format!("{:?}", wanted.persist_mode), format!("{:?}", found.persist_mode));
+    let per_subject = |config: &Config| config.max_messages_per_subject.max(0).to_string();
+    compare("max_messages_per_subject", per_subject(wanted), per_subject(found));
+}

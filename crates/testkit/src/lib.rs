@@ -1,0 +1,17 @@
+//! Real parts for tests: nats-server, Alertmanager, an HTTP sink with an effect log, a proxy that cuts. Everything
+//! runs on loopback, on free ports, and ends with the test. A part that is missing fails loudly; no test passes
+//! because something was not there.
+
+pub mod alertmanager;
+pub mod nats;
+pub mod process;
+pub mod proxy;
+pub mod sink;
+pub mod tools;
+pub mod wait;
+
+pub use alertmanager::Alertmanager;
+pub use nats::Nats;
+pub use proxy::Proxy;
+pub use sink::Sink;
+pub use wait::wait_for;

@@ -1,0 +1,586 @@
+//! Events: what was decided, in the past tense, with reasons and absolute deadlines. State is the fold of these
+//! and of nothing else. A kind, once written, is never changed or taken away (rule 27).
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::{
+    CheckName, Domain, Fingerprint, Instance, PlaybookName, RunId, SetHash, Span, Timestamp,
+    alert::Alert,
+    check::Status,
+    command::Task,
+    fact::{Answer, Failure, Looks, NotCalled, Serves, Set, TellKey},
+    id::{Genesis, RunnerName, Vantage},
+    run::{Block, Decision, RunResult},
+};
+
+/// One decided thing.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event {
+    /// The domain was created: only `init` writes it (rule 1).
+    Genesis {
+        /// Random: ids are `H(genesis, k)`.
+        genesis: Genesis,
+        /// The domain.
+        domain: Domain,
+    },
+    /// An engine took the log over; its epoch is this record's sequence (rules 11 and 12).
+    Takeover {
+        /// Sequence of its `here` fact: nothing is dispatched until the cursor reaches it.
+        here: u64,
+        /// Stream time of that fact.
+        until: Timestamp,
+        /// Why nothing may be dispatched after that without an operator.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        suspect: Option<Suspicion>,
+    },
+    /// The cursor reached the last fact seen at takeover (rule 13).
+    CaughtUp,
+    /// An operator looked and said: go on.
+    SuspectCleared {
+        /// Who.
+        by: Arc<str>,
+    },
+    /// The log and the streams no longer agree: nothing is done (rule 4).
+    Frozen {
+        /// What was seen.
+        reason: Arc<str>,
+    },
+    /// These files are in force.
+    SetAccepted {
+        /// The files.
+        set: Set,
+        /// Their identity.
+        hash: SetHash,
+    },
+    /// The stop switch was pulled.
+    Stopped {
+        /// Its number.
+        stop_no: u64,
+        /// By whom.
+        by: Arc<str>,
+    },
+    /// The stop switch was released; the next one has the next number.
+    Resumed {
+        /// The number that was released.
+        stop_no: u64,
+        /// By whom.
+        by: Arc<str>,
+    },
+    /// A fact that could not be decided was put aside (rules 10 and 29).
+    FactRejected {
+        /// Why.
+        reason: Arc<str>,
+    },
+    /// A runner said what it serves.
+    RunnerServes {
+        /// Its name.
+        runner: RunnerName,
+        /// What.
+        serves: Serves,
+    },
+    /// A vantage reported.
+    LooksTaken {
+        /// From where.
+        vantage: Vantage,
+        /// What.
+        looks: Looks,
+    },
+    /// A vantage's report did not fit (a gap, a digest that differs): all its looks are unknown until it says all.
+    ResyncAsked {
+        /// Which.
+        vantage: Vantage,
+        /// Why.
+        reason: Arc<str>,
+    },
+    /// Three digests missed: its looks are unknown (rule 22).
+    VantageSilent {
+        /// Which.
+        vantage: Vantage,
+    },
+    /// A check's verdict changed.
+    VerdictChanged {
+        /// The check.
+        check: CheckName,
+        /// From.
+        from: Status,
+        /// To.
+        to: Status,
+    },
+    /// An alert began to fire.
+    EpisodeOpened {
+        /// The alert as it opened it.
+        alert: Alert,
+    },
+    /// The alert is over.
+    EpisodeClosed {
+        /// Which.
+        fingerprint: Fingerprint,
+        /// When, by the alert; `now` for a silent one.
+        ended: Timestamp,
+        /// How it is known.
+        why: Closing,
+    },
+    /// The closed episode left the state.
+    EpisodeForgotten {
+        /// Which.
+        fingerprint: Fingerprint,
+    },
+    /// What every playbook made of a stored alert. Exactly one for each.
+    AlertDecided {
+        /// The alert.
+        fingerprint: Fingerprint,
+        /// Playbooks that matched, with outcome and reason; all others are `skipped: unmatched`.
+        decisions: Vec<Decision>,
+        /// What was read to decide: when it changes, the alert is decided again.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        reads: Vec<Read>,
+        /// A known end of a block: decided again then.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        again_at: Option<Timestamp>,
+    },
+    /// The same alert, decided again with another outcome or reason.
+    AlertReconsidered {
+        /// The alert.
+        fingerprint: Fingerprint,
+        /// As in `AlertDecided`.
+        decisions: Vec<Decision>,
+        /// As in `AlertDecided`.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        reads: Vec<Read>,
+        /// As in `AlertDecided`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        again_at: Option<Timestamp>,
+    },
+    /// Something happened to a run.
+    Run {
+        /// The run.
+        run: RunId,
+        /// What.
+        what: RunEvent,
+    },
+    /// Something happened to a message to people.
+    Tell {
+        /// Which.
+        key: TellKey,
+        /// What.
+        what: TellEvent,
+    },
+    /// A result that came too late or from the wrong hands was put on record (rule 18).
+    ResultIgnored {
+        /// The run.
+        run: RunId,
+        /// The step instance.
+        instance: Instance,
+        /// Which try.
+        attempt: u32,
+        /// Why it does not count.
+        reason: Arc<str>,
+    },
+    /// A manual start that did not become a run.
+    StartRefused {
+        /// Who asked.
+        by: Arc<str>,
+        /// The playbook.
+        playbook: PlaybookName,
+        /// Why not.
+        reason: Arc<str>,
+    },
+}
+
+/// Why an engine does not trust what it finds after a takeover (rule 14).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Suspicion {
+    /// The log was silent for longer than 15 minutes.
+    Silent {
+        /// How long.
+        silence: Span,
+    },
+    /// The clocks of server and engine are more than 30 seconds apart.
+    Skewed {
+        /// Server minus engine.
+        skew: Span,
+    },
+}
+
+/// How it is known that an alert is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Closing {
+    /// Alertmanager said resolved.
+    Resolved,
+    /// Nothing was heard for `silent_after`.
+    Silent,
+}
+
+/// What a decision read. Deciding again waits for a change of one of these.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Read {
+    /// A check's verdict.
+    Verdict(CheckName),
+    /// A lock.
+    Lock(Arc<str>),
+    /// Who serves what.
+    Servers,
+    /// The stop switch, suspicion, the set in force.
+    Domain,
+}
+
+/// What a run acts on.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Target {
+    /// A node of the inventory.
+    Node {
+        /// Its group.
+        group: Arc<str>,
+        /// Its name.
+        name: Arc<str>,
+    },
+    /// A group of the inventory.
+    Group {
+        /// Its name.
+        name: Arc<str>,
+    },
+}
+
+impl Target {
+    /// The name.
+    #[must_use]
+    pub fn name(&self) -> &Arc<str> {
+        match self {
+            Self::Node { name, .. } | Self::Group { name } => name,
+        }
+    }
+
+    /// The group it is or stands in.
+    #[must_use]
+    pub fn group(&self) -> &Arc<str> {
+        match self {
+            Self::Node { group, .. } | Self::Group { name: group } => group,
+        }
+    }
+
+    /// Path of its lock: a prefix covers everything below it.
+    #[must_use]
+    pub fn lock(&self) -> Arc<str> {
+        match self {
+            Self::Node { group, name } => format!("{group}/{name}").into(),
+            Self::Group { name } => name.clone(),
+        }
+    }
+}
+
+/// How a run came to be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Origin {
+    /// By an alert.
+    Alert {
+        /// Its fingerprint.
+        fingerprint: Fingerprint,
+    },
+    /// By hand.
+    Manual {
+        /// Who.
+        by: Arc<str>,
+    },
+}
+
+/// Whether the playbook may act.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// Says what it would do.
+    Observe,
+    /// Acts by itself.
+    Auto,
+}
+
+/// A destructive attempt counted against a budget's key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Spend {
+    /// `playbook/x`, `group/x`, `provider/x` or `domain`.
+    pub key: Arc<str>,
+    /// How many of the newest must be remembered for the budgets in force.
+    pub keep: u32,
+}
+
+/// What to watch until it holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Watch {
+    /// The check.
+    pub check: CheckName,
+    /// The status to hold.
+    pub is: Status,
+    /// For how long.
+    pub hold: Span,
+    /// When to give up.
+    pub until: Timestamp,
+    /// A vantage's look older than this is unknown.
+    pub fresh: Span,
+    /// How many vantages must agree.
+    pub quorum: u32,
+    /// Only looks whose tick is at or after this record count (rule 23).
+    pub after: u64,
+}
+
+/// What happened to a run. All legal orders of these stand in one `match` in the decider.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RunEvent {
+    /// It began; it waits for nothing yet.
+    Started {
+        /// The playbook.
+        playbook: PlaybookName,
+        /// The set that pins plan, inventory and checks for its whole life.
+        set: SetHash,
+        /// What it acts on.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        target: Option<Target>,
+        /// Why.
+        origin: Origin,
+        /// Typed inputs.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        inputs: BTreeMap<Arc<str>, Value>,
+        /// Whether it may act.
+        mode: Mode,
+        /// The lock that it needs.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        lock: Option<Arc<str>>,
+        /// When it stops waiting for the lock.
+        wait_until: Timestamp,
+        /// W3C trace context of the alert's request.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        trace: Option<Arc<str>>,
+    },
+    /// Another start for the same target joined it.
+    Joined {
+        /// The alert.
+        fingerprint: Fingerprint,
+    },
+    /// It has its lock; the deadline counts from here.
+    LockTaken {
+        /// No step begins later.
+        deadline: Timestamp,
+    },
+    /// Why it does not go on for now: told once for each reason.
+    Held {
+        /// What holds it.
+        by: Block,
+    },
+    /// The step was left out.
+    StepSkipped {
+        /// The step instance.
+        instance: Instance,
+    },
+    /// A command goes out once this record is acknowledged.
+    Dispatched {
+        /// The step instance.
+        instance: Instance,
+        /// The ticket's number.
+        attempt: u32,
+        /// What to do.
+        task: Task,
+        /// The stop number it goes under.
+        stop_no: u64,
+        /// Budgets it counts against; destructive attempts only.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        spends: Vec<Spend>,
+        /// The step gives up at this moment.
+        until: Timestamp,
+    },
+    /// `claim_by` passed without result: the engine tries to revoke the ticket.
+    Overdue {
+        /// The step instance.
+        instance: Instance,
+        /// Which try.
+        attempt: u32,
+    },
+    /// The ticket was revoked, or its holder never called: the attempt never began.
+    Revoked {
+        /// The step instance.
+        instance: Instance,
+        /// Which try.
+        attempt: u32,
+        /// What the runner said, if it was the runner.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        not_called: Option<NotCalled>,
+        /// When to dispatch anew.
+        again_at: Timestamp,
+    },
+    /// The revoke was lost to a runner: it has begun.
+    Began {
+        /// The step instance.
+        instance: Instance,
+        /// Which try.
+        attempt: u32,
+        /// Past this its outcome is unknown.
+        until: Timestamp,
+    },
+    /// The attempt failed for sure.
+    AttemptFailed {
+        /// The step instance.
+        instance: Instance,
+        /// Which try.
+        attempt: u32,
+        /// Whether it may pass.
+        kind: Failure,
+        /// What the runner said.
+        reason: Arc<str>,
+        /// When it is tried again; absent: the step failed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        again_at: Option<Timestamp>,
+    },
+    /// Nobody knows whether the effect took place (rule 17).
+    AttemptUnknown {
+        /// The step instance.
+        instance: Instance,
+        /// Which try.
+        attempt: u32,
+        /// What happened to the answer.
+        reason: Arc<str>,
+        /// What is done about it.
+        next: AfterUnknown,
+    },
+    /// A look at the provider answered.
+    Observed {
+        /// The step instance.
+        instance: Instance,
+        /// Which try.
+        attempt: u32,
+        /// First or second.
+        look: u8,
+        /// What it saw.
+        answer: Answer,
+        /// When to look again; absent: this look settled it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        again_at: Option<Timestamp>,
+    },
+    /// A person answered an unknown outcome.
+    Settled {
+        /// The step instance.
+        instance: Instance,
+        /// Which try.
+        attempt: u32,
+        /// Whether the effect took place.
+        done: bool,
+        /// Who.
+        by: Arc<str>,
+    },
+    /// The step is done.
+    StepSucceeded {
+        /// The step instance.
+        instance: Instance,
+        /// The action's result.
+        result: Value,
+    },
+    /// The step failed.
+    StepFailed {
+        /// The step instance.
+        instance: Instance,
+        /// Why.
+        reason: Arc<str>,
+        /// Whether the run goes on all the same.
+        goes_on: bool,
+    },
+    /// A `wait` began.
+    WaitBegan {
+        /// The step instance.
+        instance: Instance,
+        /// Until when.
+        until: Timestamp,
+    },
+    /// A verify began to watch; the closing one watches all its checks at once.
+    VerifyBegan {
+        /// The step instance; `closing` for the closing verify.
+        instance: Instance,
+        /// What must hold.
+        watches: Vec<Watch>,
+    },
+    /// All its watches held.
+    VerifyHeld {
+        /// The step instance.
+        instance: Instance,
+    },
+    /// Not all of its watches held in time.
+    VerifyMissed {
+        /// The step instance.
+        instance: Instance,
+        /// Which did not, and what was seen last.
+        reason: Arc<str>,
+    },
+    /// All its alerts resolved: it settles what is under way, drops the rest and looks (`on_resolved: cancel`).
+    Resolved,
+    /// It is over.
+    Ended {
+        /// How.
+        result: RunResult,
+        /// Why, for people.
+        reason: Arc<str>,
+    },
+}
+
+/// What is done about an unknown outcome, by effect class (rule 17).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum AfterUnknown {
+    /// Idempotent: tried again.
+    Retry {
+        /// When.
+        at: Timestamp,
+    },
+    /// Reconcilable: looked up.
+    Observe,
+    /// At most once, or tried too often: a person says.
+    Ask,
+    /// Read, or tried too often though harmless: the step failed.
+    Fail,
+}
+
+/// What happened to a message to people.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum TellEvent {
+    /// It shall be said.
+    Queued {
+        /// Not before.
+        at: Timestamp,
+        /// What.
+        text: Arc<str>,
+        /// The episode that asked, for `until resolved`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        fingerprint: Option<Fingerprint>,
+    },
+    /// It went to the notifier.
+    Dispatched {
+        /// Which try.
+        attempt: u32,
+        /// The task.
+        task: Task,
+        /// No answer by then: sent again.
+        until: Timestamp,
+    },
+    /// It was said.
+    Told,
+    /// It could not be said.
+    Failed {
+        /// Why.
+        reason: Arc<str>,
+        /// Next try.
+        again_at: Timestamp,
+    },
+    /// Given up: the reason stands in the log and in the metrics.
+    GivenUp {
+        /// Why.
+        reason: Arc<str>,
+    },
+    /// The alert resolved before it was due.
+    Dropped,
+}

@@ -1,0 +1,213 @@
+//! Words about runs and decisions that stand in events, tables and `explain` alike.
+
+use std::{fmt, sync::Arc};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{PlaybookName, RunId, Timestamp};
+
+/// How a run ended (language.md, section 2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RunResult {
+    /// The closing verify held.
+    Repaired,
+    /// All steps went well and there is no closing verify.
+    Done,
+    /// Mode `observe`: it said what it would have done.
+    Observed,
+    /// A step or the closing verify failed.
+    Failed,
+    /// It is not known whether an effect took place.
+    Unknown,
+    /// A guard refused in mid-run, or the stop outlasted the deadline.
+    Blocked,
+    /// Its reason to run went away before it did anything.
+    Cancelled,
+}
+
+impl RunResult {
+    /// Whether somebody must be told by `escalate`.
+    #[must_use]
+    pub const fn escalates(self) -> bool {
+        matches!(self, Self::Failed | Self::Unknown | Self::Blocked)
+    }
+
+    /// The word in tables.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Repaired => "repaired",
+            Self::Done => "done",
+            Self::Observed => "observed",
+            Self::Failed => "failed",
+            Self::Unknown => "unknown",
+            Self::Blocked => "blocked",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
+/// What a playbook made of an alert: the outcome with its reason.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// It started a run.
+    Started {
+        /// The run.
+        run: RunId,
+    },
+    /// A run for the same target is open.
+    Joined {
+        /// The run.
+        run: RunId,
+    },
+    /// It wanted to and may not.
+    Blocked(Block),
+    /// It did not want to.
+    Skipped(Skip),
+}
+
+impl Outcome {
+    /// Started over joined over blocked over skipped: the strongest speaks for the alert.
+    #[must_use]
+    pub const fn strength(&self) -> u8 {
+        match self {
+            Self::Started { .. } => 3,
+            Self::Joined { .. } => 2,
+            Self::Blocked(_) => 1,
+            Self::Skipped(_) => 0,
+        }
+    }
+}
+
+/// Why a playbook did not want to run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Skip {
+    /// No trigger matches.
+    Unmatched,
+    /// `when` is false.
+    WhenFalse,
+    /// `when` needs a verdict that nobody can give.
+    WhenUnknown {
+        /// The checks without verdict, or the failure of the expression.
+        because: Arc<str>,
+    },
+    /// The alert is resolved, or closed too recently to be a new one.
+    Resolved,
+    /// A run of this playbook has dealt with this episode.
+    Handled {
+        /// That run.
+        run: RunId,
+        /// How it ended.
+        result: RunResult,
+    },
+    /// No set of playbooks is in force.
+    NoSet,
+}
+
+/// Why a playbook may not run: which guard, and what it saw.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Block {
+    /// The target is not in the inventory, or of the wrong kind.
+    Target {
+        /// What was looked for, or why it could not be told.
+        wanted: Arc<str>,
+    },
+    /// Another run holds the lock, or did until the wait was over.
+    Lock {
+        /// The lock.
+        lock: Arc<str>,
+        /// Who holds it.
+        holder: RunId,
+    },
+    /// Too soon after the last run.
+    Cooldown {
+        /// When it is over.
+        until: Timestamp,
+    },
+    /// Too many destructive attempts.
+    Budget {
+        /// Which budget.
+        budget: Arc<str>,
+        /// When the next is free.
+        until: Timestamp,
+    },
+    /// Too few healthy others.
+    MinHealthy {
+        /// Healthy other nodes seen.
+        healthy: u32,
+        /// Needed.
+        needed: u32,
+    },
+    /// The stop switch is on.
+    Stopped {
+        /// Its number.
+        stop_no: u64,
+    },
+    /// The domain is suspect: an operator must look first.
+    Suspect,
+    /// No runner serves an action that it uses.
+    NoServer {
+        /// The action.
+        action: Arc<str>,
+        /// Where.
+        zone: crate::Zone,
+    },
+    /// The verdict is known to be needed and is not there (only in mid-run).
+    WhenUnknown {
+        /// The checks without verdict.
+        because: Arc<str>,
+    },
+    /// More open runs than the domain allows.
+    Full {
+        /// The bound.
+        max: u32,
+    },
+}
+
+impl fmt::Display for Skip {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unmatched => write!(out, "unmatched"),
+            Self::WhenFalse => write!(out, "when_false"),
+            Self::WhenUnknown { because } => write!(out, "when_unknown: {because}"),
+            Self::Resolved => write!(out, "resolved"),
+            Self::Handled { run, result } => write!(out, "handled: {} by run {run}", result.word()),
+            Self::NoSet => write!(out, "no set of playbooks is in force"),
+        }
+    }
+}
+
+impl fmt::Display for Block {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Target { wanted } => write!(out, "target: {wanted}"),
+            Self::Lock { lock, holder } => write!(out, "lock: {lock} is held by run {holder}"),
+            Self::Cooldown { until } => write!(out, "cooldown: until {}", until.0),
+            Self::Budget { budget, until } => write!(out, "budget: {budget} is spent until {}", until.0),
+            Self::MinHealthy { healthy, needed } => {
+                write!(out, "min_healthy: {healthy} healthy others of {needed} needed")
+            }
+            Self::Stopped { stop_no } => write!(out, "stopped: switch {stop_no} is on"),
+            Self::Suspect => write!(out, "suspect: an operator must look first"),
+            Self::NoServer { action, zone } => {
+                write!(out, "no_server: nobody serves {action} in zone {zone}")
+            }
+            Self::WhenUnknown { because } => write!(out, "when_unknown: {because}"),
+            Self::Full { max } => write!(out, "full: {max} runs are open"),
+        }
+    }
+}
+
+/// A playbook and what it made of the alert.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Decision {
+    /// The playbook.
+    pub playbook: PlaybookName,
+    /// Outcome with reason.
+    pub outcome: Outcome,
+}
