@@ -1,1 +1,20 @@
-//! Placeholder.
+//! The playbook language, pure: text in, a checked [`Set`] or all findings out. No I/O, no clock, no randomness:
+//! the engine, `regreen check` and every later tool see the same.
+
+pub mod cel;
+pub mod check;
+pub mod diagnostic;
+pub mod inventory;
+pub mod keys;
+pub mod matcher;
+pub mod model;
+pub mod names;
+mod read;
+pub mod set;
+pub mod template;
+pub mod tree;
+pub mod value;
+mod walk;
+
+pub use diagnostic::{Finding, Findings, Severity};
+pub use set::{Set, load};

@@ -1,0 +1,634 @@
+//! What only all files together can tell: names that must exist, types at their places, and the rules that keep a
+//! playbook from doing harm (language.md, sections 3 and 7).
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use regreen_schemas::{CheckName, Span, view};
+
+use crate::{
+    cel::{self, Env, Expr, Scope, check::Problem},
+    diagnostic::{Findings, Place, nearest},
+    inventory::Inventory,
+    model::{Arg, MinHealthy, Playbook, StepKind, Subject, TargetKind, Trigger, Verify},
+    read::{CheckDraft, Draft, Each, Places, within},
+    set::Set,
+    template::{Part, Template, plain},
+    tree::Node,
+    value::{Type, Value},
+};
+
+/// Joins the drafts and checks them. The set is only used when there is no error.
+pub(crate) fn together(draft: Draft, findings: &mut Findings) -> Set {
+    let mut set = Set { receivers: draft.receivers, ..Set::default() };
+    let mut owners: BTreeMap<Arc<str>, Arc<str>> = BTreeMap::new();
+    for (group, (drafted, place)) in &draft.groups {
+        for name in drafted.nodes.iter().flat_map(|(name, node)| node.aliases.iter().chain([name])) {
+            if let Some(other) = owners.insert(name.clone(), group.clone()) {
+                let message = format!("`{name}` names two nodes");
+                findings.error(
+                    102,
+                    place.clone(),
+                    message,
+                    format!("also in group `{other}`"),
+                    "a node is in one group, and a name is one node's",
+                );
+            }
+        }
+    }
+    let groups = draft.groups;
+    set.inventory =
+        Inventory::new(groups.iter().map(|(name, (drafted, _))| (name.clone(), drafted.clone())).collect());
+    for (name, check) in &draft.checks {
+        expand(name, check, &set.inventory, &mut set.checks, findings);
+    }
+    for (name, (drafted, place)) in &groups {
+        if let Some(health) = &drafted.health
+            && let Some(missing) = drafted
+                .nodes
+                .keys()
+                .find(|node| !set.checks.contains_key(format!("{health}/{node}").as_str()))
+        {
+            let hint = format!("a check `{health}` with `each: node` and `in: [{name}]`");
+            findings.error(
+                205,
+                place.clone(),
+                format!("unknown check `{health}/{missing}`"),
+                "health of this group",
+                hint,
+            );
+        }
+    }
+    for (playbook, places) in &draft.playbooks {
+        Judge { playbook, places, set: &set, findings: &mut *findings }.judge();
+    }
+    for (playbook, places) in draft.playbooks {
+        for budget in &playbook.guard.budgets {
+            let most = set.budgets.entry(budget.scope).or_default();
+            *most = (*most).max(budget.max);
+        }
+        let (name, place) = (playbook.name.clone(), Place { file: places.file, range: places.name });
+        if set.playbooks.insert(name.clone(), playbook).is_some() {
+            findings.error(102, place, format!("playbook `{name}` is there twice"), "again", "rename one");
+        }
+    }
+    set
+}
+
+struct Member(Value, Value);
+
+impl Env for Member {
+    fn root(&self, name: &str) -> Option<Value> {
+        match name {
+            "node" => Some(self.0.clone()),
+            "group" => Some(self.1.clone()),
+            _ => None,
+        }
+    }
+    fn verdict(&self, _: &str) -> regreen_schemas::check::Status {
+        regreen_schemas::check::Status::Unknown
+    }
+    fn group(&self, _: &str) -> Option<Value> {
+        None
+    }
+}
+
+fn expand(
+    name: &str,
+    draft: &CheckDraft,
+    inventory: &Inventory,
+    checks: &mut BTreeMap<CheckName, view::Check>,
+    findings: &mut Findings,
+) {
+    let mut add =
+        |name: String, member: &Member, findings: &mut Findings| match draft.address.render(member, plain) {
+            Ok(address) => {
+                let address: Arc<str> = address.to_string().into();
+                let kind = if draft.tcp {
+                    view::Kind::Tcp { address }
+                } else {
+                    view::Kind::Http { url: address, accept: draft.accept.clone() }
+                };
+                let name = CheckName::from(name);
+                let (interval, timeout, fresh) = (draft.interval, draft.timeout, draft.fresh);
+                let (fall, rise, quorum, vantages) =
+                    (draft.fall, draft.rise, draft.quorum, draft.vantages.clone());
+                checks.insert(
+                    name.clone(),
+                    view::Check { name, kind, interval, timeout, fall, rise, fresh, vantages, quorum },
+                );
+            }
+            Err(why) => findings.error(
+                303,
+                draft.place.clone(),
+                format!("check `{name}` can't be filled in: {why}"),
+                "this check",
+                "`node` and `group` are visible under `with`",
+            ),
+        };
+    let nothing = || Value::map::<&str>([]);
+    let Some(each) = draft.each else {
+        add(name.to_owned(), &Member(nothing(), nothing()), findings);
+        return;
+    };
+    if draft.groups.is_empty() {
+        findings.error(108, draft.place.clone(), "key `in` is missing", "`each` needs it", "`in: [group]`");
+    }
+    for (group_name, place) in &draft.groups {
+        let Some(group) = inventory.groups.get(group_name.as_str()) else {
+            let near = nearest(group_name, inventory.groups.keys().map(AsRef::as_ref));
+            let hint = near
+                .map_or_else(|| "not in the inventory".to_owned(), |near| format!("did you mean `{near}`?"));
+            findings.error(
+                205,
+                place.clone(),
+                format!("unknown group `{group_name}`"),
+                "not in the inventory",
+                hint,
+            );
+            continue;
+        };
+        match each {
+            Each::Group => {
+                add(format!("{name}/{group_name}"), &Member(nothing(), group.value.clone()), findings)
+            }
+            Each::Node => {
+                for (node_name, node) in &group.nodes {
+                    add(
+                        format!("{name}/{node_name}"),
+                        &Member(node.value.clone(), group.value.clone()),
+                        findings,
+                    );
+                }
+            }
+        }
+    }
+}
+
+/// Judges one playbook.
+struct Judge<'a> {
+    playbook: &'a Playbook,
+    places: &'a Places,
+    set: &'a Set,
+    findings: &'a mut Findings,
+}
+
+impl Judge<'_> {
+    fn at(&self, range: std::ops::Range<usize>) -> Place {
+        Place { file: self.places.file, range }
+    }
+
+    fn error(
+        &mut self,
+        code: u16,
+        node: &Node,
+        message: impl Into<String>,
+        label: impl Into<String>,
+        hint: impl Into<String>,
+    ) {
+        let at = self.at(node.range.clone());
+        self.findings.error(code, at, message, label, hint);
+    }
+
+    fn judge(&mut self) {
+        self.triggers();
+        let mut scope = self.scope();
+        if let (Some(when), Some(node)) = (&self.playbook.when, &self.places.when) {
+            self.condition(when, node, &scope);
+        }
+        for (step, node) in self.playbook.steps.iter().zip(&self.places.steps) {
+            if scope.steps.iter().any(|id| **id == *step.id) {
+                self.error(102, node, format!("step `{}` is there twice", step.id), "again", "rename one");
+            }
+            let mut here = scope.clone();
+            if let (Some(condition), Some(at)) = (&step.condition, node.get("if")) {
+                self.condition(condition, at, &scope);
+                // What the step's own `if` asks for is known to be there in its `with`.
+                here.conditional.retain(|id| !condition.text.contains(&format!("steps.{id}.ok")));
+            }
+            self.step(&step.kind, node, &here);
+            if step.condition.is_some() || step.goes_on {
+                scope.conditional.push(step.id.to_string());
+            }
+            scope.steps.push(step.id.to_string());
+        }
+        for (verify, node) in self.playbook.verify.iter().zip(&self.places.verify) {
+            self.verify(verify, node, &scope);
+        }
+        self.escalations(&scope);
+        if self.playbook.destructive() {
+            self.destructive();
+        }
+        self.durations();
+    }
+
+    fn triggers(&mut self) {
+        let wants_target = self.playbook.target != TargetKind::None;
+        for (trigger, node) in self.playbook.triggers.iter().zip(&self.places.triggers) {
+            let Trigger::Alert { matchers, target } = trigger else { continue };
+            match (wants_target, target) {
+                (true, None) => self.error(
+                    108,
+                    node,
+                    "key `target` is missing",
+                    "this trigger",
+                    "`target: \"{{ alert.labels.… }}\"`",
+                ),
+                (false, Some(_)) => self.error(
+                    203,
+                    node,
+                    "this playbook has no target",
+                    "the trigger names one",
+                    "`target: node` or `target: group`",
+                ),
+                (_, Some(template)) => {
+                    let labels = matchers.iter().filter(|m| m.ensures()).map(|m| m.label.clone()).collect();
+                    let scope = Scope {
+                        roots: vec![("alert".into(), Type::Object("alert"))],
+                        labels,
+                        ..Scope::default()
+                    };
+                    if let Some(at) = node.get("target") {
+                        self.template(template, at, &scope);
+                        self.named_target(template, at);
+                    }
+                }
+                (false, None) => {}
+            }
+        }
+    }
+
+    fn named_target(&mut self, template: &Template, node: &Node) {
+        let Some(name) = template.constant() else { return };
+        let inventory = &self.set.inventory;
+        let found = match self.playbook.target {
+            TargetKind::Node => inventory.node(name),
+            _ => inventory.group(name),
+        };
+        if found.is_none() {
+            self.error(
+                205,
+                node,
+                format!("`{name}` is not in the inventory"),
+                "unknown",
+                "add it, or fix the name",
+            );
+        }
+    }
+
+    /// What is visible in the playbook's expressions and templates.
+    fn scope(&self) -> Scope {
+        let mut roots = vec![
+            ("run".to_owned(), Type::Object("run")),
+            ("steps".to_owned(), Type::Object("steps")),
+            ("inputs".to_owned(), Type::Object("inputs")),
+            ("now".to_owned(), Type::Time),
+        ];
+        match self.playbook.target {
+            TargetKind::Node => roots.push(("target".into(), Type::Object("node"))),
+            TargetKind::Group => roots.push(("target".into(), Type::Object("group"))),
+            TargetKind::None => {}
+        }
+        let mut absent = Vec::new();
+        let manual = self.playbook.triggers.iter().position(|trigger| matches!(trigger, Trigger::Manual));
+        match manual {
+            Some(at) => absent.push(("alert", format!("trigger {}: `manual`", at + 1))),
+            None => roots.push(("alert".into(), Type::Object("alert"))),
+        }
+        // Ensured means: by every alert trigger.
+        let mut ensured: Option<BTreeSet<String>> = None;
+        for trigger in &self.playbook.triggers {
+            if let Trigger::Alert { matchers, .. } = trigger {
+                let labels: BTreeSet<String> =
+                    matchers.iter().filter(|m| m.ensures()).map(|m| m.label.clone()).collect();
+                ensured = Some(match ensured {
+                    Some(before) => before.intersection(&labels).cloned().collect(),
+                    None => labels,
+                });
+            }
+        }
+        let inputs =
+            self.playbook.inputs.iter().map(|(name, input)| (name.to_string(), input.kind.clone())).collect();
+        Scope {
+            roots,
+            absent,
+            labels: ensured.unwrap_or_default().into_iter().collect(),
+            inputs,
+            ..Scope::default()
+        }
+    }
+
+    fn problems(&mut self, problems: Vec<Problem>, node: &Node, shift: usize) {
+        for problem in problems {
+            let range = problem.range.start + shift..problem.range.end + shift;
+            let at = self.at(within(node, &range));
+            self.findings.error(problem.code, at, problem.message, problem.label, problem.hint);
+        }
+    }
+
+    fn condition(&mut self, expr: &Expr, node: &Node, scope: &Scope) {
+        let (found, problems) = cel::check(expr, scope);
+        self.problems(problems, node, 0);
+        if let Some(found) = found.filter(|found| *found != Type::Bool) {
+            self.error(
+                305,
+                node,
+                "this must be true or false",
+                format!("it is {found}"),
+                "compare it with something",
+            );
+        }
+        self.constant_checks(&expr.tree, node);
+    }
+
+    /// `up("web/a1")` with a constant name must name a check.
+    fn constant_checks(&mut self, tree: &cel::Tree, node: &Node) {
+        use cel::Kind as K;
+        match &tree.kind {
+            K::Call(name, arguments) => {
+                if let (
+                    "up" | "down" | "degraded" | "known",
+                    [cel::Tree { kind: K::Literal(Value::Str(check)), range }],
+                ) = (name.as_str(), arguments.as_slice())
+                {
+                    let at = self.at(within(node, range));
+                    self.known_check(check, at);
+                }
+                arguments.iter().for_each(|argument| self.constant_checks(argument, node));
+            }
+            K::Unary(_, a) | K::Field(a, _) | K::Has(a, _) => self.constant_checks(a, node),
+            K::Binary(_, a, b) | K::Index(a, b) | K::Macro(_, a, _, b) => {
+                self.constant_checks(a, node);
+                self.constant_checks(b, node);
+            }
+            K::Choose(a, b, c) => [a, b, c].into_iter().for_each(|tree| self.constant_checks(tree, node)),
+            K::List(items) => items.iter().for_each(|item| self.constant_checks(item, node)),
+            K::Literal(_) | K::Name(_) => {}
+        }
+    }
+
+    fn known_check(&mut self, name: &str, at: Place) {
+        if !self.set.checks.contains_key(name) {
+            let near = nearest(name, self.set.checks.keys().map(CheckName::as_str));
+            let hint = near.map_or_else(
+                || "declare it under `checks:`".to_owned(),
+                |near| format!("did you mean `{near}`?"),
+            );
+            self.findings.error(205, at, format!("unknown check `{name}`"), "not declared", hint);
+        }
+    }
+
+    fn template(&mut self, template: &Template, node: &Node, scope: &Scope) -> Option<Type> {
+        let mut last = None;
+        for part in &template.parts {
+            if let Part::Path(expr, range) = part {
+                let (found, problems) = cel::check(expr, scope);
+                self.problems(problems, node, range.start);
+                last = found;
+            }
+        }
+        if template.parts.len() == 1 { last } else { Some(Type::Str) }
+    }
+
+    fn step(&mut self, kind: &StepKind, node: &Node, scope: &Scope) {
+        match kind {
+            StepKind::Wait(_) => {}
+            StepKind::Verify(verify) => {
+                if let Some(node) = node.get("verify") {
+                    self.verify(verify, node, scope);
+                }
+            }
+            StepKind::Use(action) => {
+                let with = node.get("with").unwrap_or(node);
+                for (name, arg) in &action.args {
+                    self.argument(arg, with.get(name).unwrap_or(with), scope);
+                }
+                match &action.subject {
+                    Some(subject) => {
+                        let at = with.get("node").or_else(|| with.get("group")).unwrap_or(with);
+                        self.subject(subject, at, with.get("node").is_some(), scope);
+                    }
+                    None if action.destructive => {
+                        self.error(
+                            501,
+                            node,
+                            "a destructive step without object",
+                            "this step",
+                            "say what it acts on: `node: \"{{ target }}\"` or `group: …`",
+                        );
+                    }
+                    None => {}
+                }
+            }
+        }
+    }
+
+    fn subject(&mut self, subject: &Subject, node: &Node, is_node: bool, scope: &Scope) {
+        let wanted = if is_node { "node" } else { "group" };
+        match subject {
+            Subject::Path(template) => {
+                if let Some(found) =
+                    self.template(template, node, scope).filter(|found| *found != Type::Object(wanted))
+                {
+                    self.error(
+                        204,
+                        node,
+                        format!("{found} where a {wanted} is wanted"),
+                        "no inventory object",
+                        "pass `{{ target }}`",
+                    );
+                }
+            }
+            Subject::Node(name) if self.set.inventory.node(name).is_none() => {
+                self.error(
+                    204,
+                    node,
+                    "raw id for a node",
+                    format!("`{name}` is not in the inventory"),
+                    "pass `{{ target }}`, or a node's name",
+                );
+            }
+            Subject::Group(name) if self.set.inventory.group(name).is_none() => {
+                self.error(
+                    204,
+                    node,
+                    "raw id for a group",
+                    format!("`{name}` is not in the inventory"),
+                    "a group's name",
+                );
+            }
+            _ => {}
+        }
+    }
+
+    fn argument(&mut self, arg: &Arg, node: &Node, scope: &Scope) {
+        match arg {
+            Arg::Template(template, _) => {
+                self.template(template, node, scope);
+            }
+            Arg::Map(entries) => {
+                entries.iter().for_each(|(key, arg)| self.argument(arg, node.get(key).unwrap_or(node), scope))
+            }
+            Arg::List(items) => {
+                if let crate::tree::Kind::List(nodes) = &node.kind {
+                    items.iter().zip(nodes).for_each(|(arg, node)| self.argument(arg, node, scope));
+                }
+            }
+            Arg::Constant(_) | Arg::Secret(_) => {}
+        }
+    }
+
+    fn verify(&mut self, verify: &Verify, node: &Node, scope: &Scope) {
+        let at = node.get("check").unwrap_or(node);
+        self.template(&verify.check, at, scope);
+        if let Some(name) = verify.check.constant() {
+            let place = self.at(at.range.clone());
+            self.known_check(name, place);
+        }
+    }
+
+    fn escalations(&mut self, scope: &Scope) {
+        // Text is for people: a missing label prints as missing, so nothing must be ensured.
+        let lenient = |problem: &Problem| matches!(problem.code, 304 | 306 | 307);
+        for (escalate, node) in self.playbook.escalate.iter().zip(&self.places.escalate) {
+            if !self.set.receivers.contains_key(&escalate.to) {
+                let near = nearest(&escalate.to, self.set.receivers.keys().map(AsRef::as_ref));
+                let hint = near.map_or_else(
+                    || "declare it under `receivers:` of `policy:`".to_owned(),
+                    |near| format!("did you mean `{near}`?"),
+                );
+                self.error(
+                    205,
+                    node.get("to").unwrap_or(node),
+                    format!("unknown receiver `{}`", escalate.to),
+                    "not declared",
+                    hint,
+                );
+            }
+            let (Some(template), Some(at)) = (&escalate.text, node.get("text")) else { continue };
+            for part in &template.parts {
+                if let Part::Path(expr, range) = part {
+                    let (_, mut problems) = cel::check(expr, scope);
+                    problems.retain(|problem| !lenient(problem));
+                    self.problems(problems, at, range.start);
+                }
+            }
+        }
+    }
+
+    fn destructive(&mut self) {
+        let playbook = self.playbook;
+        let name = Node { range: self.places.name.clone(), kind: crate::tree::Kind::List(Vec::new()) };
+        let guard = &playbook.guard;
+        // What is there but wrong has its own finding.
+        let written = |key: &str| self.places.guard.as_ref().is_some_and(|guard| guard.get(key).is_some());
+        let missing: Vec<String> = ["cooldown", "budget", "min_healthy"]
+            .into_iter()
+            .filter(|key| !written(key))
+            .map(|key| format!("`{key}`"))
+            .collect();
+        if !missing.is_empty() {
+            let label = format!("no {}", missing.join(", no "));
+            self.error(
+                501,
+                &name,
+                "destructive, unguarded",
+                label,
+                format!("under `guard:` add {}", missing.join(", ")),
+            );
+        }
+        if playbook.verify.is_empty() {
+            self.error(
+                502,
+                &name,
+                "nothing checks the repair",
+                "no closing `verify`",
+                "add `verify: [{check: …, within: …}]`",
+            );
+        }
+        let by_alert = playbook.triggers.iter().any(|trigger| matches!(trigger, Trigger::Alert { .. }));
+        let asks = playbook
+            .when
+            .as_ref()
+            .is_some_and(|when| ["down(", "up(", "degraded("].iter().any(|call| when.text.contains(call)));
+        let unreadable = playbook.when.is_none() && self.places.when.is_some();
+        if by_alert && !asks && !unreadable {
+            self.error(
+                503,
+                &name,
+                "an alert alone destroys",
+                "no verdict asked",
+                "add `when: down(\"…\")`: a second pair of eyes",
+            );
+        }
+        if playbook.escalate.is_empty() {
+            self.error(510, &name, "it fails unseen", "no `escalate`", "add `escalate: [{to: …}]`");
+        }
+        if guard.quorum.is_none() && self.set.checks.values().any(|check| check.vantages.len() == 1) && asks {
+            self.error(
+                512,
+                &name,
+                "one vantage decides over destruction",
+                "a check has a single vantage",
+                "write `quorum: 1` under `guard:` if you mean it",
+            );
+        }
+        self.enough_nodes(&name);
+    }
+
+    fn enough_nodes(&mut self, name: &Node) {
+        let Some(MinHealthy::AtLeast(needed)) = self.playbook.guard.min_healthy else { return };
+        let largest = self.set.inventory.groups.values().map(|group| group.nodes.len()).max().unwrap_or(0);
+        let others = u32::try_from(largest)
+            .unwrap_or(u32::MAX)
+            .saturating_sub(u32::from(self.playbook.target == TargetKind::Node));
+        if others < needed {
+            let at = self.places.guard.clone().unwrap_or_else(|| name.clone());
+            self.error(
+                505,
+                &at,
+                "`min_healthy` never holds",
+                format!("{needed} others are needed, the largest group has {others}"),
+                format!("`at_least: {others}`"),
+            );
+        }
+    }
+
+    fn durations(&mut self) {
+        let mut total = Span::ZERO;
+        for step in &self.playbook.steps {
+            total = total
+                + match &step.kind {
+                    StepKind::Use(action) => {
+                        Span(action.timeout.0.saturating_mul(i64::from(action.attempts)))
+                    }
+                    StepKind::Verify(verify) => verify.within,
+                    StepKind::Wait(span) => *span,
+                };
+        }
+        let name = self.at(self.places.name.clone());
+        if total > self.playbook.deadline {
+            let label = format!("{total} > {}", self.playbook.deadline);
+            self.findings.warning(
+                603,
+                name.clone(),
+                "steps may outlast the deadline",
+                label,
+                "raise `deadline`, or lower timeouts",
+            );
+        }
+        if matches!(self.playbook.steps.last().map(|step| &step.kind), Some(StepKind::Wait(_)))
+            && self.playbook.verify.is_empty()
+        {
+            self.findings.warning(
+                602,
+                name,
+                "a wait proves nothing",
+                "it ends with `wait`",
+                "`verify` a check",
+            );
+        }
+    }
+}

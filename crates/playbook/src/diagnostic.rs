@@ -1,0 +1,235 @@
+//! Findings: all of them at once, each with its code, the place drawn, and what to do about it. Codes and their
+//! meaning are in docs/errors.
+
+use std::ops::Range;
+
+use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
+use serde::Serialize;
+
+/// A file as it was given.
+#[derive(Clone, Debug)]
+pub struct Source {
+    /// Path for messages.
+    pub path: String,
+    /// Its text.
+    pub text: String,
+}
+
+/// A place in a file, in bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Index of the source.
+    pub file: usize,
+    /// Bytes.
+    pub range: Range<usize>,
+}
+
+/// Whether the set may be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    /// It may not.
+    Error,
+    /// It may, but look.
+    Warning,
+}
+
+/// One finding.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// `RG101`; see docs/errors.
+    pub code: u16,
+    /// Error or warning.
+    pub severity: Severity,
+    /// What is wrong.
+    pub message: String,
+    /// Where.
+    pub at: Place,
+    /// A word at the place.
+    pub label: String,
+    /// What to do.
+    pub hint: String,
+    /// A second place that belongs to it.
+    pub also: Option<(Place, String)>,
+}
+
+/// A finding as JSON.
+#[derive(Debug, Serialize)]
+pub struct Plain<'a> {
+    code: String,
+    severity: Severity,
+    message: &'a str,
+    file: &'a str,
+    line: usize,
+    column: usize,
+    label: &'a str,
+    hint: &'a str,
+}
+
+/// The findings of one check, over its sources.
+#[derive(Debug, Default)]
+pub struct Findings {
+    /// The files.
+    pub sources: Vec<Source>,
+    /// What was found, in file and place order once sorted.
+    pub list: Vec<Finding>,
+}
+
+impl Findings {
+    /// Adds an error.
+    pub fn error(
+        &mut self,
+        code: u16,
+        at: Place,
+        message: impl Into<String>,
+        label: impl Into<String>,
+        hint: impl Into<String>,
+    ) {
+        self.add(Severity::Error, code, at, message.into(), label.into(), hint.into());
+    }
+
+    /// Adds a warning.
+    pub fn warning(
+        &mut self,
+        code: u16,
+        at: Place,
+        message: impl Into<String>,
+        label: impl Into<String>,
+        hint: impl Into<String>,
+    ) {
+        self.add(Severity::Warning, code, at, message.into(), label.into(), hint.into());
+    }
+
+    fn add(
+        &mut self,
+        severity: Severity,
+        code: u16,
+        at: Place,
+        message: String,
+        label: String,
+        hint: String,
+    ) {
+        self.list.push(Finding { code, severity, message, at, label, hint, also: None });
+    }
+
+    /// Names a second place of the newest finding.
+    pub fn also(&mut self, at: Place, label: impl Into<String>) {
+        if let Some(last) = self.list.last_mut() {
+            last.also = Some((at, label.into()));
+        }
+    }
+
+    /// Whether any of them forbids the set.
+    #[must_use]
+    pub fn has_errors(&self) -> bool {
+        self.list.iter().any(|finding| finding.severity == Severity::Error)
+    }
+
+    /// In order of file and place.
+    pub fn sort(&mut self) {
+        self.list.sort_by_key(|finding| (finding.at.file, finding.at.range.start, finding.code));
+    }
+
+    /// As a terminal shows them, with colour if wanted.
+    #[must_use]
+    pub fn render(&self, colour: bool) -> String {
+        let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
+        let mut out = String::new();
+        for finding in &self.list {
+            out.push_str(&renderer.render(&[self.group(finding)]));
+            out.push_str("\n\n");
+        }
+        out
+    }
+
+    fn group<'a>(&'a self, finding: &'a Finding) -> Group<'a> {
+        let source = &self.sources[finding.at.file];
+        let level = match finding.severity {
+            Severity::Error => Level::ERROR,
+            Severity::Warning => Level::WARNING,
+        };
+        let mut snippet = Snippet::source(source.text.as_str()).path(source.path.as_str()).annotation(
+            AnnotationKind::Primary
+                .span(clamp(&finding.at.range, &source.text))
+                .label(finding.label.as_str()),
+        );
+        if let Some((place, label)) = finding.also.as_ref().filter(|(place, _)| place.file == finding.at.file)
+        {
+            snippet = snippet.annotation(
+                AnnotationKind::Context.span(clamp(&place.range, &source.text)).label(label.as_str()),
+            );
+        }
+        let group =
+            level.primary_title(finding.message.as_str()).id(format!("RG{}", finding.code)).element(snippet);
+        if finding.hint.is_empty() {
+            group
+        } else {
+            group.element(Level::HELP.with_name("hint").message(finding.hint.as_str()))
+        }
+    }
+
+    /// As plain data for `--json`.
+    #[must_use]
+    pub fn plain(&self) -> Vec<Plain<'_>> {
+        self.list
+            .iter()
+            .map(|finding| {
+                let source = &self.sources[finding.at.file];
+                let start = clamp(&finding.at.range, &source.text).start;
+                let before = &source.text[..start];
+                let line_start = before.rfind('\n').map_or(0, |at| at + 1);
+                Plain {
+                    code: format!("RG{}", finding.code),
+                    severity: finding.severity,
+                    message: &finding.message,
+                    file: &source.path,
+                    line: before.matches('\n').count() + 1,
+                    column: before[line_start..].chars().count() + 1,
+                    label: &finding.label,
+                    hint: &finding.hint,
+                }
+            })
+            .collect()
+    }
+}
+
+/// A range that lies within the text and on character boundaries, whatever a parser said.
+fn clamp(range: &Range<usize>, text: &str) -> Range<usize> {
+    let floor = |mut at: usize| {
+        at = at.min(text.len());
+        while !text.is_char_boundary(at) {
+            at -= 1;
+        }
+        at
+    };
+    let start = floor(range.start);
+    start..floor(range.end.max(start))
+}
+
+/// The nearest of some words, if one is near: for "did you mean".
+#[must_use]
+pub fn nearest<'a>(word: &str, among: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let bound = 1 + word.chars().count() / 4;
+    among
+        .into_iter()
+        .map(|known| (distance(word, known), known))
+        .filter(|(d, _)| *d <= bound)
+        .min()
+        .map(|(_, known)| known)
+}
+
+/// Levenshtein's distance over characters of two short words.
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().take(64).collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, ca) in a.chars().take(64).enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, cb) in b.iter().enumerate() {
+            let next = (diagonal + usize::from(ca != *cb)).min(row[j] + 1).min(row[j + 1] + 1);
+            diagonal = row[j + 1];
+            row[j + 1] = next;
+        }
+    }
+    row[b.len()]
+}

@@ -1,0 +1,146 @@
+//! Nodes and groups: what playbooks may act on, found by name, then by alias. Their values for expressions are
+//! made once, when the set is loaded.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use regreen_schemas::{Zone, event::Target};
+
+use crate::value::Value;
+
+/// The inventory of a set.
+#[derive(Clone, Debug, Default)]
+pub struct Inventory {
+    /// Groups by name.
+    pub groups: BTreeMap<Arc<str>, Group>,
+    /// Group of each node name and alias.
+    places: BTreeMap<Arc<str>, (Arc<str>, Arc<str>)>,
+}
+
+/// A group.
+#[derive(Clone, Debug)]
+pub struct Group {
+    /// The check over nodes that says which are healthy.
+    pub health: Option<Arc<str>>,
+    /// Zone of its runners.
+    pub via: Zone,
+    /// Nodes by name.
+    pub nodes: BTreeMap<Arc<str>, Node>,
+    /// For expressions.
+    pub value: Value,
+}
+
+/// A node.
+#[derive(Clone, Debug)]
+pub struct Node {
+    /// Zone of its runners.
+    pub via: Zone,
+    /// For expressions.
+    pub value: Value,
+}
+
+/// A group as written, before its values are made.
+#[derive(Clone, Debug, Default)]
+pub struct Draft {
+    /// The check over nodes.
+    pub health: Option<Arc<str>>,
+    /// Zone.
+    pub via: Option<Zone>,
+    /// Free words.
+    pub labels: BTreeMap<String, String>,
+    /// Nodes by name.
+    pub nodes: BTreeMap<Arc<str>, NodeDraft>,
+}
+
+/// A node as written.
+#[derive(Clone, Debug, Default)]
+pub struct NodeDraft {
+    /// The provider's id.
+    pub id: String,
+    /// Further ids.
+    pub ids: BTreeMap<String, String>,
+    /// Where it answers.
+    pub address: String,
+    /// Other names.
+    pub aliases: Vec<Arc<str>>,
+    /// Free words.
+    pub labels: BTreeMap<String, String>,
+    /// Zone.
+    pub via: Option<Zone>,
+}
+
+fn labels(map: &BTreeMap<String, String>) -> Value {
+    Value::map(map.iter().map(|(k, v)| (k.as_str(), Value::str(v.as_str()))))
+}
+
+impl Inventory {
+    /// Makes the inventory. Names that occur twice were refused before.
+    #[must_use]
+    pub fn new(drafts: BTreeMap<Arc<str>, Draft>) -> Self {
+        let mut inventory = Self::default();
+        for (name, draft) in drafts {
+            let via = draft.via.clone().unwrap_or_else(|| Zone::from("main"));
+            let bare = |node: &NodeDraft, name: &Arc<str>| {
+                vec![
+                    ("name", Value::Str(name.clone())),
+                    ("id", Value::str(node.id.as_str())),
+                    ("ids", labels(&node.ids)),
+                    ("address", Value::str(node.address.as_str())),
+                    ("labels", labels(&node.labels)),
+                ]
+            };
+            let members = draft.nodes.iter().map(|(name, node)| Value::map(bare(node, name))).collect();
+            let value = Value::map([
+                ("name", Value::Str(name.clone())),
+                ("labels", labels(&draft.labels)),
+                ("nodes", Value::List(Arc::new(members))),
+            ]);
+            let mut nodes = BTreeMap::new();
+            for (node_name, node) in draft.nodes {
+                let mut fields = bare(&node, &node_name);
+                fields.push(("group", value.clone()));
+                for known in node.aliases.iter().chain([&node_name]) {
+                    inventory.places.insert(known.clone(), (name.clone(), node_name.clone()));
+                }
+                let via = node.via.unwrap_or_else(|| via.clone());
+                nodes.insert(node_name, Node { via, value: Value::map(fields) });
+            }
+            inventory.groups.insert(name, Group { health: draft.health, via, nodes, value });
+        }
+        inventory
+    }
+
+    /// A node by name or alias.
+    #[must_use]
+    pub fn node(&self, name: &str) -> Option<Target> {
+        self.places.get(name).map(|(group, node)| Target::Node { group: group.clone(), name: node.clone() })
+    }
+
+    /// A group by name.
+    #[must_use]
+    pub fn group(&self, name: &str) -> Option<Target> {
+        self.groups.get_key_value(name).map(|(name, _)| Target::Group { name: name.clone() })
+    }
+
+    /// The value of a target; `None` when it has left the inventory.
+    #[must_use]
+    pub fn value(&self, target: &Target) -> Option<&Value> {
+        let group = self.groups.get(target.group())?;
+        match target {
+            Target::Group { .. } => Some(&group.value),
+            Target::Node { name, .. } => group.nodes.get(name).map(|node| &node.value),
+        }
+    }
+
+    /// The zone whose runners act on a target.
+    #[must_use]
+    pub fn zone(&self, target: Option<&Target>) -> Zone {
+        let found = target.and_then(|target| {
+            let group = self.groups.get(target.group())?;
+            Some(match target {
+                Target::Group { .. } => group.via.clone(),
+                Target::Node { name, .. } => group.nodes.get(name)?.via.clone(),
+            })
+        });
+        found.unwrap_or_else(|| Zone::from("main"))
+    }
+}

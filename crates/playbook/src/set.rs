@@ -1,0 +1,76 @@
+//! The set: all files together, checked together. Either there are no errors, or there is no set.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use regreen_schemas::{CheckName, PlaybookName, view};
+
+use crate::{
+    check,
+    diagnostic::{Findings, Place, Source},
+    inventory::Inventory,
+    keys,
+    model::{BudgetScope, Playbook},
+    read, tree,
+    walk::Walk,
+};
+
+/// Everything that decisions read, beside facts.
+#[derive(Clone, Debug, Default)]
+pub struct Set {
+    /// Playbooks by name.
+    pub playbooks: BTreeMap<PlaybookName, Playbook>,
+    /// What they may act on.
+    pub inventory: Inventory,
+    /// Checks, one for each member, by name.
+    pub checks: BTreeMap<CheckName, view::Check>,
+    /// Channels by name.
+    pub receivers: BTreeMap<Arc<str>, Receiver>,
+    /// For each kind of budget in use: the largest `max`, so that enough is remembered.
+    pub budgets: BTreeMap<BudgetScope, u32>,
+}
+
+/// A channel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Receiver {
+    /// The notifier's own log.
+    Log,
+    /// A URL that takes JSON: `"http…"` or `{"secret": name}`.
+    Webhook(serde_json::Value),
+}
+
+/// Reads and checks all files. With errors there is no set.
+#[must_use]
+pub fn load(sources: Vec<Source>) -> (Option<Set>, Findings) {
+    let mut findings = Findings { sources, list: Vec::new() };
+    let mut draft = read::Draft::default();
+    for file in 0..findings.sources.len() {
+        for document in tree::parse(file, &mut findings) {
+            let mut walk = Walk { file, findings: &mut findings };
+            read::document(&mut walk, &document, &mut draft);
+        }
+    }
+    let set = check::together(draft, &mut findings);
+    findings.sort();
+    (if findings.has_errors() { None } else { Some(set) }, findings)
+}
+
+/// Which kind of document it is, by its keys.
+pub(crate) fn kind_of<'n>(
+    walk: &mut Walk<'_>,
+    document: &'n tree::Node,
+) -> Option<(&'static str, &'n tree::Node)> {
+    let version = document.get("apiVersion");
+    if version.and_then(tree::Node::text) != Some("regreen/v1") {
+        let at = version.map_or(document.range.start..document.range.start + 1, |node| node.range.clone());
+        let at = Place { file: walk.file, range: at };
+        walk.findings.error(108, at, "`apiVersion: regreen/v1` must come first", "this document", "add it");
+        return None;
+    }
+    let found = keys::KINDS.iter().find_map(|kind| document.get(kind).map(|node| (*kind, node)));
+    if found.is_none() {
+        let hint = format!("one of {} says what this is", keys::KINDS.join(", "));
+        let at = Place { file: walk.file, range: document.range.start..document.range.start + 1 };
+        walk.findings.error(108, at, "the document does not say what it is", "this document", hint);
+    }
+    found
+}
