@@ -134,6 +134,8 @@ pub enum Event {
     AlertDecided {
         /// The alert.
         fingerprint: Fingerprint,
+        /// Whether it came firing or resolved.
+        status: crate::alert::Status,
         /// Playbooks that matched, with outcome and reason; all others are `skipped: unmatched`.
         decisions: Vec<Decision>,
         /// What was read to decide: when it changes, the alert is decided again.
@@ -554,6 +556,8 @@ pub enum TellEvent {
         at: Timestamp,
         /// What.
         text: Arc<str>,
+        /// The playbook whose `escalate` asks.
+        playbook: PlaybookName,
         /// The episode that asked, for `until resolved`.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         fingerprint: Option<Fingerprint>,

@@ -1,1 +1,65 @@
-//! Placeholder.
+//! Decides. Pure: no I/O, no clock, no randomness, no tokio. [`decide`] turns a fact into events, [`State::apply`]
+//! folds events into state; production, recovery, explanation and simulation share both.
+
+mod advance;
+mod alerts;
+mod decide;
+mod dispatch;
+pub mod env;
+pub mod evaluate;
+mod facts;
+mod guards;
+pub mod mutation;
+mod run;
+mod state;
+mod story;
+mod tells;
+mod verdicts;
+
+pub use decide::{Input, Library, decide, due};
+pub use facts::suspicion;
+pub use run::{Attempt, Run, Stage, Watching};
+pub use state::{Episode, Illegal, Phase, State, Tell, TimerKey, fold};
+pub use story::Stories;
+
+/// Bounds and times of the domain, each with its name.
+pub mod bounds {
+    use regreen_schemas::Span;
+
+    /// Most open runs of a domain.
+    pub const RUNS_MAX: usize = 20_000;
+    /// Most episodes, open or lately closed; beyond it new alerts are decided without being remembered.
+    pub const EPISODES_MAX: usize = 200_000;
+    /// How long a command may wait for its runner (rule 19).
+    pub const CLAIM: Span = Span::seconds(30);
+    /// Longest time between a ticket and the call (rule 18).
+    pub const CALL_WINDOW: Span = Span::seconds(5);
+    /// Time between two looks at an unknown outcome (wire.md).
+    pub const SECOND_LOOK: Span = Span::seconds(2);
+    /// An alert that was not heard of for this long is over.
+    pub const SILENT_AFTER: Span = Span::minutes(300);
+    /// A firing that is older than the closing is a straggler for this long.
+    pub const STRAGGLERS: Span = Span::minutes(10);
+    /// Still firing so long after `repaired`: somebody is told once.
+    pub const STILL_FIRING: Span = Span::minutes(15);
+    /// An episode is decided again at most so often.
+    pub const RECONSIDER: Span = Span::seconds(5);
+    /// A vantage without digest for this long is silent: three missed (rule 22).
+    pub const DIGESTS_MISSED: Span = Span::seconds(15);
+    /// First pause before a step's next attempt; doubles.
+    pub const RETRY_MIN: Span = Span::seconds(1);
+    /// Longest pause before a step's next attempt, unless the provider asks for more.
+    pub const RETRY_MAX: Span = Span::seconds(30);
+    /// Tries to tell somebody before it is given up.
+    pub const TELL_TRIES: u32 = 10;
+    /// Longest time for one try to tell.
+    pub const TELL_TIMEOUT: Span = Span::seconds(10);
+    /// No runner takes a command for this long: the run says so.
+    pub const NO_SERVER: Span = Span::minutes(2);
+    /// Fewest destructive attempts that a budget's key remembers.
+    pub const SPENDS_MIN: u32 = 100;
+    /// A silence of the log that makes a takeover suspect (rule 14).
+    pub const SUSPECT_SILENCE: Span = Span::minutes(15);
+    /// A difference of clocks that makes a takeover suspect (rule 14).
+    pub const SUSPECT_SKEW: Span = Span::seconds(30);
+}

@@ -56,6 +56,40 @@ impl Playbook {
     }
 }
 
+impl Playbook {
+    /// Given inputs with defaults filled in, as declared.
+    ///
+    /// # Errors
+    /// Says which input is missing, unknown, of the wrong type or not among the allowed values.
+    pub fn typed_inputs(
+        &self,
+        given: &BTreeMap<Arc<str>, serde_json::Value>,
+    ) -> Result<BTreeMap<Arc<str>, serde_json::Value>, String> {
+        if let Some(unknown) = given.keys().find(|name| !self.inputs.contains_key(*name)) {
+            return Err(format!("there is no input `{unknown}`"));
+        }
+        let mut out = BTreeMap::new();
+        for (name, input) in &self.inputs {
+            let value = match given.get(name) {
+                // The command line knows only text.
+                Some(serde_json::Value::String(text)) => crate::read::parse_input(text, &input.kind),
+                Some(other) => Value::from_json(other),
+                None => input.default.clone(),
+            };
+            let value = value.ok_or_else(|| format!("input `{name}` is missing or no {}", input.kind))?;
+            let fits = matches!(
+                (&value, &input.kind),
+                (Value::Str(_), Type::Str) | (Value::Int(_), Type::Int) | (Value::Bool(_), Type::Bool)
+            );
+            if !fits || !(input.one_of.is_empty() || input.one_of.contains(&value)) {
+                return Err(format!("input `{name}` can't be `{value}`"));
+            }
+            out.insert(name.clone(), value.to_json());
+        }
+        Ok(out)
+    }
+}
+
 /// What a playbook acts on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TargetKind {

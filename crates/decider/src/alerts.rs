@@ -1,0 +1,284 @@
+//! Alerts: episodes, and what the playbooks make of each alert. Every stored alert gets exactly one `AlertDecided`.
+
+use std::sync::Arc;
+
+use regreen_playbook::{
+    Set,
+    model::{OnResolved, Playbook, Trigger},
+};
+use regreen_schemas::{
+    Fingerprint, RunId, Timestamp,
+    alert::{Alert, Status},
+    event::{Closing, Event, Mode, Origin, Read, RunEvent},
+    run::{Decision, Outcome, RunResult, Skip},
+};
+
+use crate::{
+    bounds,
+    decide::Decider,
+    evaluate::{Evaluation, evaluate},
+    guards,
+    mutation::{self, Mutation},
+    state::Illegal,
+};
+
+/// Decisions of one alert with what they read.
+struct Judged {
+    decisions: Vec<Decision>,
+    reads: Vec<Read>,
+    again_at: Option<Timestamp>,
+}
+
+impl Decider<'_> {
+    pub(crate) fn alert(&mut self, alert: &Alert, trace: Option<&Arc<str>>) -> Result<(), Illegal> {
+        match alert.status {
+            Status::Firing => self.firing(alert, trace)?,
+            Status::Resolved => self.resolved(alert)?,
+        }
+        if mutation::is(Mutation::DecideTwice)
+            && let Some(event) =
+                self.events.iter().rev().find(|event| matches!(event, Event::AlertDecided { .. })).cloned()
+        {
+            self.emit(event)?;
+        }
+        Ok(())
+    }
+
+    fn firing(&mut self, alert: &Alert, trace: Option<&Arc<str>>) -> Result<(), Illegal> {
+        let fingerprint = &alert.fingerprint;
+        let closed = self.s.episodes.get(fingerprint).and_then(|episode| episode.closed);
+        let straggler = closed.is_some_and(|(ended, learned)| {
+            alert.starts_at <= ended && self.s.now - learned < bounds::STRAGGLERS
+        });
+        if straggler {
+            return self.write(fingerprint, self.skipped(alert, &Skip::Resolved), Some(alert.status));
+        }
+        let open = self.s.episodes.get(fingerprint).is_some_and(|episode| episode.closed.is_none());
+        if !open && self.s.episodes.len() < bounds::EPISODES_MAX {
+            self.emit(Event::EpisodeOpened { alert: alert.clone() })?;
+        }
+        let judged = self.judge(alert, trace)?;
+        self.write(fingerprint, judged, Some(alert.status))
+    }
+
+    fn resolved(&mut self, alert: &Alert) -> Result<(), Illegal> {
+        let fingerprint = &alert.fingerprint;
+        let ended = alert.ends_at.unwrap_or(self.s.now);
+        let closes = self
+            .s
+            .episodes
+            .get(fingerprint)
+            .is_some_and(|episode| episode.closed.is_none() && ended >= episode.alert.starts_at);
+        self.write(fingerprint, self.skipped(alert, &Skip::Resolved), Some(alert.status))?;
+        if !closes {
+            return Ok(());
+        }
+        self.emit(Event::EpisodeClosed { fingerprint: fingerprint.clone(), ended, why: Closing::Resolved })?;
+        self.after_closing(fingerprint)
+    }
+
+    /// Messages that wait for this alert are dropped; runs whose alerts are all over learn of it.
+    fn after_closing(&mut self, fingerprint: &Fingerprint) -> Result<(), Illegal> {
+        self.drop_tells(fingerprint)?;
+        let concerned: Vec<RunId> = self
+            .s
+            .runs
+            .iter()
+            .filter(|(_, run)| !run.resolved && run.episodes.contains(fingerprint))
+            .map(|(id, _)| id.clone())
+            .collect();
+        for id in concerned {
+            let Some(run) = self.s.runs.get(&id) else { continue };
+            let over = run
+                .episodes
+                .iter()
+                .all(|fp| self.s.episodes.get(fp).is_none_or(|episode| episode.closed.is_some()));
+            let cancels =
+                self.plan(run).is_some_and(|(_, playbook)| playbook.on_resolved == OnResolved::Cancel);
+            if over && cancels {
+                self.run_event(&id, RunEvent::Resolved)?;
+                self.advance(&id)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The set and playbook that a run pins.
+    pub(crate) fn plan(&self, run: &crate::run::Run) -> Option<(Arc<Set>, Playbook)> {
+        let set = self.library.sets.get(&run.set)?;
+        Some((set.clone(), set.playbooks.get(&run.playbook)?.clone()))
+    }
+
+    /// Decisions for an alert that no playbook may start on.
+    fn skipped(&self, alert: &Alert, skip: &Skip) -> Judged {
+        let set = self.set().unwrap_or_default();
+        let matches = |playbook: &&Playbook| {
+            playbook.triggers.iter().any(|trigger| {
+                matches!(trigger, Trigger::Alert { matchers, .. } if matchers.iter().all(|matcher| matcher.matches(&alert.labels)))
+            })
+        };
+        let decisions = set
+            .playbooks
+            .values()
+            .filter(matches)
+            .map(|playbook| Decision {
+                playbook: playbook.name.clone(),
+                outcome: Outcome::Skipped(skip.clone()),
+            })
+            .collect();
+        Judged { decisions, reads: Vec::new(), again_at: None }
+    }
+
+    /// Lets every playbook judge the alert, and starts what wants to start. A start is seen by the next playbook.
+    fn judge(&mut self, alert: &Alert, trace: Option<&Arc<str>>) -> Result<Judged, Illegal> {
+        let mut judged = Judged { decisions: Vec::new(), reads: vec![Read::Domain], again_at: None };
+        let Some(set) = self.set() else { return Ok(judged) };
+        for playbook in set.playbooks.values() {
+            let evaluation = evaluate(&self.s, &set, playbook, alert);
+            if !evaluation.matched {
+                continue;
+            }
+            match &evaluation.outcome {
+                Outcome::Started { run } => {
+                    let origin = Origin::Alert { fingerprint: alert.fingerprint.clone() };
+                    self.start(playbook, run, &evaluation, origin, Default::default(), trace)?;
+                }
+                Outcome::Joined { run } => self.join(run, &alert.fingerprint)?,
+                Outcome::Blocked(block) => {
+                    let text = format!("{} is blocked for {}: {block}", playbook.name, describe(alert));
+                    self.tell_blocked(playbook, &alert.fingerprint, &text)?;
+                }
+                Outcome::Skipped(_) => {}
+            }
+            judged.reads.extend(evaluation.reads);
+            judged.again_at = match (judged.again_at, evaluation.again_at) {
+                (Some(a), Some(b)) => Some(a.min(b)),
+                (a, b) => a.or(b),
+            };
+            judged.decisions.push(Decision { playbook: playbook.name.clone(), outcome: evaluation.outcome });
+        }
+        judged.reads.sort();
+        judged.reads.dedup();
+        Ok(judged)
+    }
+
+    fn join(&mut self, run: &RunId, fingerprint: &Fingerprint) -> Result<(), Illegal> {
+        let known = self.s.runs.get(run).is_none_or(|run| run.episodes.contains(fingerprint));
+        if known {
+            Ok(())
+        } else {
+            self.run_event(run, RunEvent::Joined { fingerprint: fingerprint.clone() })
+        }
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "what makes a run, each from another place")]
+    pub(crate) fn start(
+        &mut self,
+        playbook: &Playbook,
+        run: &RunId,
+        evaluation: &Evaluation,
+        origin: Origin,
+        inputs: std::collections::BTreeMap<Arc<str>, serde_json::Value>,
+        trace: Option<&Arc<str>>,
+    ) -> Result<(), Illegal> {
+        let hash = self
+            .s
+            .set
+            .as_ref()
+            .map(|(hash, _)| hash.clone())
+            .ok_or_else(|| Illegal("a start without set".into()))?;
+        self.run_event(
+            run,
+            RunEvent::Started {
+                playbook: playbook.name.clone(),
+                set: hash,
+                target: evaluation.target.clone(),
+                origin,
+                inputs,
+                mode: playbook.mode,
+                lock: if playbook.mode == Mode::Observe {
+                    None
+                } else {
+                    guards::lock(playbook, evaluation.target.as_ref())
+                },
+                wait_until: self.s.now + playbook.guard.wait,
+                trace: trace.cloned(),
+            },
+        )?;
+        self.advance(run)
+    }
+
+    /// `status`: the alert as it came; none when it is decided again.
+    fn write(
+        &mut self,
+        fingerprint: &Fingerprint,
+        judged: Judged,
+        status: Option<Status>,
+    ) -> Result<(), Illegal> {
+        let Judged { decisions, reads, again_at } = judged;
+        // Reads only matter where something may still change the outcome.
+        let waits = decisions.iter().any(|d| {
+            matches!(
+                d.outcome,
+                Outcome::Blocked(_) | Outcome::Skipped(Skip::WhenFalse | Skip::WhenUnknown { .. })
+            )
+        });
+        let reads = if waits || decisions.is_empty() { reads } else { Vec::new() };
+        let fingerprint = fingerprint.clone();
+        self.emit(match status {
+            Some(status) => Event::AlertDecided { fingerprint, status, decisions, reads, again_at },
+            None => Event::AlertReconsidered { fingerprint, decisions, reads, again_at },
+        })
+    }
+
+    /// An episode's deadline: it is forgotten, over by silence, told about, or decided again.
+    pub(crate) fn episode_due(&mut self, fingerprint: &Fingerprint) -> Result<(), Illegal> {
+        let Some(episode) = self.s.episodes.get(fingerprint).cloned() else { return Ok(()) };
+        let fp = fingerprint.clone();
+        if episode.closed.is_some() {
+            self.emit(Event::EpisodeForgotten { fingerprint: fp })?;
+            if !episode.straggler {
+                return Ok(());
+            }
+            self.emit(Event::EpisodeOpened { alert: episode.alert.clone() })?;
+            return self.reconsider(fingerprint);
+        }
+        if self.s.now >= episode.heard + bounds::SILENT_AFTER {
+            self.emit(Event::EpisodeClosed { fingerprint: fp, ended: self.s.now, why: Closing::Silent })?;
+            return self.after_closing(fingerprint);
+        }
+        for (playbook, (run, result, ended)) in &episode.handled {
+            if *result == RunResult::Repaired
+                && !episode.told.contains(playbook)
+                && self.s.now >= *ended + bounds::STILL_FIRING
+            {
+                let text = format!(
+                    "{} still fires {} after run {run} of {playbook} said repaired",
+                    describe(&episode.alert),
+                    bounds::STILL_FIRING
+                );
+                self.tell_playbook(playbook, fingerprint, &text)?;
+            }
+        }
+        if episode.again_at.is_some_and(|at| self.s.now >= at) {
+            self.reconsider(fingerprint)
+        } else {
+            Ok(())
+        }
+    }
+
+    fn reconsider(&mut self, fingerprint: &Fingerprint) -> Result<(), Illegal> {
+        let Some(episode) = self.s.episodes.get(fingerprint).cloned() else { return Ok(()) };
+        let judged = self.judge(&episode.alert, None)?;
+        if judged.decisions == episode.decisions && judged.again_at == episode.again_at {
+            return Ok(());
+        }
+        self.write(fingerprint, judged, None)
+    }
+}
+
+/// An alert in a few words.
+pub(crate) fn describe(alert: &Alert) -> String {
+    let name = alert.labels.get("alertname").map_or("an alert", |name| name);
+    format!("{name} ({})", alert.fingerprint)
+}

@@ -1,0 +1,146 @@
+//! The entry: one fact or one due timer in, events out, on a clone of the state. Every emitted event is applied at
+//! once, so that the next decision within the same fact already sees it.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use regreen_playbook::Set;
+use regreen_schemas::{
+    RunId, SetHash, Timestamp,
+    event::{Event, RunEvent},
+    fact::Item,
+    ticket::Holder,
+};
+
+use crate::{
+    mutation::{self, Mutation},
+    state::{Illegal, Phase, State, TimerKey},
+};
+
+/// Sets by hash: every one that an open run pins, and the one in force.
+#[derive(Clone, Debug, Default)]
+pub struct Library {
+    /// The sets.
+    pub sets: BTreeMap<SetHash, Arc<Set>>,
+}
+
+/// What is decided.
+#[derive(Clone, Debug)]
+pub enum Input<'a> {
+    /// A fact with its source and the time of its stream.
+    Fact {
+        /// Source, from the subject.
+        source: &'a str,
+        /// Sequence in FACTS.
+        seq: u64,
+        /// What happened.
+        item: &'a Item,
+        /// The ticket that stands for a result.
+        ticket: Option<&'a Holder>,
+    },
+    /// The earliest due deadline.
+    Timer,
+    /// The log itself speaks: takeover, frozen, a rejected fact.
+    Log(Event),
+}
+
+/// The earliest deadline, when it is due. Frozen, nothing is due; messages to people wait until we have caught up.
+#[must_use]
+pub fn due(state: &State, now: Timestamp) -> Option<(Timestamp, TimerKey)> {
+    if state.phase == Phase::Frozen {
+        return None;
+    }
+    let catching_up = matches!(state.phase, Phase::CatchingUp { .. });
+    let waits = |key: &TimerKey| catching_up && matches!(key, TimerKey::Tell(_));
+    state.timers.iter().take_while(|(at, _)| *at <= now).find(|(_, key)| !waits(key)).cloned()
+}
+
+/// Decides one input. The state given is not touched; the one returned has the events applied.
+///
+/// # Errors
+/// [`Illegal`] when the decider contradicts itself: a bug; nothing of it is committed.
+pub fn decide(
+    state: &State,
+    library: &Library,
+    input: &Input<'_>,
+    now: Timestamp,
+) -> Result<(State, Vec<Event>), Illegal> {
+    let mut state = state.clone();
+    state.now = state.now.max(now);
+    let mut decider = Decider { s: state, library, events: Vec::new() };
+    match input {
+        Input::Log(event) => decider.emit(event.clone())?,
+        Input::Timer => decider.timer()?,
+        Input::Fact { source, seq, item, ticket } => decider.fact(source, *seq, item, *ticket)?,
+    }
+    Ok((decider.s, decider.events))
+}
+
+/// One decision under way.
+pub(crate) struct Decider<'l> {
+    pub s: State,
+    pub library: &'l Library,
+    pub events: Vec<Event>,
+}
+
+impl Decider<'_> {
+    /// Writes an event and applies it.
+    pub fn emit(&mut self, event: Event) -> Result<(), Illegal> {
+        self.s.apply(&event)?;
+        self.events.push(event);
+        Ok(())
+    }
+
+    /// Writes an event of a run.
+    pub fn run_event(&mut self, run: &RunId, what: RunEvent) -> Result<(), Illegal> {
+        self.emit(Event::Run { run: run.clone(), what })
+    }
+
+    /// The set in force.
+    pub fn set(&self) -> Option<Arc<Set>> {
+        self.s.set.as_ref().and_then(|(hash, _)| self.library.sets.get(hash)).cloned()
+    }
+
+    fn timer(&mut self) -> Result<(), Illegal> {
+        let Some((at, key)) = due(&self.s, self.s.now) else { return Ok(()) };
+        match &key {
+            TimerKey::Run(id) => self.advance(id)?,
+            TimerKey::Episode(fingerprint) => self.episode_due(fingerprint)?,
+            TimerKey::Vantage(vantage) => {
+                self.emit(Event::VantageSilent { vantage: vantage.clone() })?;
+                self.verdicts_changed(None)?;
+            }
+            TimerKey::Tell(key) => self.tell_due(key)?,
+        }
+        if self.s.armed.get(&key) == Some(&at) {
+            return Err(Illegal(format!("deadline {key:?} moved nothing")));
+        }
+        Ok(())
+    }
+
+    /// Facts that are read are also the sign that a takeover has caught up.
+    pub fn caught_up(&mut self, seq: u64) -> Result<(), Illegal> {
+        let Phase::CatchingUp { here, .. } = self.s.phase else { return Ok(()) };
+        if here == 0 || seq < here {
+            return Ok(());
+        }
+        self.emit(Event::CaughtUp)?;
+        self.release()
+    }
+
+    /// What was held may go on: guards are judged again by each run's own advance.
+    pub fn release(&mut self) -> Result<(), Illegal> {
+        let runs: Vec<RunId> = self.s.runs.keys().cloned().collect();
+        for run in runs {
+            self.advance(&run)?;
+        }
+        Ok(())
+    }
+
+    /// Whether effects may go out now.
+    pub fn may_dispatch(&self) -> bool {
+        let live = self.s.phase == Phase::Live
+            || (mutation::is(Mutation::DispatchWhileCatchingUp)
+                && matches!(self.s.phase, Phase::CatchingUp { .. }));
+        live && (self.s.stopped.is_none() || mutation::is(Mutation::IgnoreStop))
+    }
+}

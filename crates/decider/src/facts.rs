@@ -1,0 +1,340 @@
+//! One function a kind of fact: what it means for the state.
+
+use regreen_schemas::{
+    RunId, Timestamp,
+    event::{Event, Origin, RunEvent, Suspicion},
+    fact::{Answer, Engine, Failure, Item, Operator, Outcome, Verb},
+    id::{RunnerName, Vantage},
+    run::Outcome as Decided,
+    ticket::Holder,
+};
+
+use crate::{
+    advance::{Settled, backoff},
+    bounds,
+    decide::Decider,
+    evaluate::evaluate_manual,
+    mutation::{self, Mutation},
+    run::{Attempt, Run, Stage},
+    state::{Illegal, Phase},
+};
+
+impl Decider<'_> {
+    pub(crate) fn fact(
+        &mut self,
+        source: &str,
+        seq: u64,
+        item: &Item,
+        ticket: Option<&Holder>,
+    ) -> Result<(), Illegal> {
+        match item {
+            Item::Alerts(alerts) => {
+                alerts.alerts.iter().try_for_each(|alert| self.alert(alert, alerts.trace.as_ref()))?
+            }
+            Item::Looks(looks) => self.looks(&Vantage::from(source), looks)?,
+            Item::Result(outcome) => self.result(source, outcome, ticket)?,
+            Item::Serves(serves) => {
+                self.emit(Event::RunnerServes { runner: RunnerName::from(source), serves: serves.clone() })?;
+                self.release()?;
+            }
+            Item::Operator(operator) => self.operator(source, operator)?,
+            Item::Set(set) => {
+                self.emit(Event::SetAccepted { set: set.clone(), hash: set.hash() })?;
+                self.verdicts_changed(None)?;
+            }
+            Item::Engine(engine) => self.engine(engine)?,
+        }
+        self.caught_up(seq)
+    }
+
+    fn engine(&mut self, engine: &Engine) -> Result<(), Illegal> {
+        match engine {
+            Engine::Here { .. } => Ok(()),
+            Engine::Revoked { run, instance, attempt } => {
+                self.with_attempt(run, instance.as_str(), *attempt, |this, _, _| {
+                    let what = RunEvent::Revoked {
+                        instance: instance.clone(),
+                        attempt: *attempt,
+                        not_called: None,
+                        again_at: this.s.now,
+                    };
+                    this.run_event(run, what)?;
+                    this.advance(run)
+                })
+            }
+            Engine::Started { run, instance, attempt, .. } => {
+                self.with_attempt(run, instance.as_str(), *attempt, |this, _, open| {
+                    let until = this.s.now + bounds::CALL_WINDOW + open.task.timeout;
+                    this.run_event(
+                        run,
+                        RunEvent::Began { instance: instance.clone(), attempt: *attempt, until },
+                    )
+                })
+            }
+            Engine::Stopped { stop_no, by, .. } => {
+                if *stop_no != self.s.stop_no || self.s.stopped.is_some() {
+                    return Ok(());
+                }
+                self.emit(Event::Stopped { stop_no: *stop_no, by: by.clone() })
+            }
+        }
+    }
+
+    /// Runs `then` when this attempt is the open one; a late word about another changes nothing.
+    fn with_attempt(
+        &mut self,
+        run: &RunId,
+        instance: &str,
+        number: u32,
+        then: impl FnOnce(&mut Self, &Run, &Attempt) -> Result<(), Illegal>,
+    ) -> Result<(), Illegal> {
+        let Some(open) = self.s.runs.get(run).cloned() else { return Ok(()) };
+        match open.attempt() {
+            Some(attempt) if attempt.instance.as_str() == instance && attempt.number == number => {
+                // Word of a ticket that is already known to be begun adds nothing.
+                if matches!(open.stage, Stage::Running(..)) { Ok(()) } else { then(self, &open, attempt) }
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn operator(&mut self, by: &str, operator: &Operator) -> Result<(), Illegal> {
+        match operator {
+            Operator::Start { playbook, target, inputs } => {
+                self.manual(by, playbook, target.as_deref(), inputs)
+            }
+            Operator::Settle { run, instance, attempt, done } => {
+                self.settle(by, run, instance, *attempt, *done)
+            }
+            Operator::Resume { stop_no } => {
+                if self.s.stopped.is_none() || *stop_no != self.s.stop_no {
+                    return Ok(());
+                }
+                self.emit(Event::Resumed { stop_no: *stop_no, by: by.into() })?;
+                self.release()
+            }
+            Operator::ResumeSuspect => match self.s.phase {
+                Phase::Suspect => {
+                    self.emit(Event::SuspectCleared { by: by.into() })?;
+                    self.release()
+                }
+                _ => Ok(()),
+            },
+        }
+    }
+
+    fn manual(
+        &mut self,
+        by: &str,
+        name: &regreen_schemas::PlaybookName,
+        target: Option<&str>,
+        inputs: &std::collections::BTreeMap<std::sync::Arc<str>, serde_json::Value>,
+    ) -> Result<(), Illegal> {
+        let refused = |reason: String| Event::StartRefused {
+            by: by.into(),
+            playbook: name.clone(),
+            reason: reason.into(),
+        };
+        let Some(set) = self.set() else {
+            return self.emit(refused("no set of playbooks is in force".into()));
+        };
+        let Some(playbook) = set.playbooks.get(name) else {
+            return self.emit(refused("there is no such playbook".into()));
+        };
+        if !playbook
+            .triggers
+            .iter()
+            .any(|trigger| matches!(trigger, regreen_playbook::model::Trigger::Manual))
+        {
+            return self.emit(refused("it has no trigger `manual`".into()));
+        }
+        let inputs = match playbook.typed_inputs(inputs) {
+            Ok(inputs) => inputs,
+            Err(why) => return self.emit(refused(why)),
+        };
+        let evaluation = evaluate_manual(&self.s, &set, playbook, target);
+        match &evaluation.outcome {
+            Decided::Started { run } => {
+                if let Some(open) = self.s.open.get(&(name.clone(), evaluation.target.clone())) {
+                    let reason = format!("run {open} is open for it");
+                    return self.emit(refused(reason));
+                }
+                self.start(playbook, run, &evaluation, Origin::Manual { by: by.into() }, inputs, None)
+            }
+            Decided::Blocked(block) => self.emit(refused(block.to_string())),
+            Decided::Skipped(skip) => self.emit(refused(skip.to_string())),
+            Decided::Joined { run } => self.emit(refused(format!("run {run} is open for it"))),
+        }
+    }
+
+    fn settle(
+        &mut self,
+        by: &str,
+        run: &RunId,
+        instance: &regreen_schemas::Instance,
+        attempt: u32,
+        done: bool,
+    ) -> Result<(), Illegal> {
+        let Some(open) = self.s.runs.get(run).cloned() else { return Ok(()) };
+        let Stage::Asking(asked) = &open.stage else { return Ok(()) };
+        if asked.instance != *instance || asked.number != attempt {
+            return Ok(());
+        }
+        self.run_event(run, RunEvent::Settled { instance: instance.clone(), attempt, done, by: by.into() })?;
+        if done {
+            self.run_event(
+                run,
+                RunEvent::StepSucceeded { instance: instance.clone(), result: serde_json::Value::Null },
+            )?;
+            return self.advance(run);
+        }
+        let budget = self.step(&open).map_or(1, |(attempts, _)| attempts);
+        if open.tries < budget {
+            self.advance(run)
+        } else {
+            self.fail_step(run, instance, format!("not done, says {by}").into())
+        }
+    }
+
+    fn result(&mut self, source: &str, outcome: &Outcome, ticket: Option<&Holder>) -> Result<(), Illegal> {
+        if outcome.instance.as_str().starts_with("tell/") {
+            return self.told(outcome);
+        }
+        let ignored = |reason: &str| Event::ResultIgnored {
+            run: outcome.run.clone(),
+            instance: outcome.instance.clone(),
+            attempt: outcome.attempt,
+            reason: reason.into(),
+        };
+        let Some(run) = self.s.runs.get(&outcome.run).cloned() else {
+            return self.emit(ignored("late: the run has ended"));
+        };
+        let open =
+            run.attempt().filter(|open| open.instance == outcome.instance && open.number == outcome.attempt);
+        let Some(open) = open else { return self.emit(ignored("late: this attempt is closed")) };
+        if let Verb::Observed { look, answer } = &outcome.outcome {
+            return self.observed(&run, open, *look, answer);
+        }
+        if matches!(open.task.kind, regreen_schemas::command::Kind::Observe(_)) {
+            // A look that went wrong says nothing about the effect: it is looked again.
+            let again_at = self.s.now + bounds::SECOND_LOOK;
+            let what = RunEvent::Revoked {
+                instance: open.instance.clone(),
+                attempt: open.number,
+                not_called: None,
+                again_at,
+            };
+            return self.run_event(&run.id, what);
+        }
+        let ticketless = open.overdue() != open.task.claim_by;
+        let holds =
+            ticket.is_some_and(|holder| holder.nonce == outcome.nonce && holder.runner.as_str() == source);
+        if !holds && !ticketless && !mutation::is(Mutation::AnyHands) {
+            return match &outcome.outcome {
+                // A refusal without ticket: the engine must win the ticket before it believes that nothing began.
+                Verb::NotCalled { .. } if ticket.is_none() && matches!(run.stage, Stage::Dispatched(_)) => {
+                    self.run_event(
+                        &run.id,
+                        RunEvent::Overdue { instance: open.instance.clone(), attempt: open.number },
+                    )
+                }
+                _ => self.emit(ignored("the sender does not hold the ticket")),
+            };
+        }
+        self.outcome(&run, open, &outcome.outcome)
+    }
+
+    fn outcome(&mut self, run: &Run, open: &Attempt, outcome: &Verb) -> Result<(), Illegal> {
+        let (id, instance, attempt) = (&run.id, open.instance.clone(), open.number);
+        let (budget, _) = self.step(run).unwrap_or((1, false));
+        match outcome {
+            Verb::Ok { result } => {
+                self.run_event(id, RunEvent::StepSucceeded { instance, result: result.clone() })?;
+                self.advance(id)
+            }
+            Verb::Failed { kind, reason, retry_after } => {
+                let again = *kind == Failure::Transient && run.tries < budget;
+                let pause = backoff(run.tries).max(retry_after.unwrap_or_default());
+                let again_at = again.then(|| self.s.now + pause);
+                let what = RunEvent::AttemptFailed {
+                    instance: instance.clone(),
+                    attempt,
+                    kind: *kind,
+                    reason: reason.clone(),
+                    again_at,
+                };
+                self.run_event(id, what)?;
+                if again { self.advance(id) } else { self.fail_step(id, &instance, reason.clone()) }
+            }
+            Verb::Unknown { reason } => {
+                let what = self.unknown(run, open, reason);
+                let fails = matches!(
+                    what,
+                    RunEvent::AttemptUnknown { next: regreen_schemas::event::AfterUnknown::Fail, .. }
+                );
+                self.run_event(id, what)?;
+                if fails { self.fail_step(id, &instance, reason.clone()) } else { self.advance(id) }
+            }
+            Verb::NotCalled { reason, detail } => {
+                let again_at =
+                    if reason.again() { self.s.now + bounds::RETRY_MIN } else { Timestamp(i64::MAX) };
+                let what = RunEvent::Revoked {
+                    instance: instance.clone(),
+                    attempt,
+                    not_called: Some(*reason),
+                    again_at,
+                };
+                self.run_event(id, what)?;
+                if reason.again() { self.advance(id) } else { self.fail_step(id, &instance, detail.clone()) }
+            }
+            Verb::Observed { .. } => Ok(()),
+        }
+    }
+
+    fn observed(&mut self, run: &Run, open: &Attempt, look: u8, answer: &Answer) -> Result<(), Illegal> {
+        if open.task.kind != regreen_schemas::command::Kind::Observe(look) {
+            return Ok(());
+        }
+        let (id, instance) = (&run.id, &open.instance);
+        let said = |again_at: Option<Timestamp>| RunEvent::Observed {
+            instance: instance.clone(),
+            attempt: open.number,
+            look,
+            answer: answer.clone(),
+            again_at,
+        };
+        if look == 1 {
+            let at = self.s.now + bounds::SECOND_LOOK;
+            return self.run_event(id, said(Some(at)));
+        }
+        match self.settle_looks(run, answer) {
+            Settled::Done(result) => {
+                self.run_event(id, said(None))?;
+                self.run_event(id, RunEvent::StepSucceeded { instance: instance.clone(), result })?;
+                self.advance(id)
+            }
+            Settled::Retry => {
+                let at = self.s.now;
+                self.run_event(id, said(Some(at)))?;
+                self.advance(id)
+            }
+            Settled::NotDone => {
+                self.run_event(id, said(None))?;
+                self.fail_step(id, instance, "it was looked up and is not done".into())
+            }
+            Settled::Ask => self.run_event(id, said(None)),
+        }
+    }
+}
+
+/// Whether a takeover is suspect (rule 14): the log was silent too long, or the clocks are too far apart.
+#[must_use]
+pub fn suspicion(silence: regreen_schemas::Span, skew: regreen_schemas::Span) -> Option<Suspicion> {
+    if silence > bounds::SUSPECT_SILENCE {
+        Some(Suspicion::Silent { silence })
+    } else if skew.0.abs() > bounds::SUSPECT_SKEW.0 {
+        Some(Suspicion::Skewed { skew })
+    } else {
+        None
+    }
+}

@@ -1,0 +1,439 @@
+//! A run: where it stands, and every legal transition of it in one `match`. What is not listed there is illegal.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use imbl::{OrdMap, OrdSet};
+use regreen_schemas::{
+    CheckName, Fingerprint, Instance, PlaybookName, RunId, SetHash, Span, Timestamp,
+    alert::Alert,
+    check::Status,
+    command::{Kind, Task},
+    event::{AfterUnknown, Mode, Origin, RunEvent, Target, Watch},
+    fact::Answer,
+    id::Vantage,
+    run::{Block, RunResult},
+};
+use serde_json::Value;
+
+use crate::state::Illegal;
+
+/// One attempt at a step's effect, or a look at its outcome.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Attempt {
+    /// The step instance.
+    pub instance: Instance,
+    /// The ticket's number.
+    pub number: u32,
+    /// What was dispatched.
+    pub task: Task,
+    /// The stop number it went under.
+    pub stop_no: u64,
+    /// When it was dispatched.
+    pub at: Timestamp,
+    /// The step gives up at this moment.
+    pub until: Timestamp,
+}
+
+/// A check that a verify watches.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Watching {
+    /// What must hold.
+    pub watch: Watch,
+    /// Newest counting look of each vantage, and when it was taken in.
+    pub seen: OrdMap<Vantage, (Status, Timestamp)>,
+    /// Since when it has held.
+    pub since: Option<Timestamp>,
+}
+
+/// Where a run stands.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Stage {
+    /// Waits for its lock.
+    Queued,
+    /// Before step `at`; behind the last one stands the closing verify.
+    Ready,
+    /// A command is out; nobody is known to have begun.
+    Dispatched(Attempt),
+    /// `claim_by` passed: the engine tries to revoke the ticket.
+    Revoking(Attempt),
+    /// A runner has begun; past the moment its outcome is unknown.
+    Running(Attempt, Timestamp),
+    /// The same effect is tried again at the moment.
+    Again(Attempt, Timestamp),
+    /// The outcome is looked up at the moment, with the answers so far.
+    Looking(Attempt, Timestamp, Option<Answer>),
+    /// A person must say whether the effect took place.
+    Asking(Attempt),
+    /// Lets time pass.
+    Waiting(Instance, Timestamp),
+    /// Watches checks.
+    Verifying(Instance, Vec<Watching>),
+    /// Only its end is left to be written.
+    Ending(RunResult, Arc<str>),
+    /// Ended.
+    Over,
+}
+
+/// What became of an earlier step.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Done {
+    /// With the action's result.
+    Ok(Value),
+    /// With the reason.
+    Failed(Arc<str>),
+    /// Its `if` was false.
+    Skipped,
+}
+
+/// An open run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Run {
+    /// Its id.
+    pub id: RunId,
+    /// Its playbook.
+    pub playbook: PlaybookName,
+    /// The set that it pins.
+    pub set: SetHash,
+    /// What it acts on.
+    pub target: Option<Target>,
+    /// How it came to be.
+    pub origin: Origin,
+    /// Its inputs.
+    pub inputs: BTreeMap<Arc<str>, Value>,
+    /// Whether it may act.
+    pub mode: Mode,
+    /// The alert that started it.
+    pub alert: Option<Alert>,
+    /// When it started.
+    pub started: Timestamp,
+    /// No step begins later; counts from the lock.
+    pub until: Option<Timestamp>,
+    /// The lock it needs, or holds.
+    pub lock: Option<Arc<str>>,
+    /// When it stops waiting for the lock.
+    pub wait_until: Timestamp,
+    /// Its place in line.
+    pub order: u64,
+    /// Where it stands.
+    pub stage: Stage,
+    /// Index of the step.
+    pub at: usize,
+    /// What became of earlier steps.
+    pub steps: OrdMap<Arc<str>, Done>,
+    /// Effects dispatched: anything but reads.
+    pub effects: u32,
+    /// The record that took in the last result of an effect, or began the run.
+    pub effect_seq: u64,
+    /// Tickets used for the step.
+    pub attempts: u32,
+    /// Tries of the step that count.
+    pub tries: u32,
+    /// Alerts that started or joined it.
+    pub episodes: OrdSet<Fingerprint>,
+    /// All of them are resolved and the playbook goes by that.
+    pub resolved: bool,
+    /// Answer of the first look at an unknown outcome, while the second is out.
+    pub seen: Option<Answer>,
+    /// What holds it now.
+    pub held: Option<Block>,
+    /// Trace context of the request that started it.
+    pub trace: Option<Arc<str>>,
+}
+
+impl Run {
+    /// A run from its first event.
+    #[must_use]
+    pub fn started(id: RunId, event: &RunEvent, now: Timestamp, order: u64) -> Option<Self> {
+        let RunEvent::Started { playbook, set, target, origin, inputs, mode, lock, wait_until, trace } =
+            event
+        else {
+            return None;
+        };
+        let episodes = match origin {
+            Origin::Alert { fingerprint } => OrdSet::unit(fingerprint.clone()),
+            Origin::Manual { .. } => OrdSet::new(),
+        };
+        Some(Self {
+            id,
+            playbook: playbook.clone(),
+            set: set.clone(),
+            target: target.clone(),
+            origin: origin.clone(),
+            inputs: inputs.clone(),
+            mode: *mode,
+            alert: None,
+            started: now,
+            until: None,
+            lock: lock.clone(),
+            wait_until: *wait_until,
+            order,
+            stage: Stage::Queued,
+            at: 0,
+            steps: OrdMap::new(),
+            effects: 0,
+            effect_seq: 0,
+            attempts: 0,
+            tries: 0,
+            episodes,
+            resolved: false,
+            seen: None,
+            held: None,
+            trace: trace.clone(),
+        })
+    }
+
+    /// **Every legal transition of a run.** `seq` is the record that holds the event.
+    ///
+    /// # Errors
+    /// [`Illegal`] for everything that is not listed.
+    pub fn next(&mut self, event: &RunEvent, now: Timestamp, seq: u64) -> Result<(), Illegal> {
+        use RunEvent as E;
+        use Stage as S;
+        let stage = std::mem::replace(&mut self.stage, S::Over);
+        if !matches!(event, E::Held { .. }) {
+            self.held = None;
+        }
+        self.stage = match (stage, event) {
+            // What changes no stage.
+            (stage, E::Joined { fingerprint }) => {
+                self.episodes.insert(fingerprint.clone());
+                stage
+            }
+            (stage, E::Held { by }) => {
+                self.held = Some(by.clone());
+                stage
+            }
+            (stage, E::Resolved) => {
+                self.resolved = true;
+                stage
+            }
+
+            // In line for the lock.
+            (S::Queued, E::LockTaken { deadline }) => {
+                self.until = Some(*deadline);
+                self.effect_seq = seq;
+                S::Ready
+            }
+
+            // A step begins.
+            (S::Ready, E::StepSkipped { instance }) => self.step_over(instance, Done::Skipped),
+            (S::Ready, E::WaitBegan { instance, until }) => S::Waiting(instance.clone(), *until),
+            (S::Ready, E::VerifyBegan { instance, watches }) => S::Verifying(
+                instance.clone(),
+                watches
+                    .iter()
+                    .map(|watch| Watching { watch: watch.clone(), seen: OrdMap::new(), since: None })
+                    .collect(),
+            ),
+            (
+                S::Ready | S::Again(..) | S::Looking(_, _, None),
+                E::Dispatched { instance, attempt, task, stop_no, until, .. },
+            ) => self.dispatch(instance, *attempt, task, *stop_no, *until, now, None),
+            (S::Looking(_, _, seen), E::Dispatched { instance, attempt, task, stop_no, until, .. }) => {
+                self.dispatch(instance, *attempt, task, *stop_no, *until, now, seen)
+            }
+
+            // A command is out.
+            (S::Dispatched(attempt), E::Overdue { .. }) => S::Revoking(attempt),
+            (S::Dispatched(attempt) | S::Revoking(attempt), E::Began { until, .. }) => {
+                S::Running(attempt, *until)
+            }
+            (
+                S::Dispatched(attempt) | S::Revoking(attempt) | S::Running(attempt, _),
+                E::Revoked { again_at, .. },
+            ) => {
+                if matches!(attempt.task.kind, Kind::Observe(_)) {
+                    // A look that was lost is looked again; the effect's own outcome is as unknown as before.
+                    S::Looking(attempt, *again_at, self.seen.take())
+                } else {
+                    // It never began, so it does not count towards `attempts`.
+                    self.tries = self.tries.saturating_sub(1);
+                    S::Again(attempt, *again_at)
+                }
+            }
+            (S::Dispatched(_) | S::Revoking(_) | S::Running(..), E::StepSucceeded { instance, result }) => {
+                self.effect_seq = seq;
+                self.step_over(instance, Done::Ok(result.clone()))
+            }
+            (
+                S::Dispatched(attempt) | S::Revoking(attempt) | S::Running(attempt, _),
+                E::AttemptFailed { again_at, .. },
+            ) => {
+                self.effect_seq = seq;
+                // Without a next try the failure of the step follows in the same item.
+                S::Again(attempt, again_at.unwrap_or(Timestamp(i64::MAX)))
+            }
+            (
+                S::Dispatched(attempt) | S::Revoking(attempt) | S::Running(attempt, _),
+                E::AttemptUnknown { next, .. },
+            ) => {
+                self.effect_seq = seq;
+                match next {
+                    AfterUnknown::Retry { at } => S::Again(attempt, *at),
+                    AfterUnknown::Observe => S::Looking(attempt, now, None),
+                    AfterUnknown::Ask => S::Asking(attempt),
+                    AfterUnknown::Fail => S::Again(attempt, Timestamp(i64::MAX)),
+                }
+            }
+
+            // The outcome is looked up: two looks that agree settle it (rule 17).
+            (S::Dispatched(attempt), E::Observed { look, answer, again_at, .. }) => {
+                self.effect_seq = seq;
+                match again_at {
+                    Some(at) if *look == 1 => S::Looking(attempt, *at, Some(answer.clone())),
+                    Some(at) => S::Again(attempt, *at),
+                    None => S::Asking(attempt),
+                }
+            }
+            (S::Asking(_) | S::Looking(..) | S::Again(..), E::StepSucceeded { instance, result }) => {
+                self.step_over(instance, Done::Ok(result.clone()))
+            }
+            (S::Looking(attempt, ..), E::AttemptUnknown { next: AfterUnknown::Ask, .. }) => {
+                S::Asking(attempt)
+            }
+            (S::Asking(attempt), E::Settled { done, .. }) => {
+                self.effect_seq = seq;
+                // Done: success follows. Not done: failure follows, or another try.
+                S::Again(attempt, if *done { Timestamp(i64::MAX) } else { now })
+            }
+
+            // A step ends.
+            (S::Waiting(..), E::StepSucceeded { instance, result }) => {
+                self.step_over(instance, Done::Ok(result.clone()))
+            }
+            (S::Verifying(..), E::VerifyHeld { instance }) => {
+                if instance.as_str() == CLOSING {
+                    S::Ending(RunResult::Repaired, "the closing verify held".into())
+                } else {
+                    self.step_over(instance, Done::Ok(Value::Null))
+                }
+            }
+            (S::Verifying(..), E::VerifyMissed { instance, reason }) if instance.as_str() == CLOSING => {
+                S::Ending(RunResult::Failed, reason.clone())
+            }
+            (S::Verifying(instance, _), E::VerifyMissed { .. }) => S::Waiting(instance, Timestamp(i64::MAX)),
+            (
+                S::Ready | S::Again(..) | S::Waiting(..) | S::Asking(_) | S::Looking(..),
+                E::StepFailed { instance, reason, goes_on },
+            ) => {
+                let next = self.step_over(instance, Done::Failed(reason.clone()));
+                if *goes_on {
+                    next
+                } else {
+                    S::Ending(RunResult::Failed, format!("{instance}: {reason}").into())
+                }
+            }
+
+            // The end. A run with a call under way never ends before the call is settled.
+            (
+                S::Queued | S::Ready | S::Again(..) | S::Asking(_) | S::Looking(..) | S::Ending(..),
+                E::Ended { .. },
+            ) => S::Over,
+
+            (stage, event) => return Err(Illegal(format!("run {}: {event:?} in {stage:?}", self.id))),
+        };
+        Ok(())
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the fields of one event, taken apart by the match above")]
+    fn dispatch(
+        &mut self,
+        instance: &Instance,
+        number: u32,
+        task: &Task,
+        stop_no: u64,
+        until: Timestamp,
+        now: Timestamp,
+        seen: Option<Answer>,
+    ) -> Stage {
+        if task.kind == Kind::Perform {
+            self.attempts = number;
+            self.tries += 1;
+            self.effects += u32::from(task.effect != regreen_schemas::action::Effect::Read);
+        }
+        self.seen = seen;
+        Stage::Dispatched(Attempt {
+            instance: instance.clone(),
+            number,
+            task: task.clone(),
+            stop_no,
+            at: now,
+            until,
+        })
+    }
+
+    fn step_over(&mut self, instance: &Instance, done: Done) -> Stage {
+        self.steps.insert(instance.as_str().into(), done);
+        self.at += 1;
+        self.attempts = 0;
+        self.tries = 0;
+        Stage::Ready
+    }
+
+    /// The run's next moment; none while it waits for a fact alone.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Timestamp> {
+        if crate::mutation::is(crate::mutation::Mutation::NoDeadline) {
+            return None;
+        }
+        match &self.stage {
+            Stage::Queued => Some(self.wait_until),
+            Stage::Ready | Stage::Asking(_) => self.until,
+            Stage::Dispatched(attempt) => Some(attempt.overdue()),
+            Stage::Revoking(_) | Stage::Over => None,
+            Stage::Running(_, at) | Stage::Waiting(_, at) => Some(*at),
+            Stage::Again(_, at) | Stage::Looking(_, at, _) => {
+                Some(if self.held.is_some() { self.until.unwrap_or(*at) } else { *at })
+            }
+            Stage::Verifying(_, watching) => watching.iter().map(|w| w.watch.until).min(),
+            Stage::Ending(..) => Some(Timestamp(0)),
+        }
+    }
+
+    /// Moves what concludes from absence (rule 13). Run deadlines and `claim_by` stay.
+    pub fn shift(&mut self, away: Span) {
+        self.wait_until = self.wait_until + away;
+        if let Stage::Verifying(_, watching) = &mut self.stage {
+            for w in watching {
+                w.watch.until = w.watch.until + away;
+                w.seen = OrdMap::new();
+                w.since = None;
+            }
+        }
+    }
+
+    /// Checks that an open verify watches.
+    #[must_use]
+    pub fn watched(&self) -> Vec<CheckName> {
+        match &self.stage {
+            Stage::Verifying(_, watching) => watching.iter().map(|w| w.watch.check.clone()).collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// The open attempt, if a call may be under way.
+    #[must_use]
+    pub fn attempt(&self) -> Option<&Attempt> {
+        match &self.stage {
+            Stage::Dispatched(attempt) | Stage::Revoking(attempt) | Stage::Running(attempt, _) => {
+                Some(attempt)
+            }
+            _ => None,
+        }
+    }
+}
+
+impl Attempt {
+    /// When nobody can begin it any more: the engine asks for the ticket then. A look needs no ticket: its answer
+    /// is late then.
+    #[must_use]
+    pub fn overdue(&self) -> Timestamp {
+        let ticketless = matches!(self.task.kind, Kind::Observe(_))
+            || self.task.effect == regreen_schemas::action::Effect::Read;
+        let margin = if ticketless { self.task.timeout + crate::bounds::CALL_WINDOW } else { Span::ZERO };
+        self.task.claim_by + margin
+    }
+}
+
+/// Instance of the closing verify.
+pub const CLOSING: &str = "closing";

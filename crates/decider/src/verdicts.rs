@@ -1,0 +1,205 @@
+//! Seeing: looks of vantages joined by quorum into verdicts. Silence is never "still up" (rule 22); fewer than K
+//! sighted vantages of N configured ones is unknown.
+
+use regreen_playbook::Set;
+use regreen_schemas::{
+    CheckName, RunId,
+    check::{Status, digest_hash},
+    event::Event,
+    fact::Looks,
+    id::Vantage,
+    view::Check,
+};
+
+use crate::{
+    bounds,
+    decide::Decider,
+    mutation::{self, Mutation},
+    run::{Stage, Watching},
+    state::{Illegal, State, TimerKey, VantageState},
+};
+
+/// Joins statuses: the first of down, up, degraded that `quorum` vantages agree on; else unknown.
+fn join(statuses: impl Iterator<Item = Status>, quorum: u32) -> Status {
+    let (mut up, mut degraded, mut down) = (0, 0, 0);
+    for status in statuses {
+        match status {
+            Status::Up => up += 1,
+            Status::Degraded => degraded += 1,
+            Status::Down => down += 1,
+            Status::Unknown => {}
+        }
+    }
+    // At most one of these can hold while a quorum is a majority; below a majority the gravest speaks.
+    match () {
+        () if down >= quorum => Status::Down,
+        () if degraded >= quorum => Status::Degraded,
+        () if up >= quorum => Status::Up,
+        // A blemish seen by some is no proof of health, yet together they agree that it works.
+        () if up + degraded >= quorum && degraded > 0 => Status::Degraded,
+        () => Status::Unknown,
+    }
+}
+
+impl State {
+    /// The verdict on a check by the looks at hand.
+    #[must_use]
+    pub fn verdict(&self, set: &Set, check: &str, quorum: Option<u32>) -> Status {
+        let Some(check) = set.checks.get(check) else { return Status::Unknown };
+        let Some(looks) = self.looks.get(&check.name) else { return Status::Unknown };
+        let sighted = |name: &&Vantage| {
+            self.vantages.get(*name).is_some_and(|vantage| vantage.sighted && vantage.synced)
+        };
+        let statuses = check.vantages.iter().filter(sighted).filter_map(|name| looks.get(name).copied());
+        join(statuses, quorum.unwrap_or(check.quorum))
+    }
+
+    pub(crate) fn take_looks(&mut self, name: &Vantage, looks: &Looks) {
+        let before = self.vantages.get(name);
+        let synced = looks.all || before.is_some_and(|vantage| vantage.synced && vantage.boot == looks.boot);
+        let heard = match (before, &looks.digest) {
+            (Some(vantage), None) if !looks.all => vantage.heard,
+            _ => self.now,
+        };
+        if looks.all {
+            let checks: Vec<CheckName> = self.looks.keys().cloned().collect();
+            for check in checks {
+                self.looks[&check].remove(name);
+            }
+        }
+        let sighted = looks.sighted;
+        let vantage = VantageState { boot: looks.boot.clone(), n: looks.n, sighted, synced, heard };
+        self.vantages.insert(name.clone(), vantage);
+        // A vantage that is lost already can't fall silent once more.
+        self.arm(TimerKey::Vantage(name.clone()), synced.then_some(heard + bounds::DIGESTS_MISSED));
+        for look in &looks.changes {
+            let status = if sighted { look.status } else { Status::Unknown };
+            self.looks.entry(look.check.clone()).or_default().insert(name.clone(), status);
+            let watchers: Vec<RunId> =
+                self.watchers.get(&look.check).map(|runs| runs.iter().cloned().collect()).unwrap_or_default();
+            let now = self.now;
+            for run in watchers {
+                self.change_run(&run, |run| {
+                    let Stage::Verifying(_, watching) = &mut run.stage else { return };
+                    for w in watching.iter_mut().filter(|w| w.watch.check == look.check) {
+                        if look.tick >= w.watch.after || mutation::is(Mutation::StaleLooks) {
+                            w.seen.insert(name.clone(), (status, now));
+                            w.judge(now);
+                        }
+                    }
+                });
+            }
+        }
+    }
+
+    /// All that a vantage said is unknown until it says all again.
+    pub(crate) fn lose_vantage(&mut self, name: &Vantage) {
+        if let Some(vantage) = self.vantages.get_mut(name) {
+            vantage.synced = false;
+        }
+        self.arm(TimerKey::Vantage(name.clone()), None);
+        let now = self.now;
+        let watching: Vec<RunId> = self.watchers.values().flatten().cloned().collect();
+        for run in watching {
+            self.change_run(&run, |run| {
+                let Stage::Verifying(_, watching) = &mut run.stage else { return };
+                for w in watching {
+                    if w.seen.remove(name).is_some() {
+                        w.judge(now);
+                    }
+                }
+            });
+        }
+    }
+}
+
+impl Watching {
+    /// Begins or breaks the hold. Unknown never holds.
+    fn judge(&mut self, now: regreen_schemas::Timestamp) {
+        if self.status(now) == self.watch.is {
+            self.since = self.since.or(Some(now));
+        } else {
+            self.since = None;
+        }
+    }
+
+    /// What the counting looks say together, as far as they are fresh.
+    #[must_use]
+    pub fn status(&self, now: regreen_schemas::Timestamp) -> Status {
+        let fresh =
+            self.seen.values().filter(|(_, at)| now - *at <= self.watch.fresh).map(|(status, _)| *status);
+        join(fresh, self.watch.quorum)
+    }
+
+    /// Whether it has held for its whole time, by looks.
+    #[must_use]
+    pub fn held(&self, now: regreen_schemas::Timestamp) -> bool {
+        let newest = self.seen.values().map(|(_, at)| *at).max();
+        match (self.since, newest) {
+            // The end of the hold must have been looked at, not just waited for.
+            (Some(since), Some(newest)) => {
+                self.status(now) == self.watch.is && newest - since >= self.watch.hold
+            }
+            _ => false,
+        }
+    }
+}
+
+impl Decider<'_> {
+    pub(crate) fn looks(&mut self, vantage: &Vantage, looks: &Looks) -> Result<(), Illegal> {
+        if let Some(known) = self.s.vantages.get(vantage)
+            && known.boot == looks.boot
+            && looks.n <= known.n
+        {
+            return Ok(());
+        }
+        let version = self.s.set.as_ref().map_or(0, |(_, seq)| *seq);
+        if looks.set_version != version {
+            // Looks at another list: the probe hears of the new one by VIEW and says all again.
+            return Ok(());
+        }
+        self.emit(Event::LooksTaken { vantage: vantage.clone(), looks: looks.clone() })?;
+        if let Some(digest) = &looks.digest
+            && self.s.vantages.get(vantage).is_some_and(|known| known.synced)
+        {
+            let mine =
+                self.s.looks.iter().filter_map(|(check, by)| by.get(vantage).map(|status| (check, *status)));
+            let count = mine.clone().count();
+            let matches = digest_hash(mine) == *digest.hash && u32::try_from(count) == Ok(digest.count);
+            if looks.sighted && !matches {
+                let reason = "its digest is not of what was taken in".into();
+                self.emit(Event::ResyncAsked { vantage: vantage.clone(), reason })?;
+            }
+        }
+        let whole = looks.all || looks.digest.is_some();
+        let touched: Vec<CheckName> = looks.changes.iter().map(|look| look.check.clone()).collect();
+        self.verdicts_changed(if whole { None } else { Some(&touched) })?;
+        self.advance_watchers(&touched)
+    }
+
+    fn advance_watchers(&mut self, touched: &[CheckName]) -> Result<(), Illegal> {
+        for check in touched {
+            let runs: Vec<RunId> =
+                self.s.watchers.get(check).map(|runs| runs.iter().cloned().collect()).unwrap_or_default();
+            for run in runs {
+                self.advance(&run)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes every verdict that changed among these checks, or among all.
+    pub(crate) fn verdicts_changed(&mut self, among: Option<&[CheckName]>) -> Result<(), Illegal> {
+        let Some(set) = self.set() else { return Ok(()) };
+        let changed = |check: &Check| {
+            let to = self.s.verdict(&set, check.name.as_str(), None);
+            let from = self.s.verdicts.get(&check.name).map_or(Status::Unknown, |(status, _)| *status);
+            (from != to).then(|| Event::VerdictChanged { check: check.name.clone(), from, to })
+        };
+        let events: Vec<Event> = match among {
+            Some(names) => names.iter().filter_map(|name| set.checks.get(name)).filter_map(changed).collect(),
+            None => set.checks.values().filter_map(changed).collect(),
+        };
+        events.into_iter().try_for_each(|event| self.emit(event))
+    }
+}
