@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+pub use async_nats::HeaderMap as Headers;
 use async_nats::{Client, HeaderMap, Request, client::RequestErrorKind};
 use bytes::Bytes;
 use serde::Deserialize;

@@ -1,1 +1,16 @@
-//! Placeholder.
+//! What every service stands on: clocks, configuration, secrets, telemetry, health and metrics, and an orderly end.
+
+pub mod clock;
+pub mod config;
+pub mod health;
+pub mod secrets;
+pub mod shutdown;
+pub mod telemetry;
+
+pub use shutdown::Shutdown;
+
+/// Chooses the process's one TLS implementation. Call it first; a second call changes nothing.
+pub fn init_tls() {
+    // An error says that it is chosen already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}

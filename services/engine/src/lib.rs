@@ -1,1 +1,77 @@
-//! Placeholder.
+//! The shell round the decider: reads facts, lets it decide, commits, and only then lets anything out (rule 6).
+//! One engine writes; it takes the log over at its start and steps down when another has.
+
+mod effects;
+mod feed;
+pub mod library;
+mod metrics;
+pub mod recover;
+mod shell;
+
+use regreen_bus::Bus;
+use regreen_kit::{Shutdown, health::Health};
+use regreen_schemas::id::Nonce;
+use tokio::sync::watch;
+
+pub use metrics::Metrics;
+
+/// What an engine needs.
+#[derive(Debug)]
+pub struct Options {
+    /// The server is our own child: nobody else can be the active engine, so no silence is waited for.
+    pub own_server: bool,
+    /// The files to bring in force.
+    pub files: Vec<library::File>,
+}
+
+/// What the engine says of itself.
+#[derive(Clone, Debug, Default)]
+pub struct Status {
+    /// `catching up`, `live`, `suspect: …`, `frozen: …`.
+    pub phase: String,
+    /// Sequence of its takeover.
+    pub epoch: u64,
+    /// Newest acknowledged record.
+    pub seq: u64,
+    /// Open runs.
+    pub runs: usize,
+    /// Whether the stop switch is on.
+    pub stopped: Option<String>,
+}
+
+/// Why an engine ended by itself.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The streams are not as they must be.
+    #[error(transparent)]
+    Streams(#[from] regreen_bus::streams::Error),
+    /// The log can't be read.
+    #[error("the decision log can't be recovered")]
+    Recover(#[from] recover::Error),
+    /// The log took no record: another engine is active, or the stream was changed.
+    #[error("the engine stops")]
+    Log(#[from] regreen_bus::log::Error),
+    /// A fact could not be stored.
+    #[error("the engine can't announce itself")]
+    Announce(#[from] regreen_bus::writer::NotStored),
+    /// FACTS lacks messages.
+    #[error("FACTS can't be followed")]
+    Gap(#[from] regreen_bus::reader::Gap),
+    /// A set's body is not at hand.
+    #[error("a set of playbooks is not at hand")]
+    Library(#[from] library::Error),
+    /// A projection or subscription could not be opened.
+    #[error("NATS: {0}")]
+    Nats(String),
+}
+
+/// Runs an engine until it is told to end, or must.
+///
+/// # Errors
+/// [`Error`] when it can't go on; a supervisor may start it again.
+pub async fn run(bus: Bus, options: Options, health: Health, status: watch::Sender<Status>, shutdown: Shutdown) -> Result<(), Error> {
+    health.say("engine", Err("taking over".into()));
+    let owner: Nonce = regreen_bus::tickets::nonce();
+    let shell = shell::Shell::take_over(bus, options, owner, health, status).await?;
+    shell.run(shutdown).await
+}

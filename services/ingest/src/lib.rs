@@ -1,1 +1,84 @@
-//! Placeholder.
+//! Takes webhooks in: authenticates, bounds, stores, and only then says 200. Alertmanager retries 5xx and never
+//! 4xx; so what may work later is 503, and what never will is 4xx or, half good, 200 with the bad part in DEAD.
+
+mod auth;
+mod handler;
+mod payload;
+
+use std::{net::SocketAddr, time::Duration};
+
+use axum::{Router, extract::DefaultBodyLimit, routing::post};
+use axum_server::tls_rustls::RustlsConfig;
+use regreen_bus::{Bus, writer::Writer};
+use regreen_kit::{
+    Shutdown,
+    config::{Config, Tls},
+    health::Health,
+};
+use regreen_schemas::subject::FactKind;
+
+pub use auth::{Auth, Error as AuthError};
+
+/// Largest body that is read.
+pub const BODY_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// How long a payload may wait for its place on disk before the sender is asked to come again.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The routes that take webhooks in.
+///
+/// # Errors
+/// When a credential can't be read.
+pub fn router(bus: &Bus, config: &Config, health: &Health) -> Result<Router, AuthError> {
+    let auth = Auth::new(&config.auth)?;
+    let writers = auth.names().map(|name| (name.to_owned(), Writer::start(bus, FactKind::Alerts, name, PATIENCE))).collect();
+    let state = handler::Ingest::new(bus, auth, writers, health);
+    Ok(Router::new()
+        .route("/webhooks/alertmanager", post(handler::alertmanager))
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .with_state(state))
+}
+
+/// Serves routes until told to end, with TLS when there is a certificate. `bound` learns the address.
+///
+/// # Errors
+/// When the address can't be bound, or the certificate can't be read.
+pub async fn serve(
+    app: Router,
+    listen: SocketAddr,
+    tls: Option<&Tls>,
+    bound: impl FnOnce(SocketAddr),
+    mut shutdown: Shutdown,
+) -> std::io::Result<()> {
+    let listener = std::net::TcpListener::bind(listen)?;
+    listener.set_nonblocking(true)?;
+    bound(listener.local_addr()?);
+    let handle = axum_server::Handle::new();
+    let ending = handle.clone();
+    let task = async move {
+        shutdown.wait().await;
+        ending.graceful_shutdown(Some(Duration::from_secs(5)));
+        std::future::pending::<()>().await;
+    };
+    let service = app.into_make_service();
+    let served = async {
+        match tls {
+            None => axum_server::from_tcp(listener)?.handle(handle).serve(service).await,
+            Some(tls) => {
+                let config = RustlsConfig::from_pem_file(&tls.cert, &tls.key).await?;
+                axum_server::from_tcp_rustls(listener, config)?.handle(handle).serve(service).await
+            }
+        }
+    };
+    futures_race(served, task).await
+}
+
+/// The first future's end; the second only drives the shutdown.
+async fn futures_race(served: impl Future<Output = std::io::Result<()>>, task: impl Future<Output = ()>) -> std::io::Result<()> {
+    let (mut served, mut task) = (std::pin::pin!(served), std::pin::pin!(task));
+    std::future::poll_fn(|context| {
+        // It never ends by itself.
+        let _ = task.as_mut().poll(context);
+        served.as_mut().poll(context)
+    })
+    .await
+}

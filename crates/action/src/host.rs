@@ -1,0 +1,304 @@
+//! The loop that performs commands. For each: may it still begin (rule 19)? is the ticket ours (rules 15, 16, 18)?
+//! then the call, bounded twice, and its outcome into the journal and FACTS.
+
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
+
+use async_nats::jetstream::{self, AckKind};
+use futures::StreamExt;
+use regreen_bus::{
+    Bus, commands,
+    tick::{self, Heard},
+    tickets::{self, Taken},
+    writer::Writer,
+};
+use regreen_kit::{Shutdown, clock};
+use regreen_schemas::{
+    Span, WIRE_VERSION, Zone,
+    action::Effect,
+    command::{Command, Kind},
+    fact::{NotCalled, Outcome, Serves, Timing, Verb},
+    id::{Nonce, RunnerName},
+    subject::FactKind,
+    ticket::Ticket,
+};
+use serde_json::Value;
+use tokio::sync::{Semaphore, watch};
+
+use crate::{Action, Call, alarm::Alarm, journal::Journal};
+
+/// Longest time between the ticket and the call (rule 18).
+const CALL_WINDOW: Span = Span::seconds(5);
+/// Patience of one try to store an outcome; there is always another.
+const STORE_PATIENCE: Duration = Duration::from_secs(10);
+/// Pause before a consumer that broke is opened again.
+const REOPEN_PAUSE: Duration = Duration::from_millis(300);
+/// Largest result that is stored (rule 28).
+const RESULT_BYTES_MAX: usize = 16 * 1024;
+
+/// How a host runs.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Its name: configured, survives restarts.
+    pub name: RunnerName,
+    /// Where it stands.
+    pub zone: Zone,
+    /// Where its journal is kept.
+    pub journal: PathBuf,
+    /// Calls at the same time.
+    pub at_once: usize,
+    /// Whether the hard deadline may end the process: only where the host is alone in it.
+    pub ends_process: bool,
+}
+
+/// A host of actions.
+pub struct Host {
+    bus: Bus,
+    options: Options,
+    nonce: Nonce,
+    actions: BTreeMap<&'static str, Box<dyn Action>>,
+    heard: watch::Receiver<Option<Heard>>,
+    outcomes: Writer,
+    journal: Journal,
+    alarm: Alarm,
+}
+
+/// Why a host can't run.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The journal.
+    #[error("the journal {path} can't be used")]
+    Journal {
+        /// Its file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The tick can't be heard.
+    #[error("the tick can't be followed")]
+    Tick(#[from] async_nats::SubscribeError),
+    /// What it serves can't be said.
+    #[error("what this host serves is not stored")]
+    Serves(#[from] regreen_bus::writer::NotStored),
+}
+
+/// Runs a host until it is told to end; calls under way are finished first.
+///
+/// # Errors
+/// [`Error`] when it can't start.
+pub async fn run(bus: Bus, options: Options, actions: Vec<Box<dyn Action>>, mut shutdown: Shutdown) -> Result<(), Error> {
+    let path = options.journal.clone();
+    let (journal, left) = Journal::open(&path).map_err(|source| Error::Journal { path, source })?;
+    let nonce = tickets::nonce();
+    let serves = Serves {
+        nonce: nonce.clone(),
+        zone: options.zone.clone(),
+        actions: actions.iter().map(|action| (action.declaration().name.into(), action.declaration().hash().into())).collect(),
+    };
+    let host = Arc::new(Host {
+        heard: tick::follow(&bus).await?,
+        outcomes: Writer::start(&bus, FactKind::Result, options.name.as_str(), STORE_PATIENCE),
+        alarm: Alarm::new(options.ends_process),
+        actions: actions.into_iter().map(|action| (action.declaration().name, action)).collect(),
+        bus,
+        options,
+        nonce,
+        journal,
+    });
+    for outcome in left {
+        let host = host.clone();
+        tokio::spawn(async move { host.store(outcome).await });
+    }
+    Writer::start(&host.bus, FactKind::Serves, host.options.name.as_str(), Duration::from_secs(60)).store(&serves).await?;
+    let hands = Arc::new(Semaphore::new(host.options.at_once));
+    let providers: std::collections::BTreeSet<&str> = host.actions.values().map(|action| action.declaration().provider()).collect();
+    let mut consumers = tokio::task::JoinSet::new();
+    for provider in providers {
+        consumers.spawn(host.clone().consume(provider, hands.clone()));
+    }
+    shutdown.wait().await;
+    consumers.shutdown().await;
+    // Every hand comes back when its call is settled and stored.
+    let all = u32::try_from(host.options.at_once).unwrap_or(u32::MAX);
+    drop(hands.acquire_many(all).await);
+    Ok(())
+}
+
+impl Host {
+    /// Takes commands of one provider, through every disconnect.
+    async fn consume(self: Arc<Self>, provider: &'static str, hands: Arc<Semaphore>) {
+        let mut connects = self.bus.connects();
+        loop {
+            connects.mark_unchanged();
+            let mut messages = match commands::take(&self.bus, &self.options.zone, provider).await {
+                Ok(messages) => messages,
+                Err(error) => {
+                    tracing::debug!(%error, provider, "commands can't be taken yet");
+                    tokio::time::sleep(REOPEN_PAUSE).await;
+                    continue;
+                }
+            };
+            loop {
+                let next = tokio::select! {
+                    next = messages.next() => next,
+                    _ = connects.changed() => None,
+                };
+                let Some(Ok(message)) = next else { break };
+                let Ok(hand) = hands.clone().acquire_owned().await else { return };
+                let host = self.clone();
+                tokio::spawn(async move {
+                    host.command(message).await;
+                    drop(hand);
+                });
+            }
+        }
+    }
+
+    async fn command(&self, message: jetstream::Message) {
+        let command: Command = match serde_json::from_slice(&message.payload) {
+            Ok(command) => command,
+            Err(error) => {
+                tracing::error!(%error, "a command that can't be read is dropped; its deadline will find it");
+                ack(&message).await;
+                return;
+            }
+        };
+        if let Some(outcome) = self.perform(&command, &message).await {
+            self.store(outcome).await;
+        }
+    }
+
+    fn outcome(&self, command: &Command, outcome: Verb, timing: Option<Timing>) -> Outcome {
+        let Command { run, instance, attempt, .. } = command.clone();
+        Outcome { run, instance, attempt, nonce: self.nonce.clone(), outcome, timing }
+    }
+
+    /// Everything between a command and its outcome; `None` when the attempt is another's.
+    async fn perform(&self, command: &Command, message: &jetstream::Message) -> Option<Outcome> {
+        let not_called = |reason, detail: String| Some(self.outcome(command, Verb::NotCalled { reason, detail: detail.into() }, None));
+        let prepared = match self.actions.get(command.task.action.as_ref()) {
+            _ if command.v != WIRE_VERSION => Err((NotCalled::Refused, format!("wire version {}", command.v))),
+            None => Err((NotCalled::Refused, format!("{} is not served here", command.task.action))),
+            Some(action) => action.prepare(command).map_err(|refusal| (refusal.reason, refusal.detail)),
+        };
+        let call = match prepared {
+            Ok(call) => call,
+            Err((reason, detail)) => {
+                ack(message).await;
+                return not_called(reason, detail);
+            }
+        };
+        // `claim_by` is in the engine's time, heard by the tick; in silence nothing begins.
+        let now = self.heard.borrow().as_ref().and_then(Heard::now);
+        if now.is_none_or(|now| now > command.task.claim_by) {
+            ack(message).await;
+            return not_called(NotCalled::Late, now.map_or("the engine is silent", |_| "claim_by has passed").into());
+        }
+        match (command.task.kind, command.task.effect) {
+            (Kind::Observe(look), _) => {
+                ack(message).await;
+                Some(self.observe(command, call.as_ref(), look).await)
+            }
+            (Kind::Perform, Effect::Read) => {
+                ack(message).await;
+                Some(self.call(command, call.as_ref()).await)
+            }
+            (Kind::Perform, _) => self.with_ticket(command, call.as_ref(), message).await,
+        }
+    }
+
+    /// Wins the ticket, then calls; the ticket decides the command.
+    async fn with_ticket(&self, command: &Command, call: &dyn Call, message: &jetstream::Message) -> Option<Outcome> {
+        let ticket = Ticket::Started {
+            v: WIRE_VERSION,
+            runner: self.options.name.clone(),
+            nonce: self.nonce.clone(),
+            decision_seq: command.decision_seq,
+            pre_state: call.before().await,
+        };
+        // Class *tell* goes without the stop's guard: a stopped system must still be able to say so.
+        let guard = (command.task.effect != Effect::Tell).then_some(command.stop_no);
+        let sent = clock::boot();
+        let taken = tickets::take(&self.bus, (&command.run, &command.instance, command.attempt), &ticket, guard).await;
+        ack(message).await;
+        match taken {
+            // A ticket that reads as ours is ours only in this process: a twin has another nonce.
+            Ok(Taken::Won { .. }) if clock::boot().0 - sent.0 < CALL_WINDOW.0 => Some(self.call(command, call).await),
+            Ok(Taken::Won { .. }) => {
+                let detail = "the call window had closed when the ticket was won".into();
+                Some(self.outcome(command, Verb::NotCalled { reason: NotCalled::Late, detail }, None))
+            }
+            Ok(Taken::Lost(..)) => None,
+            Ok(Taken::Stopped) => {
+                let detail = format!("stop switch {} is on", command.stop_no).into();
+                Some(self.outcome(command, Verb::NotCalled { reason: NotCalled::Stopped, detail }, None))
+            }
+            Err(error) => {
+                tracing::error!(%error, run = %command.run, "no ticket; the attempt is left to its deadline");
+                None
+            }
+        }
+    }
+
+    /// The call, bounded by its timeout, and by the process's end beyond that.
+    async fn call(&self, command: &Command, call: &dyn Call) -> Outcome {
+        let armed = self.alarm.arm(command.task.timeout);
+        let began = clock::wall();
+        let verb = tokio::time::timeout(command.task.timeout.to_std(), call.perform()).await;
+        drop(armed);
+        let verb = verb.unwrap_or_else(|_| Verb::Unknown { reason: format!("no answer within {}", command.task.timeout).into() });
+        tracing::info!(target: "regreen::trace", run = %command.run, instance = %command.instance, attempt = command.attempt, action = %command.task.action, trace = command.trace.as_deref().unwrap_or_default(), "called");
+        self.outcome(command, bounded(verb), Some(Timing { began, ended: clock::wall() }))
+    }
+
+    async fn observe(&self, command: &Command, call: &dyn Call, look: u8) -> Outcome {
+        let before = match tickets::read(&self.bus, &command.run, &command.instance, command.attempt).await {
+            Ok(Some((Ticket::Started { pre_state, .. }, _))) => pre_state,
+            _ => None,
+        };
+        let looked = tokio::time::timeout(command.task.timeout.to_std(), call.observe(look, before)).await;
+        let verb = looked.unwrap_or_else(|_| Verb::Unknown { reason: "the look had no answer in time".into() });
+        self.outcome(command, verb, None)
+    }
+
+    /// Keeps the outcome until FACTS has it.
+    async fn store(&self, outcome: Outcome) {
+        let kept = self.journal.keep(&outcome);
+        if let Err(error) = &kept {
+            tracing::error!(%error, "an outcome is not in the journal; if this process ends now it is unknown");
+        }
+        while let Err(error) = self.outcomes.store(&outcome).await {
+            tracing::warn!(%error, run = %outcome.run, "an outcome is not stored yet");
+        }
+        if let Ok(n) = kept {
+            self.journal.stored(n);
+        }
+    }
+}
+
+/// A result that is too large is not stored: the step is done all the same.
+fn bounded(verb: Verb) -> Verb {
+    match verb {
+        Verb::Ok { result } if serde_json::to_vec(&result).is_ok_and(|bytes| bytes.len() > RESULT_BYTES_MAX) => {
+            let mut small = serde_json::json!({"cut": format!("a result larger than {RESULT_BYTES_MAX} bytes is not kept")});
+            if let Some(status) = result.get("status") {
+                small["status"] = status.clone();
+            }
+            Verb::Ok { result: small }
+        }
+        Verb::Ok { result: Value::Null } => Verb::Ok { result: serde_json::json!({}) },
+        other => other,
+    }
+}
+
+async fn ack(message: &jetstream::Message) {
+    // A lost ack brings the command again, and its ticket stands in the way.
+    if let Err(error) = message.ack_with(AckKind::Ack).await {
+        tracing::debug!(%error, "a command is not acknowledged");
+    }
+}

@@ -1,0 +1,95 @@
+//! `config:` of a deployment: addresses, credentials by reference, what a process serves. It decides nothing.
+//! Unknown keys are refused.
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use serde::Deserialize;
+
+use crate::secrets::{Reference, Secrets};
+
+/// The file.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// `regreen/v1`.
+    #[serde(rename = "apiVersion")]
+    pub api_version: Option<String>,
+    /// Its name, for people.
+    pub config: Option<String>,
+    /// Who may send webhooks, by name of the credential: it becomes the source of the facts.
+    pub auth: BTreeMap<String, Credential>,
+    /// Certificate and key with which webhooks are taken in.
+    pub tls: Option<Tls>,
+    /// Secrets that actions refer to.
+    pub secrets: Secrets,
+    /// Addresses that tell whether this vantage sees at all: `host:port`.
+    pub reference: Vec<String>,
+    /// Where traces go, by OTLP over HTTP; none unless given.
+    pub otlp_endpoint: Option<String>,
+}
+
+/// How a sender of webhooks proves who it is.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "snake_case")]
+pub enum Credential {
+    /// `Authorization: Bearer …`.
+    Bearer(Reference),
+    /// `Authorization: Basic …`.
+    Basic {
+        /// The user.
+        user: String,
+        /// The password.
+        password: Reference,
+    },
+}
+
+/// Files in PEM.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tls {
+    /// The chain.
+    pub cert: PathBuf,
+    /// The key.
+    pub key: PathBuf,
+}
+
+/// Why a configuration can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// It can't be read.
+    #[error("{path} can't be read")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// It is not a configuration.
+    #[error("{path} is no configuration:\n{why}")]
+    Parse {
+        /// The file.
+        path: PathBuf,
+        /// With the place drawn.
+        why: String,
+    },
+    /// A credential's name can't be a source of facts.
+    #[error("credential `{0}` must match [a-z0-9_-]{{1,40}}: it becomes the source of the facts")]
+    Name(String),
+}
+
+impl Config {
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// [`Error`] with the place.
+    pub fn read(path: &PathBuf) -> Result<Self, Error> {
+        let text = std::fs::read_to_string(path).map_err(|source| Error::Read { path: path.clone(), source })?;
+        let config: Self =
+            serde_saphyr::from_str(&text).map_err(|error| Error::Parse { path: path.clone(), why: error.to_string() })?;
+        match config.auth.keys().find(|name| !regreen_schemas::id::is_token(name)) {
+            Some(name) => Err(Error::Name(name.clone())),
+            None => Ok(config),
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! `/healthz` (the process runs), `/readyz` (every part says yes, or which says no and why), `/metrics`.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+};
+
+use axum::{Router, extract::State, http::{StatusCode, header}, response::IntoResponse, routing::get};
+use prometheus_client::registry::Registry;
+
+/// What the parts of a process say about themselves.
+#[derive(Clone, Debug, Default)]
+pub struct Health {
+    parts: Arc<Mutex<BTreeMap<&'static str, Result<(), String>>>>,
+    registry: Arc<Mutex<Registry>>,
+}
+
+impl Health {
+    /// A part says how it is.
+    ///
+    /// # Panics
+    /// When another part panicked while it spoke.
+    pub fn say(&self, part: &'static str, state: Result<(), String>) {
+        self.parts.lock().expect("invariant: nobody panics while speaking").insert(part, state);
+    }
+
+    /// What does not work, in a line each; empty when all is well.
+    ///
+    /// # Panics
+    /// When another part panicked while it spoke.
+    #[must_use]
+    pub fn complaints(&self) -> Vec<String> {
+        let parts = self.parts.lock().expect("invariant: nobody panics while speaking");
+        parts.iter().filter_map(|(part, state)| state.as_ref().err().map(|why| format!("{part}: {why}"))).collect()
+    }
+
+    /// Registers metrics, under `regreen_`.
+    ///
+    /// # Panics
+    /// When another part panicked while it registered.
+    pub fn metrics(&self, register: impl FnOnce(&mut Registry)) {
+        let mut registry = self.registry.lock().expect("invariant: nobody panics while registering");
+        register(registry.sub_registry_with_prefix("regreen"));
+    }
+
+    /// The three paths.
+    #[must_use]
+    pub fn router(&self) -> Router {
+        Router::new()
+            .route("/healthz", get(async || "ok\n"))
+            .route("/readyz", get(ready))
+            .route("/metrics", get(metrics))
+            .with_state(self.clone())
+    }
+}
+
+async fn ready(State(health): State<Health>) -> impl IntoResponse {
+    let complaints = health.complaints();
+    if complaints.is_empty() { (StatusCode::OK, "ok\n".to_owned()) } else { (StatusCode::SERVICE_UNAVAILABLE, complaints.join("\n") + "\n") }
+}
+
+async fn metrics(State(health): State<Health>) -> impl IntoResponse {
+    let mut text = String::new();
+    let registry = health.registry.lock().expect("invariant: nobody panics while registering");
+    match prometheus_client::encoding::text::encode(&mut text, &registry) {
+        Ok(()) => (StatusCode::OK, [(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, [(header::CONTENT_TYPE, "text/plain")], error.to_string()),
+    }
+}

@@ -1,0 +1,98 @@
+//! The command line.
+
+use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
+
+use clap::{Args as ClapArgs, Parser, Subcommand};
+
+use crate::{check, child, client, explain, operate, show, up};
+
+/// Turns an alert into a verified repair, safely, and proves what it did.
+#[derive(Parser)]
+#[command(name = "regreen", version, propagate_version = true, arg_required_else_help = true)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Runs everything: ingest, probe, engine, runner, notifier, and a private NATS unless one is given.
+    #[command(after_help = "Examples:\n  regreen up --playbooks playbooks/ --inventory inventory.yaml\n  regreen up --nats nats://10.0.0.5:4222 --playbooks playbooks/ --inventory inventory.yaml --listen 0.0.0.0:8080 --config config.yaml")]
+    Up(up::Options),
+    /// Creates the streams of a domain on a NATS server. What is there already is not changed; a difference is told.
+    #[command(after_help = "Example:\n  regreen init --nats nats://10.0.0.5:4222 --replicas 3")]
+    Init(operate::Init),
+    /// Checks files and prints every finding. Exits 0 when they are good, 1 when not, 2 when they can't be read.
+    #[command(after_help = "Examples:\n  regreen check playbooks/ inventory.yaml\n  regreen check --json playbooks/")]
+    Check(check::Options),
+    /// Starts a playbook by hand; it needs a trigger `manual`.
+    #[command(after_help = "Example:\n  regreen start web-restart --target web-1 --input hard=true")]
+    Start(operate::Start),
+    /// Runs, open and ended.
+    Runs {
+        #[command(subcommand)]
+        command: show::Runs,
+    },
+    /// Alerts and what became of them.
+    Alerts {
+        #[command(subcommand)]
+        command: show::Alerts,
+    },
+    /// Why it acted, or why it did not: every playbook and clause with its values, as of the decision.
+    #[command(after_help = "Examples:\n  regreen explain c5ffedcb9d39b69c   the newest decision on an alert\n  regreen explain udn54g4hzoba3iz4   a run")]
+    Explain(explain::Options),
+    /// Pulls the stop switch: from its answer on, no attempt begins.
+    Stop(operate::Stop),
+    /// Releases the stop switch, or goes on after Suspect.
+    Resume(operate::Resume),
+    /// At a glance: what is wrong, and what to do.
+    Status(show::Status),
+    /// Starts a program that dies with its parent.
+    #[command(hide = true)]
+    Child(child::Options),
+    /// The runner of `up`.
+    #[command(hide = true)]
+    RunnerProcess {
+        /// Its file.
+        file: PathBuf,
+    },
+}
+
+/// How a command finds NATS.
+#[derive(ClapArgs, Clone)]
+pub struct Connect {
+    /// Data directory of a running `regreen up`; its client.json says where NATS is.
+    #[arg(long, default_value = ".regreen", global = true)]
+    pub data_dir: PathBuf,
+    /// Another server: nats://host:port.
+    #[arg(long, global = true)]
+    pub nats: Option<String>,
+    /// File with the seed of the user's nkey, for `--nats`.
+    #[arg(long, global = true)]
+    pub creds: Option<PathBuf>,
+    /// The domain, for `--nats`.
+    #[arg(long, default_value = "default", global = true)]
+    pub domain: String,
+}
+
+/// Default address of `up`.
+pub const LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8080);
+
+impl Args {
+    pub fn run(self) -> anyhow::Result<ExitCode> {
+        match self.command {
+            Command::Up(options) => up::run(&options),
+            Command::Check(options) => check::run(&options),
+            Command::Child(options) => child::run(&options),
+            Command::RunnerProcess { file } => up::runner::run(&file),
+            Command::Init(options) => client::block_on(operate::init(options)),
+            Command::Start(options) => client::block_on(operate::start(options)),
+            Command::Runs { command } => client::block_on(show::runs(command)),
+            Command::Alerts { command } => client::block_on(show::alerts(command)),
+            Command::Explain(options) => client::block_on(explain::run(options)),
+            Command::Stop(options) => client::block_on(operate::stop(options)),
+            Command::Resume(options) => client::block_on(operate::resume(options)),
+            Command::Status(options) => client::block_on(show::status(options)),
+        }
+    }
+}

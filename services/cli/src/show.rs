@@ -1,0 +1,247 @@
+//! What a person reads: runs, alerts, status. Alerts and status are folded from the log itself: they are true even
+//! when no engine runs.
+
+use std::{process::ExitCode, time::Duration};
+
+use regreen_bus::{stories, streams, tickets};
+use regreen_decider::{Phase, State};
+use regreen_engine::recover;
+use regreen_kit::clock;
+use regreen_schemas::{
+    RunId, Span,
+    run::{Decision, Outcome},
+    story::Story,
+};
+use serde_json::json;
+
+use crate::{
+    args::Connect,
+    client,
+    out::{self, time},
+};
+
+/// A log that is silent for this long has no engine.
+const ENGINE_SILENT: Span = Span::seconds(5);
+
+/// `regreen runs`.
+#[derive(clap::Subcommand)]
+pub enum Runs {
+    /// All runs that RUNS holds, newest last.
+    List {
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        connect: Connect,
+    },
+    /// One run's story.
+    Show {
+        /// The run.
+        run: String,
+        /// Goes on until it has ended.
+        #[arg(long)]
+        follow: bool,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        connect: Connect,
+    },
+}
+
+/// `regreen alerts`.
+#[derive(clap::Subcommand)]
+pub enum Alerts {
+    /// Alerts that are open or closed lately, with what became of them.
+    List {
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        connect: Connect,
+    },
+}
+
+/// Arguments of `status`.
+#[derive(clap::Args)]
+pub struct Status {
+    /// As JSON.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    connect: Connect,
+}
+
+pub async fn runs(command: Runs) -> anyhow::Result<ExitCode> {
+    match command {
+        Runs::List { json, connect } => list_runs(json, &connect).await,
+        Runs::Show { run, follow, json, connect } => show_run(&RunId::from(run), follow, json, &connect).await,
+    }
+}
+
+async fn list_runs(json: bool, connect: &Connect) -> anyhow::Result<ExitCode> {
+    let bus = client::connect(connect).await?.bus;
+    let extent = streams::extent(&bus, bus.names.runs()).await?;
+    let mut found: Vec<Story> = Vec::new();
+    // One message a run is kept: the sequence has holes, so messages are asked for one by one.
+    let stream = bus.js.get_stream_no_info(bus.names.runs()).await?;
+    for seq in extent.first.max(1)..=extent.last {
+        if let Ok(message) = stream.get_raw_message(seq).await {
+            found.push(serde_json::from_slice(&message.payload)?);
+        }
+    }
+    found.sort_by_key(|story| story.started);
+    if json {
+        out::json(&found)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let rows = found.iter().map(|story| {
+        let result = story.result.map_or("open", |result| result.word());
+        let took = story.ended.map_or_else(String::new, |ended| (ended - story.started).to_string());
+        vec![story.run.to_string(), story.playbook.to_string(), story.target.as_deref().unwrap_or("-").to_owned(), time(story.started), result.to_owned(), took]
+    });
+    out::table(&["RUN", "PLAYBOOK", "TARGET", "STARTED", "RESULT", "TOOK"], rows.collect());
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn show_run(run: &RunId, follow: bool, json: bool, connect: &Connect) -> anyhow::Result<ExitCode> {
+    let bus = client::connect(connect).await?.bus;
+    let mut shown = 0;
+    loop {
+        let Some((_, story)) = stories::held(&bus, run).await.map_err(anyhow::Error::from_boxed)? else {
+            out::error(&format!("there is no run {run}"));
+            return Ok(ExitCode::from(1));
+        };
+        let ended = story.result.is_some();
+        if json && (ended || !follow) {
+            out::json(&story)?;
+        }
+        if !json {
+            for line in story.lines.iter().skip(shown) {
+                out::line(&format!("{}  {}", time(line.at), words(&serde_json::to_value(&line.what)?)));
+            }
+            shown = story.lines.len();
+        }
+        if ended || !follow {
+            return Ok(ExitCode::SUCCESS);
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
+/// An event in a line: its name, then its fields.
+pub fn words(event: &serde_json::Value) -> String {
+    match event {
+        serde_json::Value::Object(map) if map.len() == 1 => {
+            let (name, fields) = map.iter().next().expect("invariant: one entry");
+            let fields = fields.as_object().map(|fields| {
+                let shown = fields.iter().map(|(key, value)| match value {
+                    serde_json::Value::String(text) => format!("{key}={text}"),
+                    other => format!("{key}={other}"),
+                });
+                shown.collect::<Vec<_>>().join(" ")
+            });
+            format!("{name:<16} {}", fields.unwrap_or_default())
+        }
+        serde_json::Value::String(name) => name.clone(),
+        other => other.to_string(),
+    }
+}
+
+/// A decision in a few words.
+pub fn decision(decision: &Decision) -> String {
+    let outcome = match &decision.outcome {
+        Outcome::Started { run } => format!("started run {run}"),
+        Outcome::Joined { run } => format!("joined run {run}"),
+        Outcome::Blocked(block) => format!("blocked: {block}"),
+        Outcome::Skipped(skip) => format!("skipped: {skip}"),
+    };
+    format!("{}: {outcome}", decision.playbook)
+}
+
+pub async fn alerts(command: Alerts) -> anyhow::Result<ExitCode> {
+    let Alerts::List { json, connect } = command;
+    let bus = client::connect(&connect).await?.bus;
+    let state = recover::recover(&bus).await?.state;
+    if json {
+        let list: Vec<_> = state.episodes.iter().map(|(fingerprint, episode)| json!({
+            "fingerprint": fingerprint, "labels": episode.alert.labels, "opened": episode.opened, "heard": episode.heard,
+            "closed": episode.closed.map(|(ended, _)| ended), "decisions": episode.decisions,
+        })).collect();
+        out::json(&list)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let rows = state.episodes.iter().map(|(fingerprint, episode)| {
+        let name = episode.alert.labels.get("alertname").map_or("-", |name| name);
+        let phase = if episode.closed.is_some() { "resolved" } else { "firing" };
+        let decisions = episode.decisions.iter().map(decision).collect::<Vec<_>>().join("\n");
+        let decisions = if decisions.is_empty() { "no playbook matches".to_owned() } else { decisions };
+        vec![fingerprint.to_string(), name.to_owned(), phase.to_owned(), time(episode.opened), decisions]
+    });
+    out::table(&["FINGERPRINT", "ALERT", "STATUS", "OPENED", "DECISION"], rows.collect());
+    Ok(ExitCode::SUCCESS)
+}
+
+pub async fn status(options: Status) -> anyhow::Result<ExitCode> {
+    let connected = client::connect(&options.connect).await?;
+    let bus = &connected.bus;
+    let state = recover::recover(bus).await?.state;
+    let stop = tickets::stopped(bus, state.stop_no).await?;
+    let silence = clock::wall() - state.now;
+    let wrong = complaints(&state, stop.as_ref().map(|stop| stop.by.as_ref()), silence);
+    if options.json {
+        out::json(&json!({
+            "domain": state.domain, "phase": format!("{:?}", state.phase), "epoch": state.epoch, "decisions": state.seq,
+            "now": state.now, "silence": silence, "runs": state.runs.len(), "episodes": state.episodes.len(), "stop_no": state.stop_no, "stopped": stop,
+            "vantages": state.vantages.iter().map(|(name, v)| json!({"vantage": name, "sighted": v.sighted, "complete": v.synced})).collect::<Vec<_>>(),
+            "verdicts": state.verdicts.iter().map(|(check, (status, since))| json!({"check": check, "status": status, "since": since})).collect::<Vec<_>>(),
+            "wrong": wrong,
+        }))?;
+    } else {
+        let open = state.episodes.values().filter(|episode| episode.closed.is_none()).count();
+        out::line(&format!("domain {}  epoch {}  decisions {}  alerts firing {open}  runs open {}", state.domain, state.epoch, state.seq, state.runs.len()));
+        let rows = state.verdicts.iter().map(|(check, (status, since))| vec![check.to_string(), status.word().to_owned(), time(*since)]);
+        out::table(&["CHECK", "VERDICT", "SINCE"], rows.collect());
+        if let Some(listen) = &connected.listen {
+            out::line(&format!("webhooks and metrics at http://{listen}"));
+        }
+        for line in &wrong {
+            out::error(line);
+        }
+    }
+    Ok(ExitCode::from(u8::from(!wrong.is_empty())))
+}
+
+/// What is wrong, and what to do.
+fn complaints(state: &State, stopped: Option<&str>, silence: Span) -> Vec<String> {
+    let mut wrong = Vec::new();
+    match state.phase {
+        Phase::Live => {}
+        Phase::CatchingUp { .. } => wrong.push("the engine catches up, or none has taken over yet".to_owned()),
+        Phase::Suspect => wrong.push("suspect: the log was silent or clocks differ. Look at runs and alerts, then `regreen resume --suspect`".to_owned()),
+        Phase::Frozen => wrong.push("frozen: the log and the streams do not agree. Find out who changed them before anything else".to_owned()),
+    }
+    if silence > ENGINE_SILENT {
+        wrong.push(format!("no engine: nothing was written for {silence}. Start `regreen up`"));
+    }
+    if let Some(by) = stopped {
+        wrong.push(format!("stopped by {by}: nothing begins. `regreen resume` releases it"));
+    }
+    if state.set.is_none() {
+        wrong.push("no set of playbooks is in force".to_owned());
+    }
+    for (name, vantage) in &state.vantages {
+        if !vantage.synced || !vantage.sighted {
+            wrong.push(format!("vantage {name} is {}: its looks are unknown", if vantage.sighted { "silent" } else { "blind" }));
+        }
+    }
+    for run in state.runs.values() {
+        if let regreen_decider::Stage::Asking(attempt) = &run.stage {
+            wrong.push(format!("run {} asks: did {} of attempt {} take place?", run.id, attempt.instance, attempt.number));
+        }
+        if let Some(by) = &run.held {
+            wrong.push(format!("run {} is held: {by}", run.id));
+        }
+    }
+    wrong
+}

@@ -1,0 +1,139 @@
+//! The services that share `up`'s process: engine, ingest, probe, notifier, each as its own user of NATS.
+
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use regreen_action::Options as Host;
+use regreen_bus::{Bus, connect, rights::Role, streams::{self, Sizing}};
+use regreen_engine::{Status, library::File};
+use regreen_kit::{Shutdown, clock, config::Config, health::Health};
+use regreen_schemas::Domain;
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::watch,
+    task::JoinSet,
+};
+
+use super::{Options, nats::Place, runner};
+use crate::{client, out};
+
+/// Messages told at the same time.
+const TELLS_AT_ONCE: usize = 32;
+
+/// Returns at SIGINT or SIGTERM.
+pub async fn signals() {
+    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) else {
+        // Without handlers the signals end the process at once, which is allowed.
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+}
+
+/// Everything that the services need.
+pub struct Services {
+    pub options: Options,
+    pub config: Config,
+    pub files: Vec<File>,
+    pub domain: Domain,
+    pub place: Place,
+    pub shutdown: Shutdown,
+}
+
+impl Services {
+    /// Writes what the runner's process needs.
+    pub fn runner_file(&self) -> anyhow::Result<PathBuf> {
+        let role = Role::Runner { name: runner::NAME.into() };
+        let dir = std::path::absolute(&self.options.data_dir)?;
+        let file = runner::File {
+            nats: self.place.url.clone(),
+            domain: self.domain.to_string(),
+            seed: self.place.seed(&role),
+            config: self.options.config.as_ref().map(std::path::absolute).transpose()?,
+            journal: dir.join("runner.journal"),
+        };
+        let path = dir.join("runner.json");
+        client::write_private(&path, &serde_json::to_vec(&file)?)?;
+        Ok(path)
+    }
+
+    async fn connect(&self, role: &Role) -> anyhow::Result<Bus> {
+        let options = connect::Options { url: self.place.url.clone(), domain: self.domain.clone(), user: role.user(), seed: self.place.seed(role) };
+        Ok(Bus::connect(&options).await?)
+    }
+
+    /// Runs until told to end, or until a service can't go on.
+    pub async fn run(self) -> anyhow::Result<()> {
+        if self.place.own {
+            let admin = self.connect(&Role::Admin).await?;
+            // Only our own empty directory is initialised unasked (rule 1).
+            let sizing = Sizing { replicas: 1, bytes: self.place.store / 100 * 95 };
+            streams::init(&admin, sizing, clock::wall(), false).await?;
+            for drift in streams::drift(&admin, 1).await? {
+                tracing::warn!(stream = drift.stream, setting = drift.setting, wanted = drift.wanted, found = drift.found, "a stream has drifted");
+            }
+        }
+        let health = Health::default();
+        let (status, mut watched) = watch::channel(Status::default());
+        let ingest = self.connect(&Role::Ingest).await?;
+        let app = regreen_ingest::router(&ingest, &self.config, &health)?.merge(health.router());
+        let (bound, address) = tokio::sync::oneshot::channel();
+        let tls = self.config.tls.clone();
+        let (listen, shutdown) = (self.options.listen, self.shutdown.clone());
+        let mut tasks: JoinSet<anyhow::Result<()>> = JoinSet::new();
+        tasks.spawn(async move {
+            let tell = |address| drop(bound.send(address));
+            regreen_ingest::serve(app, listen, tls.as_ref(), tell, shutdown).await.with_context(|| format!("{listen} can't be served"))
+        });
+        let engine = self.connect(&Role::Engine).await?;
+        let options = regreen_engine::Options { own_server: self.place.own, files: self.files.clone() };
+        let (engine_health, shutdown) = (health.clone(), self.shutdown.clone());
+        tasks.spawn(async move { Ok(regreen_engine::run(engine, options, engine_health, status, shutdown).await?) });
+        let vantage = self.options.vantage.clone();
+        let probe = self.connect(&Role::Probe { vantage: vantage.clone() }).await?;
+        let (reference, shutdown) = (self.config.reference.clone(), self.shutdown.clone());
+        tasks.spawn(async move { Ok(regreen_probe::run(probe, vantage.into(), reference, shutdown).await?) });
+        let notifier = self.connect(&Role::Notifier).await?;
+        let journal = self.options.data_dir.join("notifier.journal");
+        let host = Host { name: "notifier".into(), zone: "main".into(), journal, at_once: TELLS_AT_ONCE, ends_process: false };
+        let (secrets, shutdown) = (self.config.secrets.clone(), self.shutdown.clone());
+        tasks.spawn(async move { Ok(regreen_notifier::run(notifier, host, secrets, shutdown).await?) });
+        if let Ok(address) = address.await {
+            self.write_client(&address.to_string())?;
+            tokio::spawn(async move {
+                while watched.changed().await.is_ok() {
+                    let now = watched.borrow_and_update().clone();
+                    if now.phase != "catching up" && !now.phase.is_empty() {
+                        out::error(&format!("regreen is {}; webhooks at http://{address}/webhooks/alertmanager", now.phase));
+                        return;
+                    }
+                }
+            });
+        }
+        // The first service that ends takes the others with it: half a system is worse than none.
+        let mut outcome = Ok(());
+        while let Some(ended) = tasks.join_next().await {
+            let ended = ended.unwrap_or_else(|panic| Err(anyhow::anyhow!("a service panicked: {panic}")));
+            if let Err(error) = ended {
+                tasks.abort_all();
+                outcome = outcome.and(Err(error));
+            }
+        }
+        outcome
+    }
+
+    /// Leaves word for the other commands.
+    fn write_client(&self, listen: &str) -> anyhow::Result<()> {
+        let operator = "local".to_owned();
+        let client = client::Client {
+            nats: self.place.url.clone(),
+            domain: self.domain.to_string(),
+            seed: self.place.seed(&Role::Operator { name: operator.clone() }),
+            operator,
+            listen: listen.to_owned(),
+        };
+        client::write_private(&self.options.data_dir.join("client.json"), &serde_json::to_vec_pretty(&client)?)
+    }
+}

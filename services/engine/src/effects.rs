@@ -1,0 +1,218 @@
+//! What leaves after a record is acknowledged, and only then (rule 6): commands, revokes, stories, views, the tick.
+
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, atomic::{AtomicBool, Ordering}},
+};
+
+use regreen_bus::{
+    Bus, bodies, commands, publish,
+    stories::Stories as Writer,
+    tick,
+    tickets::{self, Taken},
+    view,
+    writer::Writer as Facts,
+};
+use regreen_decider::{Library, Stage, State, Stories};
+use regreen_schemas::{
+    CheckName, Instance, RunId, Span, WIRE_VERSION,
+    command::{Command, Task},
+    event::{Event, RunEvent, TellEvent},
+    fact::Engine,
+    id::{Vantage, action_key},
+    record::{Record, Tick},
+    ticket::Ticket,
+    view::{Checks, Verdict},
+};
+
+use crate::metrics::Metrics;
+
+/// How long a verdict in VIEW may be taken for true.
+const VERDICT_FRESH: Span = Span::seconds(30);
+
+/// Everything that goes out.
+pub struct Effects {
+    bus: Bus,
+    facts: Facts,
+    told: Writer,
+    stories: Stories,
+    metrics: Metrics,
+    shown: BTreeSet<CheckName>,
+    version: Option<u64>,
+    showing: Arc<AtomicBool>,
+    resync: Vec<Vantage>,
+}
+
+impl Effects {
+    pub fn new(bus: &Bus, facts: Facts, stories: Stories, metrics: Metrics) -> Self {
+        Self {
+            bus: bus.clone(),
+            facts,
+            told: Writer::start(bus),
+            stories,
+            metrics,
+            shown: BTreeSet::new(),
+            version: None,
+            showing: Arc::default(),
+            resync: Vec::new(),
+        }
+    }
+
+    /// Lets out what an acknowledged record decided. `state` is as of that record or newer.
+    pub async fn after(&mut self, record: &Record, seq: u64, state: &State, library: &Library) {
+        self.metrics.count(record, state.runs.len());
+        for event in record.items.iter().flat_map(|item| &item.events) {
+            match event {
+                Event::Run { run, what: RunEvent::Dispatched { instance, attempt, task, stop_no, .. } } => {
+                    let trace = state.runs.get(run).and_then(|run| run.trace.clone());
+                    self.send(run, instance, *attempt, task, *stop_no, seq, trace).await;
+                }
+                Event::Run { run, what: RunEvent::Overdue { instance, attempt } } => {
+                    self.revoke(run.clone(), instance.clone(), *attempt, state.epoch, seq);
+                }
+                Event::Tell { key, what: TellEvent::Dispatched { attempt, task, .. } } => {
+                    self.send(&key.run, &key.instance(), *attempt, task, state.stop_no, seq, None).await;
+                }
+                Event::CaughtUp => self.again(state, seq).await,
+                Event::ResyncAsked { vantage, .. } | Event::VantageSilent { vantage } => self.resync.push(vantage.clone()),
+                Event::VerdictChanged { check, to, .. } => {
+                    let (since, now) = (state.verdicts.get(check).map_or(record.now, |(_, since)| *since), record.now);
+                    let verdict = Verdict { v: WIRE_VERSION, status: *to, since, as_of: now, expires: now + VERDICT_FRESH };
+                    let (bus, check) = (self.bus.clone(), check.clone());
+                    tokio::spawn(async move {
+                        if let Err(error) = view::put_verdict(&bus, check.as_str(), &verdict).await {
+                            tracing::debug!(%error, "a verdict is not shown");
+                        }
+                    });
+                }
+                Event::Frozen { reason } => tracing::error!(%reason, "FROZEN: nothing is done until a person has looked"),
+                Event::FactRejected { reason } => tracing::error!(%reason, "a fact was put aside; see DEAD"),
+                _ => {}
+            }
+        }
+        for story in self.stories.fold(record, seq) {
+            self.told.tell(story).await;
+        }
+        self.show_checks(state, library);
+        self.tick(state, seq).await;
+    }
+
+    /// The tick: how far the log is, what time it is, who shall say all again.
+    pub async fn tick(&mut self, state: &State, seq: u64) {
+        let resync = std::mem::take(&mut self.resync);
+        tick::send(&self.bus, &Tick { v: WIRE_VERSION, epoch: state.epoch, seq, now: state.now, resync }).await;
+    }
+
+    /// Fills the projection's gaps after a start.
+    pub async fn fill(&mut self, ended: Vec<regreen_schemas::story::Story>) {
+        for story in ended.into_iter().chain(self.stories.open()) {
+            self.told.tell(story).await;
+        }
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the parts of one command, each from another place")]
+    async fn send(
+        &self,
+        run: &RunId,
+        instance: &Instance,
+        attempt: u32,
+        task: &Task,
+        stop_no: u64,
+        decision_seq: u64,
+        trace: Option<Arc<str>>,
+    ) {
+        let command = Command {
+            v: WIRE_VERSION,
+            run: run.clone(),
+            instance: instance.clone(),
+            attempt,
+            task: task.clone(),
+            action_key: action_key(run, instance).into(),
+            decision_seq,
+            stop_no,
+            trace,
+        };
+        if let Err(error) = commands::send(&self.bus, &command).await {
+            tracing::warn!(%error, %run, %instance, "a command was not sent; its deadline will find it");
+        }
+    }
+
+    /// What was under way when an engine took over: commands may have been lost with it (rule 19), revokes too.
+    async fn again(&self, state: &State, seq: u64) {
+        for (id, run) in &state.runs {
+            let trace = || run.trace.clone();
+            match &run.stage {
+                Stage::Dispatched(open) if open.task.claim_by > state.now => {
+                    self.send(id, &open.instance, open.number, &open.task, open.stop_no, seq, trace()).await;
+                }
+                Stage::Revoking(open) => self.revoke(id.clone(), open.instance.clone(), open.number, state.epoch, seq),
+                _ => {}
+            }
+        }
+    }
+
+    /// Tries to win an attempt's ticket back, and tells the log how that ended (rule 17).
+    fn revoke(&self, run: RunId, instance: Instance, attempt: u32, epoch: u64, seq: u64) {
+        let (bus, facts) = (self.bus.clone(), self.facts.clone());
+        tokio::spawn(async move {
+            loop {
+                let learned = match tickets::revoke(&bus, (&run, &instance, attempt), epoch, seq).await {
+                    // A revoke of an earlier engine is as good as ours.
+                    Ok(Taken::Won { .. } | Taken::Lost(Ticket::Revoked { .. }, _)) => {
+                        Engine::Revoked { run: run.clone(), instance: instance.clone(), attempt }
+                    }
+                    Ok(Taken::Lost(Ticket::Started { nonce, .. }, _)) => {
+                        Engine::Started { run: run.clone(), instance: instance.clone(), attempt, nonce }
+                    }
+                    Ok(Taken::Stopped) | Err(_) => {
+                        tracing::warn!(%run, %instance, attempt, "the ticket can't be asked for yet");
+                        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+                        continue;
+                    }
+                };
+                match facts.store(&learned).await {
+                    Ok(_) => return,
+                    Err(error) => tracing::warn!(%error, "what became of a ticket is not stored yet"),
+                }
+            }
+        });
+    }
+
+    /// Shows probes the list of checks, when it or what is watched has changed.
+    fn show_checks(&mut self, state: &State, library: &Library) {
+        let Some((hash, version)) = &state.set else { return };
+        let Some(set) = library.sets.get(hash) else { return };
+        let watched: BTreeSet<CheckName> = state.watchers.keys().cloned().collect();
+        let changed = self.version != Some(*version) || self.shown != watched;
+        if !changed || self.showing.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        let checks = Checks {
+            v: WIRE_VERSION,
+            version: *version,
+            checks: set.checks.values().cloned().collect(),
+            watched: watched.iter().cloned().collect(),
+        };
+        (self.version, self.shown) = (Some(*version), watched);
+        let (bus, showing) = (self.bus.clone(), self.showing.clone());
+        tokio::spawn(async move {
+            while let Err(error) = view::put_checks(&bus, &checks).await {
+                tracing::debug!(%error, "the list of checks is not shown yet");
+                tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+            }
+            showing.store(false, Ordering::SeqCst);
+        });
+    }
+}
+
+/// Puts what could not be understood where people find it (rule 29).
+pub fn dead(bus: &Bus, reason: &str, payload: &[u8]) {
+    let letter = serde_json::json!({"v": WIRE_VERSION, "reason": reason, "payload": String::from_utf8_lossy(&payload[..payload.len().min(bodies::BODY_BYTES_MAX / 4)])});
+    let (bus, subject) = (bus.clone(), bus.names.dead_letter("engine"));
+    tokio::spawn(async move {
+        let bytes = letter.to_string().into();
+        if let Err(error) = publish::publish(&bus.client, subject, publish::Headers::new(), bytes).await {
+            tracing::error!(%error, "a dead letter is not stored");
+        }
+    });
+}

@@ -1,0 +1,126 @@
+//! What flows to the shell: facts in order, and the tickets that stand for results.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{Arc, Mutex},
+};
+
+use regreen_bus::{
+    Bus,
+    reader::{Gap, Reader, Stored},
+    tickets,
+};
+use regreen_schemas::{
+    Instance, RunId,
+    ticket::{Holder, Stop, Ticket},
+};
+use tokio::sync::mpsc;
+
+/// Facts that may wait for the shell.
+const QUEUE_MAX: usize = 1024;
+/// Tickets remembered; an older one is asked of the server.
+const HOLDERS_MAX: usize = 50_000;
+
+/// Starts reading FACTS after a position.
+pub fn facts(bus: &Bus, after: u64) -> mpsc::Receiver<Result<Stored, Gap>> {
+    let mut reader = Reader::new(bus, bus.names.facts(), after);
+    let (queue, facts) = mpsc::channel(QUEUE_MAX);
+    tokio::spawn(async move {
+        loop {
+            let next = reader.next().await;
+            let broken = next.is_err();
+            if queue.send(next).await.is_err() || broken {
+                return;
+            }
+        }
+    });
+    facts
+}
+
+/// A stop switch seen in TICKETS.
+#[derive(Debug)]
+pub struct Pulled {
+    /// Its number.
+    pub stop_no: u64,
+    /// Who, and why.
+    pub stop: Stop,
+    /// Its sequence.
+    pub seq: u64,
+}
+
+/// Follows TICKETS: remembers holders, reports stops.
+#[derive(Clone, Debug)]
+pub struct Tickets {
+    bus: Bus,
+    known: Arc<Mutex<Known>>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    holders: HashMap<String, Holder>,
+    order: VecDeque<String>,
+}
+
+impl Tickets {
+    /// Starts following after a position.
+    pub fn follow(bus: &Bus, after: u64) -> (Self, mpsc::Receiver<Result<Pulled, Gap>>) {
+        let this = Self { bus: bus.clone(), known: Arc::default() };
+        let mut reader = Reader::new(bus, bus.names.tickets(), after);
+        let (queue, stops) = mpsc::channel(64);
+        let (tickets, names) = (this.clone(), bus.names.clone());
+        tokio::spawn(async move {
+            loop {
+                let stored = match reader.next().await {
+                    Ok(stored) => stored,
+                    Err(gap) => {
+                        // The shell ends on it; if it has ended already there is nobody to tell.
+                        let _ = queue.send(Err(gap)).await;
+                        return;
+                    }
+                };
+                let pulled = match names.parse_stop(&stored.subject) {
+                    None => {
+                        tickets.note(stored);
+                        continue;
+                    }
+                    Some(stop_no) => {
+                        // An unreadable stop is a stop all the same: the server refuses tickets by its presence.
+                        let by = || Stop { v: 1, by: "unreadable".into(), reason: "".into() };
+                        let stop = serde_json::from_slice(&stored.payload).unwrap_or_else(|_| by());
+                        Pulled { stop_no, stop, seq: stored.seq }
+                    }
+                };
+                if queue.send(Ok(pulled)).await.is_err() {
+                    return;
+                }
+            }
+        });
+        (this, stops)
+    }
+
+    fn note(&self, stored: Stored) {
+        let holder = serde_json::from_slice::<Ticket>(&stored.payload).ok().and_then(|ticket| tickets::holder(ticket, stored.seq));
+        let Some(holder) = holder else { return };
+        let mut known = self.known.lock().expect("invariant: nobody panics with the map in hand");
+        if known.order.len() >= HOLDERS_MAX
+            && let Some(oldest) = known.order.pop_front()
+        {
+            known.holders.remove(&oldest);
+        }
+        known.order.push_back(stored.subject.clone());
+        known.holders.insert(stored.subject, holder);
+    }
+
+    /// Who holds the ticket of an attempt: from memory, else from the server.
+    ///
+    /// # Errors
+    /// When the server can't say.
+    pub async fn holder(&self, run: &RunId, instance: &Instance, attempt: u32) -> Result<Option<Holder>, tickets::Error> {
+        let subject = self.bus.names.ticket(run, instance, attempt);
+        if let Some(holder) = self.known.lock().expect("invariant: nobody panics with the map in hand").holders.get(&subject) {
+            return Ok(Some(holder.clone()));
+        }
+        let found = tickets::read(&self.bus, run, instance, attempt).await?;
+        Ok(found.and_then(|(ticket, seq)| tickets::holder(ticket, seq)))
+    }
+}

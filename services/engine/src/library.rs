@@ -1,0 +1,152 @@
+//! Sets of files: read from disk, stored as bodies, compiled once, kept while anything pins them.
+
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use regreen_bus::{Bus, bodies};
+use regreen_decider::{Library, State};
+use regreen_playbook::{Findings, Set, diagnostic::Source, load};
+use regreen_schemas::{
+    SetHash,
+    fact::{self, SetFile},
+    hash::sha256_hex,
+};
+
+/// Most files of a set.
+const FILES_MAX: usize = 5_000;
+
+/// A file of a set.
+#[derive(Clone, Debug)]
+pub struct File {
+    /// Its path, as it is shown.
+    pub path: String,
+    /// Its text.
+    pub text: String,
+}
+
+/// Why a set is not at hand.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A file or folder can't be read.
+    #[error("{path} can't be read")]
+    Read {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Too many.
+    #[error("more than {FILES_MAX} files")]
+    TooMany,
+    /// A body is missing.
+    #[error("the body of {path} is not in BODIES")]
+    Body {
+        /// Which.
+        path: String,
+        /// Why.
+        #[source]
+        source: bodies::Error,
+    },
+    /// This build refuses what an earlier one took.
+    #[error("the set {hash} does not pass this release's check:\n{findings}")]
+    Refused {
+        /// The set.
+        hash: SetHash,
+        /// What was found.
+        findings: String,
+    },
+}
+
+/// All `.yaml` and `.yml` files at these paths, folders included, in order of their paths.
+///
+/// # Errors
+/// [`Error`] names the path.
+pub fn read(paths: &[PathBuf]) -> Result<Vec<File>, Error> {
+    let mut found = BTreeSet::new();
+    for path in paths {
+        walk(path, &mut found)?;
+    }
+    found
+        .into_iter()
+        .map(|path| {
+            let text = std::fs::read_to_string(&path).map_err(|source| Error::Read { path: path.clone(), source })?;
+            Ok(File { path: path.display().to_string(), text })
+        })
+        .collect()
+}
+
+fn walk(path: &Path, found: &mut BTreeSet<PathBuf>) -> Result<(), Error> {
+    let unreadable = |source| Error::Read { path: path.to_owned(), source };
+    if !std::fs::metadata(path).map_err(unreadable)?.is_dir() {
+        found.insert(path.to_owned());
+        return Ok(());
+    }
+    for entry in std::fs::read_dir(path).map_err(unreadable)? {
+        let entry = entry.map_err(unreadable)?.path();
+        let yaml = entry.extension().is_some_and(|extension| extension == "yaml" || extension == "yml");
+        // Tests stand beside playbooks; they are no part of the set.
+        let test = entry.file_stem().is_some_and(|stem| stem.to_string_lossy().ends_with(".test"));
+        if entry.is_dir() || (yaml && !test) {
+            walk(&entry, found)?;
+        }
+        if found.len() > FILES_MAX {
+            return Err(Error::TooMany);
+        }
+    }
+    Ok(())
+}
+
+/// Checks files.
+#[must_use]
+pub fn compile(files: &[File]) -> (Option<Set>, Findings) {
+    load(files.iter().map(|file| Source { path: file.path.clone(), text: file.text.clone() }).collect())
+}
+
+/// The fact that brings files in force.
+#[must_use]
+pub fn set_of(files: &[File]) -> fact::Set {
+    let files = files.iter().map(|file| SetFile { path: file.path.as_str().into(), hash: sha256_hex(file.text.as_bytes()).into() });
+    fact::Set { files: files.collect() }
+}
+
+/// Stores the files' bodies; only then may a fact name them.
+///
+/// # Errors
+/// [`Error::Body`].
+pub async fn store(bus: &Bus, files: &[File]) -> Result<(), Error> {
+    for file in files {
+        bodies::put(bus, file.text.as_bytes()).await.map_err(|source| Error::Body { path: file.path.clone(), source })?;
+    }
+    Ok(())
+}
+
+/// Makes sure that a set is at hand.
+///
+/// # Errors
+/// [`Error`]: the engine freezes rather than guess.
+pub async fn bring(bus: &Bus, library: &mut Library, set: &fact::Set) -> Result<(), Error> {
+    let hash = set.hash();
+    if library.sets.contains_key(&hash) {
+        return Ok(());
+    }
+    let mut files = Vec::with_capacity(set.files.len());
+    for file in &set.files {
+        let bytes = bodies::get(bus, &file.hash).await.map_err(|source| Error::Body { path: file.path.to_string(), source })?;
+        files.push(File { path: file.path.to_string(), text: String::from_utf8_lossy(&bytes).into_owned() });
+    }
+    let (compiled, findings) = compile(&files);
+    let compiled = compiled.ok_or_else(|| Error::Refused { hash: hash.clone(), findings: findings.render(false) })?;
+    library.sets.insert(hash, Arc::new(compiled));
+    Ok(())
+}
+
+/// Lets go of sets that neither are in force nor pinned.
+pub fn prune(library: &mut Library, state: &State) {
+    let pinned: BTreeSet<&SetHash> =
+        state.runs.values().map(|run| &run.set).chain(state.set.iter().map(|(hash, _)| hash)).collect();
+    library.sets.retain(|hash, _| pinned.contains(hash));
+}

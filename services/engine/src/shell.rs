@@ -1,0 +1,446 @@
+//! The loop: facts and deadlines in, one record in flight, effects after its acknowledgement. While a record is on
+//! its way the next one is decided; the decider's state is ahead of the log by at most these two.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use regreen_bus::{
+    Bus,
+    log::{self, Log},
+    reader::{Gap, Stored},
+    streams,
+    writer::Writer,
+};
+use regreen_decider::{Input, Library, Phase, State, decide, due, suspicion};
+use regreen_kit::{Shutdown, clock, health::Health};
+use regreen_schemas::{
+    Span, Timestamp, WIRE_VERSION,
+    event::Event,
+    fact::{self, Item},
+    id::Nonce,
+    record::{BYTES_MAX, Cause, Cursor, FORMAT, ITEMS_MAX, Item as Decided, Record},
+    subject::FactKind,
+};
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinHandle,
+    time::MissedTickBehavior,
+};
+
+use crate::{
+    Error, Options, Status,
+    effects::{Effects, dead},
+    feed::{self, Pulled, Tickets},
+    library,
+    metrics::Metrics,
+    recover::{self, Recovered},
+};
+
+/// How often deadlines are looked at.
+const PULSE: Duration = Duration::from_millis(20);
+/// The active engine writes at least so often (rule 11).
+const IDLE_MAX: Span = Span::seconds(1);
+/// A log silent for this long has no active engine (rule 11).
+const SILENCE: Span = Span::seconds(5);
+/// How long the engine tries to store a fact of its own.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A record on its way: gives the log back, with the record and its sequence.
+type Flight = JoinHandle<(Log, Record, Result<u64, log::Error>)>;
+
+pub(crate) struct Shell {
+    bus: Bus,
+    log: Option<Log>,
+    flight: Option<Flight>,
+    state: State,
+    library: Library,
+    owner: Nonce,
+    items: Vec<Decided>,
+    bytes: usize,
+    n: u64,
+    /// Newest acknowledged record, and its hash.
+    acked: u64,
+    prev_hash: String,
+    clock: Option<clock::Carried>,
+    facts: mpsc::Receiver<Result<Stored, Gap>>,
+    tickets: Tickets,
+    stops: mpsc::Receiver<Result<Pulled, Gap>>,
+    own: Writer,
+    effects: Effects,
+    health: Health,
+    status: watch::Sender<Status>,
+    last_write: Span,
+    suspect: Option<String>,
+}
+
+impl Shell {
+    /// Reads the log, says `here`, waits for silence on a shared server, and writes `Takeover` (rules 11 and 12).
+    pub async fn take_over(bus: Bus, options: Options, owner: Nonce, health: Health, status: watch::Sender<Status>) -> Result<Self, Error> {
+        streams::present(&bus).await?;
+        let mut recovered = recover::recover(&bus).await?;
+        let own = Writer::start(&bus, FactKind::Engine, owner.as_str(), PATIENCE);
+        let wall = clock::wall();
+        let here = own.store(&fact::Engine::Here { boot: owner.clone(), wall }).await?.seq;
+        let until = stream_time(&bus, here).await?;
+        if !options.own_server {
+            wait_for_silence(&bus, &mut recovered, until).await?;
+        }
+        let metrics = Metrics::default();
+        health.metrics(|registry| metrics.register(registry));
+        let suspect = if recovered.tail.seq > 1 { suspicion(until - recovered.state.now, until - wall) } else { None };
+        let mut library = recovered.library(&bus).await?;
+        library::store(&bus, &options.files).await?;
+        let wanted = library::set_of(&options.files);
+        library::bring(&bus, &mut library, &wanted).await?;
+        let Recovered { state, tail, stories, ended, .. } = recovered;
+        let effects = Effects::new(&bus, own.clone(), stories, metrics);
+        let (tickets, stops) = Tickets::follow(&bus, 0);
+        let facts_after = if state.cursor.item == Cursor::WHOLE { state.cursor.seq } else { state.cursor.seq.saturating_sub(1) };
+        let mut shell = Self {
+            facts: feed::facts(&bus, facts_after),
+            n: tail.seq,
+            acked: tail.seq,
+            prev_hash: tail.hash.clone(),
+            log: Some(Log::new(&bus, tail)),
+            flight: None,
+            state,
+            library,
+            owner,
+            items: Vec::new(),
+            bytes: 0,
+            clock: None,
+            tickets,
+            stops,
+            own,
+            effects,
+            health,
+            status,
+            last_write: clock::boot(),
+            suspect: suspect.as_ref().map(|suspicion| format!("{suspicion:?}")),
+            bus,
+        };
+        shell.effects.fill(ended).await;
+        shell.state.seq = shell.n + 1;
+        shell.decide(&Input::Log(Event::Takeover { here, until, suspect }), Cause::Log, shell.state.now);
+        shell.write();
+        // Nothing else is decided before the log is ours.
+        shell.landed().await?;
+        shell.bring_in_force(wanted);
+        Ok(shell)
+    }
+
+    /// A set that differs from the one in force comes as a fact like any other.
+    fn bring_in_force(&self, wanted: fact::Set) {
+        if self.state.set.as_ref().is_some_and(|(hash, _)| *hash == wanted.hash()) {
+            return;
+        }
+        let loader = Writer::start(&self.bus, FactKind::Set, "loader", PATIENCE);
+        tokio::spawn(async move {
+            if let Err(error) = loader.store(&wanted).await {
+                tracing::error!(%error, "the set of playbooks is not in force");
+            }
+        });
+    }
+
+    pub async fn run(mut self, mut shutdown: Shutdown) -> Result<(), Error> {
+        let mut pulse = tokio::time::interval(PULSE);
+        pulse.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        self.report();
+        loop {
+            let room = self.items.len() < ITEMS_MAX && self.bytes < BYTES_MAX / 2;
+            tokio::select! {
+                biased;
+                landed = async { self.flight.as_mut().expect("invariant: guarded by the condition").await }, if self.flight.is_some() => {
+                    self.flight = None;
+                    let (log, record, outcome) = landed.expect("invariant: the writer's task does not panic");
+                    self.log = Some(log);
+                    self.acknowledged(&record, outcome?).await;
+                }
+                stop = self.stops.recv() => match stop {
+                    Some(stop) => self.stop(stop?),
+                    None => return Ok(()),
+                },
+                stored = self.facts.recv(), if room => match stored {
+                    Some(stored) => self.fact(stored?).await?,
+                    None => return Ok(()),
+                },
+                _ = pulse.tick() => {}
+                () = shutdown.wait() => break,
+            }
+            self.deadlines();
+            self.write();
+        }
+        // What was decided is written; nothing new is.
+        while self.flight.is_some() {
+            self.landed().await?;
+            self.write_items();
+        }
+        Ok(())
+    }
+
+    /// The engine's `now`: live by the boot-time clock, before that by the facts' own times (rule 12).
+    fn now(&self) -> Timestamp {
+        self.clock.map_or(self.state.now, clock::Carried::now).max(self.state.now)
+    }
+
+    fn stop(&mut self, pulled: Pulled) {
+        if pulled.stop_no < self.state.stop_no {
+            return;
+        }
+        let (own, stop) = (self.own.clone(), fact::Engine::Stopped { stop_no: pulled.stop_no, by: pulled.stop.by, seq: pulled.seq });
+        tokio::spawn(async move {
+            if let Err(error) = own.store(&stop).await {
+                tracing::error!(%error, "the stop is in force at the server, but not in the log yet");
+            }
+        });
+    }
+
+    /// Decides the items of one stored message.
+    async fn fact(&mut self, stored: Stored) -> Result<(), Error> {
+        if self.clock.is_none() {
+            // Catching up: what fell due before this fact comes before it.
+            let until = self.state.now.max(stored.time);
+            self.fire(until);
+        }
+        let kind = self.bus.names.parse_fact(&stored.subject).map(|(kind, source)| (kind, source.to_owned()));
+        let decoded = kind.and_then(|(kind, source)| Some((fact::decode(kind, &stored.payload), source)));
+        let (items, source) = match decoded {
+            Some((Ok(items), source)) => (items, source),
+            Some((Err(error @ fact::Unreadable::Version(_)), _)) => {
+                self.freeze(format!("fact {}: {error}", stored.seq));
+                return Ok(());
+            }
+            Some((Err(error), _)) => {
+                self.reject(&stored, 0, true, &format!("{error}: {}", std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default()));
+                return Ok(());
+            }
+            None => {
+                self.reject(&stored, 0, true, "its subject is no fact's");
+                return Ok(());
+            }
+        };
+        let count = items.len();
+        for (index, item) in (0_u32..).zip(items) {
+            let before = Cursor { seq: stored.seq, item: index + 1 };
+            if self.state.cursor >= before {
+                continue;
+            }
+            if let Item::Set(set) = &item
+                && let Err(error) = library::bring(&self.bus, &mut self.library, set).await
+            {
+                self.freeze(format!("fact {}: {error}", stored.seq));
+                return Ok(());
+            }
+            let ticket = match &item {
+                Item::Result(outcome) => self.holder(outcome).await,
+                _ => None,
+            };
+            let last = index as usize + 1 == count;
+            let cause = Cause::Fact { seq: stored.seq, item: index, last, ticket: ticket.clone() };
+            let now = if self.clock.is_some() { self.now() } else { self.state.now.max(stored.time) };
+            let input = Input::Fact { source: &source, seq: stored.seq, item: &item, ticket: ticket.as_ref() };
+            self.decide(&input, cause, now);
+            while self.items.len() >= ITEMS_MAX || self.bytes >= BYTES_MAX / 2 {
+                self.write();
+                self.landed().await?;
+            }
+        }
+        self.caught_up();
+        Ok(())
+    }
+
+    /// The ticket that stands for a result. The server must answer: a guess would be wrong either way.
+    async fn holder(&self, outcome: &fact::Outcome) -> Option<regreen_schemas::ticket::Holder> {
+        if matches!(outcome.outcome, fact::Verb::Observed { .. }) {
+            return None;
+        }
+        loop {
+            match self.tickets.holder(&outcome.run, &outcome.instance, outcome.attempt).await {
+                Ok(holder) => return holder,
+                Err(error) => {
+                    tracing::warn!(%error, "a ticket can't be read yet");
+                    tokio::time::sleep(Duration::from_millis(200)).await;
+                }
+            }
+        }
+    }
+
+    fn caught_up(&mut self) {
+        if self.clock.is_none() && !matches!(self.state.phase, Phase::CatchingUp { .. }) {
+            self.clock = Some(clock::Carried::from(self.state.now.max(clock::wall())));
+            self.report();
+        }
+    }
+
+    fn deadlines(&mut self) {
+        if self.clock.is_some() {
+            self.fire(self.now());
+        }
+    }
+
+    /// Fires what is due, in order, as far as the record has room.
+    fn fire(&mut self, until: Timestamp) {
+        while self.items.len() < ITEMS_MAX {
+            let Some((at, _)) = due(&self.state, until) else { return };
+            let now = if self.clock.is_some() { until } else { at.max(self.state.now) };
+            if !self.decide(&Input::Timer, Cause::Timer, now) {
+                return;
+            }
+        }
+    }
+
+    /// Decides on a clone, under a net: a panic or contradiction of ours puts the fact aside, never the log (rule
+    /// 10). Returns whether it went well.
+    fn decide(&mut self, input: &Input<'_>, cause: Cause, now: Timestamp) -> bool {
+        let decided = catch_unwind(AssertUnwindSafe(|| decide(&self.state, &self.library, input, now)));
+        let (well, state, events) = match decided {
+            Ok(Ok((state, events))) => (true, state, events),
+            Ok(Err(error)) => self.rejected(&cause, &error.to_string(), now),
+            Err(_) => self.rejected(&cause, "the decider panicked; this is a bug of Regreen", now),
+        };
+        self.state = state;
+        self.state.close_item(&cause);
+        if events.is_empty() && matches!(cause, Cause::Fact { .. }) && self.items.last().is_some_and(|item| item.events.is_empty()) {
+            // Facts without consequence only move the cursor: one empty item of the record stands for many.
+            self.items.pop();
+        }
+        // An estimate that is never too low by much: labels and results dominate.
+        self.bytes += 64 + serde_json::to_vec(&events).map_or(0, |bytes| bytes.len());
+        self.items.push(Decided { cause, now: self.state.now, events });
+        well
+    }
+
+    fn rejected(&self, cause: &Cause, reason: &str, now: Timestamp) -> (bool, State, Vec<Event>) {
+        tracing::error!(?cause, reason, "put aside");
+        let event = match cause {
+            // A deadline can't be put aside: it would be due again at once.
+            Cause::Timer | Cause::Log => Event::Frozen { reason: reason.into() },
+            Cause::Fact { .. } => Event::FactRejected { reason: reason.into() },
+        };
+        let mut state = self.state.clone();
+        state.now = state.now.max(now);
+        // Neither event can fail to apply.
+        let _ = state.apply(&event);
+        (false, state, vec![event])
+    }
+
+    fn reject(&mut self, stored: &Stored, item: u32, last: bool, reason: &str) {
+        dead(&self.bus, reason, &stored.payload);
+        let cause = Cause::Fact { seq: stored.seq, item, last, ticket: None };
+        let now = self.now();
+        self.decide(&Input::Log(Event::FactRejected { reason: reason.into() }), cause, now);
+        self.caught_up();
+    }
+
+    fn freeze(&mut self, reason: String) {
+        let now = self.now();
+        self.decide(&Input::Log(Event::Frozen { reason: reason.into() }), Cause::Log, now);
+        self.report();
+    }
+
+    /// Starts the next record when none is in flight and there is something to say, or nothing was said for long.
+    fn write(&mut self) {
+        let idle = Span(clock::boot().0 - self.last_write.0) >= IDLE_MAX;
+        if self.flight.is_none() && (!self.items.is_empty() || idle) {
+            self.start_flight();
+        }
+    }
+
+    fn write_items(&mut self) {
+        if self.flight.is_none() && !self.items.is_empty() {
+            self.start_flight();
+        }
+    }
+
+    fn start_flight(&mut self) {
+        let Some(mut log) = self.log.take() else { return };
+        self.n += 1;
+        let now = self.now();
+        self.state.now = now;
+        let record = Record {
+            v: WIRE_VERSION,
+            format: FORMAT,
+            epoch: self.state.epoch,
+            owner: self.owner.clone(),
+            n: self.n,
+            prev_hash: self.prev_hash.as_str().into(),
+            items: std::mem::take(&mut self.items),
+            cursor: self.state.cursor,
+            now,
+        };
+        self.bytes = 0;
+        self.state.seq = self.n + 1;
+        self.last_write = clock::boot();
+        let bytes = Bytes::from(serde_json::to_vec(&record).expect("invariant: wire types are plain data"));
+        self.prev_hash = regreen_schemas::hash::sha256_hex(&bytes);
+        self.flight = Some(tokio::spawn(async move {
+            let outcome = log.append(bytes).await;
+            (log, record, outcome)
+        }));
+    }
+
+    /// Waits for the record in flight.
+    async fn landed(&mut self) -> Result<(), Error> {
+        let Some(flight) = self.flight.take() else { return Ok(()) };
+        let (log, record, outcome) = flight.await.expect("invariant: the writer's task does not panic");
+        self.log = Some(log);
+        self.acknowledged(&record, outcome?).await;
+        Ok(())
+    }
+
+    async fn acknowledged(&mut self, record: &Record, seq: u64) {
+        self.acked = seq;
+        let phase = self.status.borrow().phase.clone();
+        self.effects.after(record, seq, &self.state, &self.library).await;
+        if record.items.iter().any(|item| !item.events.is_empty()) || phase.is_empty() {
+            self.report();
+            library::prune(&mut self.library, &self.state);
+        }
+    }
+
+    fn report(&mut self) {
+        let phase = match self.state.phase {
+            Phase::CatchingUp { .. } => "catching up".to_owned(),
+            Phase::Live => "live".to_owned(),
+            Phase::Suspect => format!("suspect: {}; look at `regreen status`, then `regreen resume --suspect`", self.suspect.clone().unwrap_or_default()),
+            Phase::Frozen => "frozen: see the log".to_owned(),
+        };
+        self.health.say("engine", if self.state.phase == Phase::Live { Ok(()) } else { Err(phase.clone()) });
+        self.status.send_replace(Status {
+            phase,
+            epoch: self.state.epoch,
+            seq: self.acked,
+            runs: self.state.runs.len(),
+            stopped: self.state.stopped.as_ref().map(ToString::to_string),
+        });
+    }
+}
+
+/// When the stream stored the fact: T of rule 12.
+async fn stream_time(bus: &Bus, seq: u64) -> Result<Timestamp, Error> {
+    let stream = bus.js.get_stream(bus.names.facts()).await.map_err(|error| Error::Nats(error.to_string()))?;
+    let message = stream.get_raw_message(seq).await.map_err(|error| Error::Nats(error.to_string()))?;
+    Ok(Timestamp(message.time.timestamp_millis()))
+}
+
+/// On a shared server another engine may be active: its records are folded until none has come for five seconds.
+async fn wait_for_silence(bus: &Bus, recovered: &mut Recovered, began: Timestamp) -> Result<(), Error> {
+    let mut silent_since = clock::boot();
+    let mut long_silent = began - recovered.state.now >= SILENCE;
+    loop {
+        let before = recovered.tail.seq;
+        recovered.fold_on(bus, |_, _, _| std::ops::ControlFlow::Continue(())).await?;
+        if recovered.tail.seq != before {
+            tracing::info!("another engine is active; standing by");
+            silent_since = clock::boot();
+            long_silent = false;
+        }
+        if long_silent || Span(clock::boot().0 - silent_since.0) >= SILENCE {
+            return Ok(());
+        }
+        tokio::time::sleep(Duration::from_millis(250)).await;
+    }
+}

@@ -1,0 +1,119 @@
+//! `POST /webhooks/alertmanager`: stored before 200; 503 when it can't be.
+
+use std::{
+    collections::HashMap,
+    sync::Arc,
+};
+
+use axum::{
+    body::Bytes,
+    extract::{State, rejection::BytesRejection},
+    http::{HeaderMap, StatusCode, header::WWW_AUTHENTICATE},
+    response::{IntoResponse, Response},
+};
+use prometheus_client::{
+    encoding::EncodeLabelSet,
+    metrics::{counter::Counter, family::Family},
+};
+use regreen_bus::{Bus, publish, writer::{NotStored, Writer}};
+use regreen_kit::health::Health;
+use regreen_schemas::WIRE_VERSION;
+use serde_json::json;
+
+use crate::{auth::Auth, payload};
+
+/// Largest part of a bad alert that is kept for people.
+const DEAD_BYTES_MAX: usize = 64 * 1024;
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Reason {
+    reason: &'static str,
+}
+
+/// What the handler needs.
+#[derive(Clone)]
+pub struct Ingest {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    bus: Bus,
+    auth: Auth,
+    writers: HashMap<String, Writer>,
+    received: Counter,
+    refused: Family<Reason, Counter>,
+}
+
+impl Ingest {
+    pub fn new(bus: &Bus, auth: Auth, writers: HashMap<String, Writer>, health: &Health) -> Self {
+        let (received, refused) = (Counter::default(), Family::default());
+        health.metrics(|registry| {
+            registry.register("alerts_received", "Alerts stored", received.clone());
+            registry.register("alerts_refused", "Requests and alerts refused, by reason", refused.clone());
+        });
+        Self { inner: Arc::new(Inner { bus: bus.clone(), auth, writers, received, refused }) }
+    }
+
+    fn refuse(&self, status: StatusCode, reason: &'static str, message: &str) -> Response {
+        self.inner.refused.get_or_create(&Reason { reason }).inc();
+        (status, format!("{message}\n")).into_response()
+    }
+
+    /// Puts bad alerts where people find them. The answer is 200 all the same: Alertmanager would never send the
+    /// good ones again.
+    async fn dead(&self, bad: Vec<(String, String)>) -> Result<(), publish::Error> {
+        for (text, why) in bad {
+            self.inner.refused.get_or_create(&Reason { reason: "bad_alert" }).inc();
+            let cut = &text[..text.floor_char_boundary(DEAD_BYTES_MAX)];
+            let letter = json!({"v": WIRE_VERSION, "reason": why, "payload": cut}).to_string();
+            let subject = self.inner.bus.names.dead_letter("ingest");
+            publish::publish(&self.inner.bus.client, subject, publish::Headers::new(), letter.into()).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Takes a payload of Alertmanager in.
+pub async fn alertmanager(State(ingest): State<Ingest>, headers: HeaderMap, body: Result<Bytes, BytesRejection>) -> Response {
+    let Some(source) = ingest.inner.auth.who(&headers) else {
+        let mut response = ingest.refuse(StatusCode::UNAUTHORIZED, "credentials", "wrong or no credentials");
+        response.headers_mut().insert(WWW_AUTHENTICATE, axum::http::HeaderValue::from_static("Bearer"));
+        return response;
+    };
+    let body = match body {
+        Ok(body) => body,
+        Err(error) if error.status() == StatusCode::PAYLOAD_TOO_LARGE => {
+            return ingest.refuse(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "a body of more than 4 MB: set max_alerts");
+        }
+        Err(error) => return ingest.refuse(error.status(), "unreadable", "the body can't be read"),
+    };
+    let trace = headers.get("traceparent").and_then(|value| value.to_str().ok()).map(Arc::from);
+    let parsed = match payload::parse(&body, trace) {
+        Ok(parsed) => parsed,
+        Err(why) => return ingest.refuse(StatusCode::BAD_REQUEST, "malformed", &why),
+    };
+    if parsed.truncated > 0 {
+        tracing::warn!(truncated = parsed.truncated, "Alertmanager cut alerts off: raise max_alerts of its receiver");
+    }
+    let Some(writer) = ingest.inner.writers.get(source) else {
+        return ingest.refuse(StatusCode::UNAUTHORIZED, "credentials", "wrong or no credentials");
+    };
+    for item in &parsed.items {
+        match writer.store(item).await {
+            Ok(_) => {}
+            Err(NotStored::TooLarge { .. }) => {
+                return ingest.refuse(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "its alerts are too large together");
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a payload is not stored; Alertmanager is asked to come again");
+                return ingest.refuse(StatusCode::SERVICE_UNAVAILABLE, "not_stored", "not stored: try again");
+            }
+        }
+    }
+    if let Err(error) = ingest.dead(parsed.bad).await {
+        tracing::warn!(%error, "bad alerts are not put aside yet");
+        return ingest.refuse(StatusCode::SERVICE_UNAVAILABLE, "not_stored", "not stored: try again");
+    }
+    ingest.inner.received.inc_by(u64::try_from(parsed.alerts).unwrap_or(u64::MAX));
+    StatusCode::OK.into_response()
+}

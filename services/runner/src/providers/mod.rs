@@ -1,0 +1,3 @@
+//! Providers, a folder or file each.
+
+pub mod http;
