@@ -398,12 +398,15 @@ pub enum RunEvent {
         /// The step gives up at this moment.
         until: Timestamp,
     },
-    /// `claim_by` passed without result: the engine tries to revoke the ticket.
+    /// `claim_by` passed without result, or a runner refused without ticket: the engine tries to revoke it.
     Overdue {
         /// The step instance.
         instance: Instance,
         /// Which try.
         attempt: u32,
+        /// Why trying again would be refused again: the step fails once the ticket is ours.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        refused: Option<Arc<str>>,
     },
     /// The ticket was revoked, or its holder never called: the attempt never began.
     Revoked {

@@ -58,6 +58,7 @@ impl Role {
         let api = |rest: &str| format!("$JS.API.{rest}");
         let follow = |stream: String| {
             vec![
+                api(&format!("CONSUMER.CREATE.{stream}")),
                 api(&format!("CONSUMER.CREATE.{stream}.>")),
                 api(&format!("CONSUMER.MSG.NEXT.{stream}.>")),
                 api(&format!("CONSUMER.INFO.{stream}.>")),

@@ -179,7 +179,7 @@ impl Decider<'_> {
                 again_at: self.s.now,
             });
         }
-        Next::Event(RunEvent::Overdue { instance, attempt: number })
+        Next::Event(RunEvent::Overdue { instance, attempt: number, refused: None })
     }
 
     /// The same effect again, unless the step has run out of time.

@@ -6,7 +6,7 @@ use regreen_playbook::{
     Set,
     cel::Env as _,
     model::{Arg, Escape, Playbook, Step, Subject, Use},
-    template::{self, Template, plain},
+    template::{self, Part, Template, plain},
     value::Value,
 };
 use regreen_schemas::{
@@ -198,7 +198,8 @@ fn escaped(
     escape: fn(&str) -> Result<String, String>,
 ) -> Result<serde_json::Value, String> {
     let value = value.to_string();
-    Ok(if text.parts.len() == 1 { escape(&value)?.into() } else { value.into() })
+    let alone = matches!(text.parts.as_slice(), [Part::Path(expr, _)] if !template::trusted(&expr.tree.kind));
+    Ok(if alone { escape(&value)?.into() } else { value.into() })
 }
 
 /// A value from outside that looks like a reference to a secret is made text: labels are never code.

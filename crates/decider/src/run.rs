@@ -54,8 +54,8 @@ pub enum Stage {
     Ready,
     /// A command is out; nobody is known to have begun.
     Dispatched(Attempt),
-    /// `claim_by` passed: the engine tries to revoke the ticket.
-    Revoking(Attempt),
+    /// The engine tries to revoke the ticket; with the reason if a runner refused for good.
+    Revoking(Attempt, Option<Arc<str>>),
     /// A runner has begun; past the moment its outcome is unknown.
     Running(Attempt, Timestamp),
     /// The same effect is tried again at the moment.
@@ -234,12 +234,12 @@ impl Run {
             }
 
             // A command is out.
-            (S::Dispatched(attempt), E::Overdue { .. }) => S::Revoking(attempt),
-            (S::Dispatched(attempt) | S::Revoking(attempt), E::Began { until, .. }) => {
+            (S::Dispatched(attempt), E::Overdue { refused, .. }) => S::Revoking(attempt, refused.clone()),
+            (S::Dispatched(attempt) | S::Revoking(attempt, _), E::Began { until, .. }) => {
                 S::Running(attempt, *until)
             }
             (
-                S::Dispatched(attempt) | S::Revoking(attempt) | S::Running(attempt, _),
+                S::Dispatched(attempt) | S::Revoking(attempt, _) | S::Running(attempt, _),
                 E::Revoked { again_at, .. },
             ) => {
                 if matches!(attempt.task.kind, Kind::Observe(_)) {
@@ -251,12 +251,12 @@ impl Run {
                     S::Again(attempt, *again_at)
                 }
             }
-            (S::Dispatched(_) | S::Revoking(_) | S::Running(..), E::StepSucceeded { instance, result }) => {
+            (S::Dispatched(_) | S::Revoking(..) | S::Running(..), E::StepSucceeded { instance, result }) => {
                 self.effect_seq = seq;
                 self.step_over(instance, Done::Ok(result.clone()))
             }
             (
-                S::Dispatched(attempt) | S::Revoking(attempt) | S::Running(attempt, _),
+                S::Dispatched(attempt) | S::Revoking(attempt, _) | S::Running(attempt, _),
                 E::AttemptFailed { again_at, .. },
             ) => {
                 self.effect_seq = seq;
@@ -264,7 +264,7 @@ impl Run {
                 S::Again(attempt, again_at.unwrap_or(Timestamp(i64::MAX)))
             }
             (
-                S::Dispatched(attempt) | S::Revoking(attempt) | S::Running(attempt, _),
+                S::Dispatched(attempt) | S::Revoking(attempt, _) | S::Running(attempt, _),
                 E::AttemptUnknown { next, .. },
             ) => {
                 self.effect_seq = seq;
@@ -380,7 +380,7 @@ impl Run {
             Stage::Queued => Some(self.wait_until),
             Stage::Ready | Stage::Asking(_) => self.until,
             Stage::Dispatched(attempt) => Some(attempt.overdue()),
-            Stage::Revoking(_) | Stage::Over => None,
+            Stage::Revoking(..) | Stage::Over => None,
             Stage::Running(_, at) | Stage::Waiting(_, at) => Some(*at),
             Stage::Again(_, at) | Stage::Looking(_, at, _) => {
                 Some(if self.held.is_some() { self.until.unwrap_or(*at) } else { *at })
@@ -415,7 +415,7 @@ impl Run {
     #[must_use]
     pub fn attempt(&self) -> Option<&Attempt> {
         match &self.stage {
-            Stage::Dispatched(attempt) | Stage::Revoking(attempt) | Stage::Running(attempt, _) => {
+            Stage::Dispatched(attempt) | Stage::Revoking(attempt, _) | Stage::Running(attempt, _) => {
                 Some(attempt)
             }
             _ => None,

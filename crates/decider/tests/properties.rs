@@ -425,7 +425,7 @@ impl Case {
     fn invariants(&self) {
         assert_eq!(self.alerts, self.decided, "every stored alert has exactly one decision");
         for (id, run) in &self.state.runs {
-            let waits_for_a_fact = matches!(run.stage, Stage::Revoking(_));
+            let waits_for_a_fact = matches!(run.stage, Stage::Revoking(..));
             assert!(
                 waits_for_a_fact || self.state.armed.contains_key(&TimerKey::Run(id.clone())),
                 "run {id} has neither deadline nor question: {:?}",
@@ -664,7 +664,7 @@ impl Case {
                 self.state
                     .runs
                     .get(&self.open[*at].run)
-                    .is_some_and(|run| matches!(run.stage, Stage::Revoking(_)))
+                    .is_some_and(|run| matches!(run.stage, Stage::Revoking(..)))
             })
             .collect();
         let Some(at) = overdue.choose(&mut self.rng).copied() else { return };
@@ -712,7 +712,7 @@ fn run(seed: u64, library: &Library, set: &Set) -> BTreeSet<&'static str> {
                 Stage::Queued => "queued",
                 Stage::Ready => "ready",
                 Stage::Dispatched(_) => "dispatched",
-                Stage::Revoking(_) => "revoking",
+                Stage::Revoking(..) => "revoking",
                 Stage::Running(..) => "running",
                 Stage::Again(..) => "again",
                 Stage::Looking(..) => "looking",

@@ -81,7 +81,8 @@ impl Template {
         }
     }
 
-    /// The value: of its type when a path stands alone, else text. Each value passes `escape` on its way into text.
+    /// The value: of its type when a path stands alone, else text. Each value from outside passes `escape` on its
+    /// way into text.
     ///
     /// # Errors
     /// Names the path that has no value.
@@ -93,6 +94,7 @@ impl Template {
         for part in &self.parts {
             match part {
                 Part::Text(text) => out.push_str(text),
+                Part::Path(expr, _) if trusted(&expr.tree.kind) => out.push_str(&value(expr, env)?.to_string()),
                 Part::Path(expr, _) => out.push_str(&escape(&value(expr, env)?.to_string())?),
             }
             if out.len() > TEXT_MAX {
@@ -122,6 +124,17 @@ impl Template {
 
 fn value(expr: &Expr, env: &dyn Env) -> Result<Value, String> {
     cel::eval(expr, env, &mut Vec::new()).map_err(|stop| format!("`{}`: {}", expr.text, stop.because()))
+}
+
+/// Whether a path reads the inventory, or our own ids: people wrote those, and an address such as `host:port` must
+/// stay one. Alerts, inputs and results come from outside and are escaped.
+#[must_use]
+pub fn trusted(kind: &Kind) -> bool {
+    match kind {
+        Kind::Name(name) => matches!(name.as_str(), "target" | "node" | "group" | "run"),
+        Kind::Field(object, _) => trusted(&object.kind),
+        _ => false,
+    }
 }
 
 fn is_path(kind: &Kind) -> bool {

@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 
-use comfy_table::{Table, presets};
+use comfy_table::{Table, presets::NOTHING};
 use regreen_schemas::Timestamp;
 use serde::Serialize;
 
@@ -29,7 +29,7 @@ pub fn table(header: &[&str], rows: Vec<Vec<String>>) {
         return;
     }
     let mut table = Table::new();
-    table.load_preset(presets::NOTHING).set_header(header.to_vec());
+    table.load_style(NOTHING).set_header(header.to_vec());
     for row in rows {
         table.add_row(row);
     }

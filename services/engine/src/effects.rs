@@ -67,7 +67,7 @@ impl Effects {
                     let trace = state.runs.get(run).and_then(|run| run.trace.clone());
                     self.send(run, instance, *attempt, task, *stop_no, seq, trace).await;
                 }
-                Event::Run { run, what: RunEvent::Overdue { instance, attempt } } => {
+                Event::Run { run, what: RunEvent::Overdue { instance, attempt, .. } } => {
                     self.revoke(run.clone(), instance.clone(), *attempt, state.epoch, seq);
                 }
                 Event::Tell { key, what: TellEvent::Dispatched { attempt, task, .. } } => {
@@ -145,7 +145,7 @@ impl Effects {
                 Stage::Dispatched(open) if open.task.claim_by > state.now => {
                     self.send(id, &open.instance, open.number, &open.task, open.stop_no, seq, trace()).await;
                 }
-                Stage::Revoking(open) => self.revoke(id.clone(), open.instance.clone(), open.number, state.epoch, seq),
+                Stage::Revoking(open, _) => self.revoke(id.clone(), open.instance.clone(), open.number, state.epoch, seq),
                 _ => {}
             }
         }

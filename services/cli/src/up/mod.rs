@@ -23,6 +23,8 @@ use crate::{args::LISTEN, out};
 
 /// How often the main thread looks at its children.
 const PULSE: Duration = Duration::from_millis(50);
+/// How long the services may take to end.
+const GRACE: Duration = Duration::from_secs(8);
 /// Pause before a runner that died is started again.
 const RUNNER_PAUSE: Duration = Duration::from_millis(500);
 
@@ -104,10 +106,12 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
     let running = runtime.spawn(services.run());
     let code = supervise(server, &runner_file, || running.is_finished());
     trigger.end();
-    let outcome = runtime.block_on(running)?;
-    // The private server goes last: what was under way has been stored.
+    // What is under way is stored first; with NATS gone that would take for ever.
+    let ended = runtime.block_on(async { tokio::time::timeout(GRACE, running).await });
+    // The private server goes last.
     code?.end();
-    outcome.map(|()| ExitCode::SUCCESS)
+    ended.context("the services did not end in time")???;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// The children that must outlive the services.

@@ -84,7 +84,8 @@ impl Services {
         let (listen, shutdown) = (self.options.listen, self.shutdown.clone());
         let mut tasks: JoinSet<anyhow::Result<()>> = JoinSet::new();
         tasks.spawn(async move {
-            let tell = |address| drop(bound.send(address));
+            // Nobody waits for it once the services end.
+            let tell = |address| _ = bound.send(address);
             regreen_ingest::serve(app, listen, tls.as_ref(), tell, shutdown).await.with_context(|| format!("{listen} can't be served"))
         });
         let engine = self.connect(&Role::Engine).await?;
