@@ -1,12 +1,7 @@
 //! The loop that performs commands. For each: may it still begin (rule 19)? is the ticket ours (rules 15, 16, 18)?
 //! then the call, bounded twice, and its outcome into the journal and FACTS.
 
-use std::{
-    collections::BTreeMap,
-    path::PathBuf,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
 use async_nats::jetstream::{self, AckKind};
 use futures::StreamExt;
@@ -91,14 +86,22 @@ pub enum Error {
 ///
 /// # Errors
 /// [`Error`] when it can't start.
-pub async fn run(bus: Bus, options: Options, actions: Vec<Box<dyn Action>>, mut shutdown: Shutdown) -> Result<(), Error> {
+pub async fn run(
+    bus: Bus,
+    options: Options,
+    actions: Vec<Box<dyn Action>>,
+    mut shutdown: Shutdown,
+) -> Result<(), Error> {
     let path = options.journal.clone();
     let (journal, left) = Journal::open(&path).map_err(|source| Error::Journal { path, source })?;
     let nonce = tickets::nonce();
     let serves = Serves {
         nonce: nonce.clone(),
         zone: options.zone.clone(),
-        actions: actions.iter().map(|action| (action.declaration().name.into(), action.declaration().hash().into())).collect(),
+        actions: actions
+            .iter()
+            .map(|action| (action.declaration().name.into(), action.declaration().hash().into()))
+            .collect(),
     };
     let host = Arc::new(Host {
         heard: tick::follow(&bus).await?,
@@ -114,9 +117,12 @@ pub async fn run(bus: Bus, options: Options, actions: Vec<Box<dyn Action>>, mut 
         let host = host.clone();
         tokio::spawn(async move { host.store(outcome).await });
     }
-    Writer::start(&host.bus, FactKind::Serves, host.options.name.as_str(), Duration::from_secs(60)).store(&serves).await?;
+    Writer::start(&host.bus, FactKind::Serves, host.options.name.as_str(), Duration::from_secs(60))
+        .store(&serves)
+        .await?;
     let hands = Arc::new(Semaphore::new(host.options.at_once));
-    let providers: std::collections::BTreeSet<&str> = host.actions.values().map(|action| action.declaration().provider()).collect();
+    let providers: std::collections::BTreeSet<&str> =
+        host.actions.values().map(|action| action.declaration().provider()).collect();
     let mut consumers = tokio::task::JoinSet::new();
     for provider in providers {
         consumers.spawn(host.clone().consume(provider, hands.clone()));
@@ -180,9 +186,13 @@ impl Host {
 
     /// Everything between a command and its outcome; `None` when the attempt is another's.
     async fn perform(&self, command: &Command, message: &jetstream::Message) -> Option<Outcome> {
-        let not_called = |reason, detail: String| Some(self.outcome(command, Verb::NotCalled { reason, detail: detail.into() }, None));
+        let not_called = |reason, detail: String| {
+            Some(self.outcome(command, Verb::NotCalled { reason, detail: detail.into() }, None))
+        };
         let prepared = match self.actions.get(command.task.action.as_ref()) {
-            _ if command.v != WIRE_VERSION => Err((NotCalled::Refused, format!("wire version {}", command.v))),
+            _ if command.v != WIRE_VERSION => {
+                Err((NotCalled::Refused, format!("wire version {}", command.v)))
+            }
             None => Err((NotCalled::Refused, format!("{} is not served here", command.task.action))),
             Some(action) => action.prepare(command).map_err(|refusal| (refusal.reason, refusal.detail)),
         };
@@ -197,7 +207,10 @@ impl Host {
         let now = self.heard.borrow().as_ref().and_then(Heard::now);
         if now.is_none_or(|now| now > command.task.claim_by) {
             ack(message).await;
-            return not_called(NotCalled::Late, now.map_or("the engine is silent", |_| "claim_by has passed").into());
+            return not_called(
+                NotCalled::Late,
+                now.map_or("the engine is silent", |_| "claim_by has passed").into(),
+            );
         }
         match (command.task.kind, command.task.effect) {
             (Kind::Observe(look), _) => {
@@ -213,7 +226,12 @@ impl Host {
     }
 
     /// Wins the ticket, then calls; the ticket decides the command.
-    async fn with_ticket(&self, command: &Command, call: &dyn Call, message: &jetstream::Message) -> Option<Outcome> {
+    async fn with_ticket(
+        &self,
+        command: &Command,
+        call: &dyn Call,
+        message: &jetstream::Message,
+    ) -> Option<Outcome> {
         let ticket = Ticket::Started {
             v: WIRE_VERSION,
             runner: self.options.name.clone(),
@@ -224,11 +242,15 @@ impl Host {
         // Class *tell* goes without the stop's guard: a stopped system must still be able to say so.
         let guard = (command.task.effect != Effect::Tell).then_some(command.stop_no);
         let sent = clock::boot();
-        let taken = tickets::take(&self.bus, (&command.run, &command.instance, command.attempt), &ticket, guard).await;
+        let taken =
+            tickets::take(&self.bus, (&command.run, &command.instance, command.attempt), &ticket, guard)
+                .await;
         ack(message).await;
         match taken {
             // A ticket that reads as ours is ours only in this process: a twin has another nonce.
-            Ok(Taken::Won { .. }) if clock::boot().0 - sent.0 < CALL_WINDOW.0 => Some(self.call(command, call).await),
+            Ok(Taken::Won { .. }) if clock::boot().0 - sent.0 < CALL_WINDOW.0 => {
+                Some(self.call(command, call).await)
+            }
             Ok(Taken::Won { .. }) => {
                 let detail = "the call window had closed when the ticket was won".into();
                 Some(self.outcome(command, Verb::NotCalled { reason: NotCalled::Late, detail }, None))
@@ -251,7 +273,9 @@ impl Host {
         let began = clock::wall();
         let verb = tokio::time::timeout(command.task.timeout.to_std(), call.perform()).await;
         drop(armed);
-        let verb = verb.unwrap_or_else(|_| Verb::Unknown { reason: format!("no answer within {}", command.task.timeout).into() });
+        let verb = verb.unwrap_or_else(|_| Verb::Unknown {
+            reason: format!("no answer within {}", command.task.timeout).into(),
+        });
         tracing::info!(target: "regreen::trace", run = %command.run, instance = %command.instance, attempt = command.attempt, action = %command.task.action, trace = command.trace.as_deref().unwrap_or_default(), "called");
         self.outcome(command, bounded(verb), Some(Timing { began, ended: clock::wall() }))
     }
@@ -262,7 +286,8 @@ impl Host {
             _ => None,
         };
         let looked = tokio::time::timeout(command.task.timeout.to_std(), call.observe(look, before)).await;
-        let verb = looked.unwrap_or_else(|_| Verb::Unknown { reason: "the look had no answer in time".into() });
+        let verb =
+            looked.unwrap_or_else(|_| Verb::Unknown { reason: "the look had no answer in time".into() });
         self.outcome(command, verb, None)
     }
 
@@ -284,7 +309,9 @@ impl Host {
 /// A result that is too large is not stored: the step is done all the same.
 fn bounded(verb: Verb) -> Verb {
     match verb {
-        Verb::Ok { result } if serde_json::to_vec(&result).is_ok_and(|bytes| bytes.len() > RESULT_BYTES_MAX) => {
+        Verb::Ok { result }
+            if serde_json::to_vec(&result).is_ok_and(|bytes| bytes.len() > RESULT_BYTES_MAX) =>
+        {
             let mut small = serde_json::json!({"cut": format!("a result larger than {RESULT_BYTES_MAX} bytes is not kept")});
             if let Some(status) = result.get("status") {
                 small["status"] = status.clone();

@@ -6,7 +6,11 @@ mod host;
 mod journal;
 
 use futures::future::BoxFuture;
-use regreen_schemas::{action::Declaration, command::Command, fact::{NotCalled, Verb}};
+use regreen_schemas::{
+    action::Declaration,
+    command::Command,
+    fact::{NotCalled, Verb},
+};
 use serde_json::Value;
 
 pub use host::{Error, Host, Options, run};

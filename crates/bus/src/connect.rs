@@ -156,6 +156,7 @@ fn note(event: &Event, count: &watch::Sender<u64>) {
             tracing::info!("connected to NATS");
         }
         Event::Disconnected => tracing::warn!("connection to NATS lost; reconnecting"),
+        Event::Closed | Event::Draining => tracing::debug!("connection to NATS closed"),
         other => tracing::warn!(event = %other, "NATS"),
     }
 }

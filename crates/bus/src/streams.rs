@@ -131,6 +131,12 @@ pub async fn init(bus: &Bus, sizing: Sizing, now: Timestamp, genesis_over_facts:
         stream: stream.into(),
         why: error.to_string(),
     };
+    // Asked before anything is made: a runner may say what it serves as soon as FACTS is there.
+    let facts = match extent(bus, bus.names.facts()).await {
+        Ok(extent) => extent.last,
+        Err(Error::Missing { .. }) => 0,
+        Err(error) => return Err(error),
+    };
     for config in configs(bus, sizing) {
         let name = config.name.clone();
         if let Err(error) = bus.js.get_stream(&name).await {
@@ -159,17 +165,16 @@ pub async fn init(bus: &Bus, sizing: Sizing, now: Timestamp, genesis_over_facts:
         };
         bus.js.create_object_store(config).await.map_err(|error| failed(&bodies, &error))?;
     }
-    genesis(bus, now, genesis_over_facts).await
+    genesis(bus, now, facts, genesis_over_facts).await
 }
 
-async fn genesis(bus: &Bus, now: Timestamp, over_facts: bool) -> Result<(), Error> {
+async fn genesis(bus: &Bus, now: Timestamp, facts: u64, over_facts: bool) -> Result<(), Error> {
     let log = extent(bus, bus.names.decisions()).await?;
     if log.last > 0 {
         return Ok(());
     }
-    let facts = extent(bus, bus.names.facts()).await?;
-    if facts.last > 0 && !over_facts {
-        return Err(Error::FactsWithoutLog { facts: facts.last });
+    if facts > 0 && !over_facts {
+        return Err(Error::FactsWithoutLog { facts });
     }
     let id = h(&[&rand::random::<[u8; 16]>()]);
     let genesis = Event::Genesis { genesis: Genesis::from(id.clone()), domain: bus.names.domain().clone() };
@@ -181,7 +186,7 @@ async fn genesis(bus: &Bus, now: Timestamp, over_facts: bool) -> Result<(), Erro
         n: 1,
         prev_hash: "".into(),
         items: vec![Item { cause: Cause::Log, now, events: vec![genesis] }],
-        cursor: Cursor::after(facts.last),
+        cursor: Cursor::after(facts),
         now,
     };
     let bytes = Bytes::from(serde_json::to_vec(&record).expect("invariant: wire types are plain data"));

@@ -50,14 +50,24 @@ impl Decider<'_> {
     fn engine(&mut self, engine: &Engine) -> Result<(), Illegal> {
         match engine {
             Engine::Here { .. } => Ok(()),
-            Engine::Revoked { run, instance, attempt } => self.with_attempt(run, instance.as_str(), *attempt, |this, open, _| {
-                let again_at = this.s.now + bounds::RETRY_MIN;
-                this.run_event(run, RunEvent::Revoked { instance: instance.clone(), attempt: *attempt, not_called: None, again_at })?;
-                match &open.stage {
-                    Stage::Revoking(_, Some(why)) => this.fail_step(run, instance, why.clone()),
-                    _ => this.advance(run),
-                }
-            }),
+            Engine::Revoked { run, instance, attempt } => {
+                self.with_attempt(run, instance.as_str(), *attempt, |this, open, _| {
+                    let again_at = this.s.now + bounds::RETRY_MIN;
+                    this.run_event(
+                        run,
+                        RunEvent::Revoked {
+                            instance: instance.clone(),
+                            attempt: *attempt,
+                            not_called: None,
+                            again_at,
+                        },
+                    )?;
+                    match &open.stage {
+                        Stage::Revoking(_, Some(why)) => this.fail_step(run, instance, why.clone()),
+                        _ => this.advance(run),
+                    }
+                })
+            }
             Engine::Started { run, instance, attempt, .. } => {
                 self.with_attempt(run, instance.as_str(), *attempt, |this, _, open| {
                     let until = this.s.now + bounds::CALL_WINDOW + open.task.timeout;
@@ -228,7 +238,9 @@ impl Decider<'_> {
         if !holds && !ticketless && !mutation::is(Mutation::AnyHands) {
             return match &outcome.outcome {
                 // A refusal without ticket: the engine must win the ticket before it believes that nothing began.
-                Verb::NotCalled { reason, detail } if ticket.is_none() && matches!(run.stage, Stage::Dispatched(_)) => {
+                Verb::NotCalled { reason, detail }
+                    if ticket.is_none() && matches!(run.stage, Stage::Dispatched(_)) =>
+                {
                     let refused = (!reason.again()).then(|| detail.clone());
                     let (instance, attempt) = (open.instance.clone(), open.number);
                     self.run_event(&run.id, RunEvent::Overdue { instance, attempt, refused })

@@ -109,8 +109,10 @@ impl Decider<'_> {
         let mut params = serde_json::json!({"receiver": key.receiver, "text": tell.text});
         let action = match receiver {
             None => {
-                return self
-                    .tell(key, TellEvent::GivenUp { reason: "the receiver is not in force any more".into() });
+                return self.tell(
+                    key,
+                    TellEvent::GivenUp { reason: "the receiver is not in force any more".into() },
+                );
             }
             Some(Receiver::Log) => NOTIFY_LOG.name,
             Some(Receiver::Webhook(url)) => {

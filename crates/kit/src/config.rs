@@ -84,9 +84,10 @@ impl Config {
     /// # Errors
     /// [`Error`] with the place.
     pub fn read(path: &PathBuf) -> Result<Self, Error> {
-        let text = std::fs::read_to_string(path).map_err(|source| Error::Read { path: path.clone(), source })?;
-        let config: Self =
-            serde_saphyr::from_str(&text).map_err(|error| Error::Parse { path: path.clone(), why: error.to_string() })?;
+        let text =
+            std::fs::read_to_string(path).map_err(|source| Error::Read { path: path.clone(), source })?;
+        let config: Self = serde_saphyr::from_str(&text)
+            .map_err(|error| Error::Parse { path: path.clone(), why: error.to_string() })?;
         match config.auth.keys().find(|name| !regreen_schemas::id::is_token(name)) {
             Some(name) => Err(Error::Name(name.clone())),
             None => Ok(config),

@@ -5,7 +5,13 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use axum::{Router, extract::State, http::{StatusCode, header}, response::IntoResponse, routing::get};
+use axum::{
+    Router,
+    extract::State,
+    http::{StatusCode, header},
+    response::IntoResponse,
+    routing::get,
+};
 use prometheus_client::registry::Registry;
 
 /// What the parts of a process say about themselves.
@@ -31,7 +37,10 @@ impl Health {
     #[must_use]
     pub fn complaints(&self) -> Vec<String> {
         let parts = self.parts.lock().expect("invariant: nobody panics while speaking");
-        parts.iter().filter_map(|(part, state)| state.as_ref().err().map(|why| format!("{part}: {why}"))).collect()
+        parts
+            .iter()
+            .filter_map(|(part, state)| state.as_ref().err().map(|why| format!("{part}: {why}")))
+            .collect()
     }
 
     /// Registers metrics, under `regreen_`.
@@ -56,14 +65,24 @@ impl Health {
 
 async fn ready(State(health): State<Health>) -> impl IntoResponse {
     let complaints = health.complaints();
-    if complaints.is_empty() { (StatusCode::OK, "ok\n".to_owned()) } else { (StatusCode::SERVICE_UNAVAILABLE, complaints.join("\n") + "\n") }
+    if complaints.is_empty() {
+        (StatusCode::OK, "ok\n".to_owned())
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, complaints.join("\n") + "\n")
+    }
 }
 
 async fn metrics(State(health): State<Health>) -> impl IntoResponse {
     let mut text = String::new();
     let registry = health.registry.lock().expect("invariant: nobody panics while registering");
     match prometheus_client::encoding::text::encode(&mut text, &registry) {
-        Ok(()) => (StatusCode::OK, [(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text),
-        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, [(header::CONTENT_TYPE, "text/plain")], error.to_string()),
+        Ok(()) => (
+            StatusCode::OK,
+            [(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")],
+            text,
+        ),
+        Err(error) => {
+            (StatusCode::INTERNAL_SERVER_ERROR, [(header::CONTENT_TYPE, "text/plain")], error.to_string())
+        }
     }
 }

@@ -57,8 +57,11 @@ impl Reference {
     /// [`Missing`].
     pub fn read(&self, name: &str) -> Result<SecretString, Missing> {
         let text = match self {
-            Self::File(path) => std::fs::read_to_string(path)
-                .map_err(|source| Missing::File { name: name.into(), path: path.clone(), source })?,
+            Self::File(path) => std::fs::read_to_string(path).map_err(|source| Missing::File {
+                name: name.into(),
+                path: path.clone(),
+                source,
+            })?,
             Self::Env(variable) => std::env::var(variable)
                 .map_err(|_| Missing::Env { name: name.into(), variable: variable.clone() })?,
         };

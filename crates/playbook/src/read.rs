@@ -645,7 +645,11 @@ fn argument(walk: &mut Walk<'_>, node: &Node, name: &str, kind: ParamType) -> Op
             let done = fields.get("done")?;
             let expr = expression(walk, done, "done")?;
             let scope = cel::Scope {
-                roots: vec![("status".into(), Type::Int), ("json".into(), Type::Json)],
+                roots: vec![
+                    ("status".into(), Type::Int),
+                    ("json".into(), Type::Json),
+                    ("before".into(), Type::Object("observation")),
+                ],
                 ..cel::Scope::default()
             };
             let (_, problems) = cel::check(&expr, &scope);

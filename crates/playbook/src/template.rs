@@ -94,7 +94,9 @@ impl Template {
         for part in &self.parts {
             match part {
                 Part::Text(text) => out.push_str(text),
-                Part::Path(expr, _) if trusted(&expr.tree.kind) => out.push_str(&value(expr, env)?.to_string()),
+                Part::Path(expr, _) if trusted(&expr.tree.kind) => {
+                    out.push_str(&value(expr, env)?.to_string())
+                }
                 Part::Path(expr, _) => out.push_str(&escape(&value(expr, env)?.to_string())?),
             }
             if out.len() > TEXT_MAX {

@@ -1,6 +1,9 @@
 //! A real Alertmanager that sends to one webhook, fast: `group_wait` and `group_interval` are short.
 
-use std::{process::Command, time::Duration};
+use std::{
+    process::Command,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -26,6 +29,7 @@ impl Alertmanager {
     /// # Panics
     /// When there is no Alertmanager or it does not come up.
     pub async fn start(url: &str, bearer: &str) -> Self {
+        crate::init_tls();
         let dir = tempfile::tempdir().expect("a temporary directory");
         let port = free_port();
         let config = json!({
@@ -58,12 +62,16 @@ impl Alertmanager {
     ///
     /// # Panics
     /// When Alertmanager does not take it.
+    #[expect(clippy::disallowed_methods, reason = "a test needs the moment itself")]
     pub async fn post(&self, labels: &Value, resolved: bool) {
         let mut alert = json!({"labels": labels, "annotations": {"summary": "by a test"}});
         if resolved {
-            // In the past: Alertmanager takes it for resolved.
-            alert["endsAt"] = json!("2020-01-01T00:00:01Z");
-            alert["startsAt"] = json!("2020-01-01T00:00:00Z");
+            // Now is past when Alertmanager reads it: it takes the alert for resolved.
+            let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock after 1970");
+            let now = chrono::DateTime::from_timestamp_millis(
+                i64::try_from(since.as_millis()).expect("a clock before 292 million"),
+            );
+            alert["endsAt"] = json!(now.map(|now| now.to_rfc3339()));
         }
         let url = format!("http://127.0.0.1:{}/api/v2/alerts", self.port);
         let answer = reqwest::Client::new()

@@ -15,3 +15,9 @@ pub use nats::Nats;
 pub use proxy::Proxy;
 pub use sink::Sink;
 pub use wait::wait_for;
+
+/// Chooses the process's TLS implementation, as every binary of ours does at its start.
+pub fn init_tls() {
+    // An error says that it is chosen already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}

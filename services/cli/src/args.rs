@@ -17,13 +17,17 @@ pub struct Args {
 #[derive(Subcommand)]
 enum Command {
     /// Runs everything: ingest, probe, engine, runner, notifier, and a private NATS unless one is given.
-    #[command(after_help = "Examples:\n  regreen up --playbooks playbooks/ --inventory inventory.yaml\n  regreen up --nats nats://10.0.0.5:4222 --playbooks playbooks/ --inventory inventory.yaml --listen 0.0.0.0:8080 --config config.yaml")]
+    #[command(
+        after_help = "Examples:\n  regreen up --playbooks playbooks/ --inventory inventory.yaml\n  regreen up --nats nats://10.0.0.5:4222 --playbooks playbooks/ --inventory inventory.yaml --listen 0.0.0.0:8080 --config config.yaml"
+    )]
     Up(up::Options),
     /// Creates the streams of a domain on a NATS server. What is there already is not changed; a difference is told.
     #[command(after_help = "Example:\n  regreen init --nats nats://10.0.0.5:4222 --replicas 3")]
     Init(operate::Init),
     /// Checks files and prints every finding. Exits 0 when they are good, 1 when not, 2 when they can't be read.
-    #[command(after_help = "Examples:\n  regreen check playbooks/ inventory.yaml\n  regreen check --json playbooks/")]
+    #[command(
+        after_help = "Examples:\n  regreen check playbooks/ inventory.yaml\n  regreen check --json playbooks/"
+    )]
     Check(check::Options),
     /// Starts a playbook by hand; it needs a trigger `manual`.
     #[command(after_help = "Example:\n  regreen start web-restart --target web-1 --input hard=true")]
@@ -39,7 +43,9 @@ enum Command {
         command: show::Alerts,
     },
     /// Why it acted, or why it did not: every playbook and clause with its values, as of the decision.
-    #[command(after_help = "Examples:\n  regreen explain c5ffedcb9d39b69c   the newest decision on an alert\n  regreen explain udn54g4hzoba3iz4   a run")]
+    #[command(
+        after_help = "Examples:\n  regreen explain c5ffedcb9d39b69c   the newest decision on an alert\n  regreen explain udn54g4hzoba3iz4   a run"
+    )]
     Explain(explain::Options),
     /// Pulls the stop switch: from its answer on, no attempt begins.
     Stop(operate::Stop),

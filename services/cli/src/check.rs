@@ -25,10 +25,18 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
         out::json(&findings.plain())?;
     } else {
         out::error(&findings.render(std::io::stderr().is_terminal()));
-        let errors = findings.list.iter().filter(|finding| finding.severity == regreen_playbook::Severity::Error).count();
+        let errors = findings
+            .list
+            .iter()
+            .filter(|finding| finding.severity == regreen_playbook::Severity::Error)
+            .count();
         let playbooks = set.as_ref().map_or(0, |set| set.playbooks.len());
         out::line(&match errors {
-            0 => format!("{} files, {playbooks} playbooks: good, {} warnings", files.len(), findings.list.len()),
+            0 => format!(
+                "{} files, {playbooks} playbooks: good, {} warnings",
+                files.len(),
+                findings.list.len()
+            ),
             n => format!("{} files: {n} errors, {} warnings", files.len(), findings.list.len() - n),
         });
     }

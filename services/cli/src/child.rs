@@ -1,7 +1,10 @@
 //! `regreen child`: asks the kernel to die with its parent, makes sure that this is still its parent, and becomes
 //! the program. Linux ties the request to the parent's *thread*: `up` spawns from its main thread alone.
 
-use std::{os::unix::process::CommandExt as _, process::{Command, ExitCode}};
+use std::{
+    os::unix::process::CommandExt as _,
+    process::{Command, ExitCode},
+};
 
 use rustix::process::{Signal, getppid, set_parent_process_death_signal};
 

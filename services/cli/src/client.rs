@@ -35,7 +35,7 @@ pub struct Connected {
 
 /// Runs a command's future.
 pub fn block_on(command: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Result<ExitCode> {
-    let _telemetry = regreen_kit::telemetry::init("regreen", None)?;
+    let _telemetry = regreen_kit::telemetry::init("regreen", regreen_kit::telemetry::COMMAND, None)?;
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?.block_on(command)
 }
 
@@ -43,7 +43,8 @@ pub fn block_on(command: impl Future<Output = anyhow::Result<ExitCode>>) -> anyh
 pub fn write_private(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     use std::io::Write as _;
     let next = path.with_extension("next");
-    let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&next)?;
+    let mut file =
+        std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&next)?;
     file.write_all(bytes)?;
     file.sync_all()?;
     std::fs::rename(&next, path).with_context(|| format!("{} can't be written", path.display()))
@@ -52,16 +53,27 @@ pub fn write_private(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
 pub async fn connect(options: &Connect) -> anyhow::Result<Connected> {
     let (client, listen) = match &options.nats {
         Some(nats) => {
-            let seed = options.creds.as_ref().map(std::fs::read_to_string).transpose().context("--creds can't be read")?;
+            let seed = options
+                .creds
+                .as_ref()
+                .map(std::fs::read_to_string)
+                .transpose()
+                .context("--creds can't be read")?;
             let seed = seed.map(|seed| seed.trim().to_owned());
             let (nats, domain) = (nats.clone(), options.domain.clone());
             (Client { nats, domain, operator: "local".into(), seed, listen: String::new() }, None)
         }
         None => {
             let file = options.data_dir.join("client.json");
-            let text = std::fs::read_to_string(&file)
-                .with_context(|| format!("{} is not there: is `regreen up --data-dir {}` running?", file.display(), options.data_dir.display()))?;
-            let client: Client = serde_json::from_str(&text).with_context(|| format!("{}", file.display()))?;
+            let text = std::fs::read_to_string(&file).with_context(|| {
+                format!(
+                    "{} is not there: is `regreen up --data-dir {}` running?",
+                    file.display(),
+                    options.data_dir.display()
+                )
+            })?;
+            let client: Client =
+                serde_json::from_str(&text).with_context(|| format!("{}", file.display()))?;
             let listen = client.listen.clone();
             (client, Some(listen))
         }

@@ -4,7 +4,10 @@
 use std::{ops::ControlFlow, process::ExitCode};
 
 use regreen_bus::{Bus, stories};
-use regreen_decider::{Library, State, evaluate::{Clause, evaluate}};
+use regreen_decider::{
+    Library, State,
+    evaluate::{Clause, evaluate},
+};
 use regreen_engine::{library, recover};
 use regreen_schemas::{
     Fingerprint, RunId, Timestamp,
@@ -72,7 +75,8 @@ struct Said {
 
 pub async fn run(options: Options) -> anyhow::Result<ExitCode> {
     let bus = client::connect(&options.connect).await?.bus;
-    let story = stories::held(&bus, &RunId::from(options.what.as_str())).await.map_err(anyhow::Error::from_boxed)?;
+    let story =
+        stories::held(&bus, &RunId::from(options.what.as_str())).await.map_err(anyhow::Error::from_boxed)?;
     let fingerprint = match &story {
         Some((_, story)) => story.fingerprint.clone(),
         None => Some(Fingerprint::from(options.what.as_str())),
@@ -81,16 +85,28 @@ pub async fn run(options: Options) -> anyhow::Result<ExitCode> {
         if options.json {
             out::json(story)?;
         } else {
-            out::line(&format!("run {} of {}{}", story.run, story.playbook, story.target.as_ref().map(|t| format!(" on {t}")).unwrap_or_default()));
+            out::line(&format!(
+                "run {} of {}{}",
+                story.run,
+                story.playbook,
+                story.target.as_ref().map(|t| format!(" on {t}")).unwrap_or_default()
+            ));
             for line in &story.lines {
-                out::line(&format!("  {}  {}", time(line.at), show::words(&serde_json::to_value(&line.what)?)));
+                out::line(&format!(
+                    "  {}  {}",
+                    time(line.at),
+                    show::words(&serde_json::to_value(&line.what)?)
+                ));
             }
         }
     }
     let Some(fingerprint) = fingerprint else { return Ok(ExitCode::SUCCESS) };
     let run = story.map(|(_, story)| story.run);
     let Some(explained) = explain(&bus, &fingerprint, run.as_ref()).await? else {
-        out::error(&format!("nothing is known of `{}`: neither a run nor an alert's fingerprint; see `regreen alerts list`", options.what));
+        out::error(&format!(
+            "nothing is known of `{}`: neither a run nor an alert's fingerprint; see `regreen alerts list`",
+            options.what
+        ));
         return Ok(ExitCode::from(1));
     };
     if options.json && run.is_none() {
@@ -103,7 +119,12 @@ pub async fn run(options: Options) -> anyhow::Result<ExitCode> {
 
 fn print(explained: &Explained) {
     let again = if explained.decided_again { "decided again" } else { "decided" };
-    out::line(&format!("alert {}, {again} at {} in record {}", explained.fingerprint, time(explained.at), explained.record));
+    out::line(&format!(
+        "alert {}, {again} at {} in record {}",
+        explained.fingerprint,
+        time(explained.at),
+        explained.record
+    ));
     for decision in &explained.decisions {
         out::line(&format!("  {}", show::decision(decision)));
     }
@@ -120,7 +141,11 @@ fn print(explained: &Explained) {
 }
 
 /// The newest decision on an alert, or the one that started a run, with every playbook's clauses.
-async fn explain(bus: &Bus, fingerprint: &Fingerprint, run: Option<&RunId>) -> anyhow::Result<Option<Explained>> {
+async fn explain(
+    bus: &Bus,
+    fingerprint: &Fingerprint,
+    run: Option<&RunId>,
+) -> anyhow::Result<Option<Explained>> {
     let mut moment: Option<Moment> = None;
     let recovered = recover::recover_until(bus, |state, record, seq| {
         if let Some(found) = find(state, record, seq, fingerprint) {
@@ -149,15 +174,32 @@ async fn explain(bus: &Bus, fingerprint: &Fingerprint, run: Option<&RunId>) -> a
         for playbook in set.playbooks.values() {
             let evaluation = evaluate(&moment.state, set, playbook, &alert);
             let recorded = moment.decisions.iter().find(|decision| decision.playbook == playbook.name);
-            let outcome = recorded.cloned().unwrap_or(Decision { playbook: playbook.name.clone(), outcome: evaluation.outcome });
-            let clauses = evaluation.clauses.into_iter().map(|Clause { text, saw, passed }| Said { clause: text, saw, passed });
+            let outcome = recorded
+                .cloned()
+                .unwrap_or(Decision { playbook: playbook.name.clone(), outcome: evaluation.outcome });
+            let clauses = evaluation.clauses.into_iter().map(|Clause { text, saw, passed }| Said {
+                clause: text,
+                saw,
+                passed,
+            });
             let shown = show::decision(&outcome);
             let outcome = shown.split_once(": ").map_or(shown.clone(), |(_, outcome)| outcome.to_owned());
-            playbooks.push(Judged { playbook: playbook.name.to_string(), outcome, clauses: clauses.collect() });
+            playbooks.push(Judged {
+                playbook: playbook.name.to_string(),
+                outcome,
+                clauses: clauses.collect(),
+            });
         }
     }
     let Moment { at, seq, decisions, again, .. } = moment;
-    Ok(Some(Explained { fingerprint: fingerprint.clone(), at, record: seq, decided_again: again, decisions, playbooks }))
+    Ok(Some(Explained {
+        fingerprint: fingerprint.clone(),
+        at,
+        record: seq,
+        decided_again: again,
+        decisions,
+        playbooks,
+    }))
 }
 
 /// The last decision on the alert in a record, with the state just before it was judged.
@@ -173,14 +215,25 @@ fn find(state: &State, record: &Record, seq: u64, fingerprint: &Fingerprint) -> 
         for event in &item.events {
             match event {
                 // What the decision itself started is not part of what it was made on.
-                Event::EpisodeOpened { alert } if alert.fingerprint == *fingerprint => drop(judged.apply(event)),
-                Event::AlertDecided { decisions, .. } | Event::AlertReconsidered { decisions, .. } if concerns(event) => {
+                Event::EpisodeOpened { alert } if alert.fingerprint == *fingerprint => {
+                    drop(judged.apply(event))
+                }
+                Event::AlertDecided { decisions, .. } | Event::AlertReconsidered { decisions, .. }
+                    if concerns(event) =>
+                {
                     let fact = match &item.cause {
                         Cause::Fact { seq, item, .. } => Some((*seq, *item)),
                         _ => None,
                     };
                     let again = matches!(event, Event::AlertReconsidered { .. });
-                    found = Some(Moment { state: judged.clone(), at: item.now, seq, fact, decisions: decisions.clone(), again });
+                    found = Some(Moment {
+                        state: judged.clone(),
+                        at: item.now,
+                        seq,
+                        fact,
+                        decisions: decisions.clone(),
+                        again,
+                    });
                 }
                 _ => {}
             }
@@ -193,12 +246,18 @@ fn find(state: &State, record: &Record, seq: u64, fingerprint: &Fingerprint) -> 
     found
 }
 
-async fn alert_of(bus: &Bus, (seq, item): (u64, u32), fingerprint: &Fingerprint) -> anyhow::Result<Option<Alert>> {
+async fn alert_of(
+    bus: &Bus,
+    (seq, item): (u64, u32),
+    fingerprint: &Fingerprint,
+) -> anyhow::Result<Option<Alert>> {
     let stream = bus.js.get_stream_no_info(bus.names.facts()).await?;
     let message = stream.get_raw_message(seq).await?;
     let items = fact::decode(FactKind::Alerts, &message.payload)?;
     Ok(match items.into_iter().nth(item as usize) {
-        Some(Item::Alerts(alerts)) => alerts.alerts.into_iter().rfind(|alert| alert.fingerprint == *fingerprint),
+        Some(Item::Alerts(alerts)) => {
+            alerts.alerts.into_iter().rfind(|alert| alert.fingerprint == *fingerprint)
+        }
         _ => None,
     })
 }

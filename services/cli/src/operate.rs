@@ -48,7 +48,10 @@ pub async fn init(options: Init) -> anyhow::Result<ExitCode> {
     streams::init(&bus, sizing, clock::wall(), options.genesis_over_existing_facts).await?;
     let drifts = streams::drift(&bus, options.replicas).await?;
     for drift in &drifts {
-        out::error(&format!("{}: {} is {}, and must be {}", drift.stream, drift.setting, drift.found, drift.wanted));
+        out::error(&format!(
+            "{}: {} is {}, and must be {}",
+            drift.stream, drift.setting, drift.found, drift.wanted
+        ));
     }
     if drifts.is_empty() {
         out::line(&format!("domain {} is ready", bus.names.domain()));
@@ -74,7 +77,9 @@ pub struct Start {
 }
 
 fn pair(text: &str) -> Result<(String, String), String> {
-    text.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned())).ok_or_else(|| "name=value is wanted".into())
+    text.split_once('=')
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .ok_or_else(|| "name=value is wanted".into())
 }
 
 /// Stores what an operator did and returns where.
@@ -89,9 +94,13 @@ async fn decided(bus: &Bus, after: u64, fact: u64) -> anyhow::Result<Vec<Event>>
     let found = async {
         loop {
             let record = record::decode(&reader.next().await?.payload)?;
-            let on = record.items.into_iter().filter(|item| matches!(&item.cause, Cause::Fact { seq, .. } if *seq == fact));
+            let on = record
+                .items
+                .into_iter()
+                .filter(|item| matches!(&item.cause, Cause::Fact { seq, .. } if *seq == fact));
             let events: Vec<Event> = on.flat_map(|item| item.events).collect();
-            if !events.is_empty() || record.cursor.seq > fact || record.cursor == record::Cursor::after(fact) {
+            if !events.is_empty() || record.cursor.seq > fact || record.cursor == record::Cursor::after(fact)
+            {
                 return anyhow::Ok(events);
             }
         }
@@ -104,8 +113,10 @@ pub async fn start(options: Start) -> anyhow::Result<ExitCode> {
     let connected = client::connect(&options.connect).await?;
     let bus = &connected.bus;
     let after = streams::extent(bus, bus.names.decisions()).await?.last;
-    let inputs: BTreeMap<Arc<str>, serde_json::Value> = options.inputs.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
-    let start = Operator::Start { playbook: options.playbook.into(), target: options.target.map(Arc::from), inputs };
+    let inputs: BTreeMap<Arc<str>, serde_json::Value> =
+        options.inputs.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
+    let start =
+        Operator::Start { playbook: options.playbook.into(), target: options.target.map(Arc::from), inputs };
     let fact = say(bus, &connected.operator, &start).await?;
     for event in decided(bus, after, fact).await? {
         match event {
@@ -142,7 +153,11 @@ pub async fn stop(options: Stop) -> anyhow::Result<ExitCode> {
     let connected = client::connect(&options.connect).await?;
     let bus = &connected.bus;
     stop_no(bus).await.context("the switch's number can't be read")?;
-    let stop = ticket::Stop { v: WIRE_VERSION, by: connected.operator.as_str().into(), reason: options.reason.into() };
+    let stop = ticket::Stop {
+        v: WIRE_VERSION,
+        by: connected.operator.as_str().into(),
+        reason: options.reason.into(),
+    };
     let number = tickets::stop(bus, &stop, async || {
         loop {
             match stop_no(bus).await {
@@ -155,7 +170,9 @@ pub async fn stop(options: Stop) -> anyhow::Result<ExitCode> {
         }
     })
     .await?;
-    out::line(&format!("stopped: switch {number} is on; no attempt begins from now on. `regreen resume` releases it."));
+    out::line(&format!(
+        "stopped: switch {number} is on; no attempt begins from now on. `regreen resume` releases it."
+    ));
     Ok(ExitCode::SUCCESS)
 }
 
@@ -185,7 +202,10 @@ pub async fn resume(options: Resume) -> anyhow::Result<ExitCode> {
         Operator::Resume { stop_no }
     };
     let fact = say(bus, &connected.operator, &what).await?;
-    let went = decided(bus, after, fact).await?.iter().any(|event| matches!(event, Event::Resumed { .. } | Event::SuspectCleared { .. }));
+    let went = decided(bus, after, fact)
+        .await?
+        .iter()
+        .any(|event| matches!(event, Event::Resumed { .. } | Event::SuspectCleared { .. }));
     if went {
         out::line("resumed");
         return Ok(ExitCode::SUCCESS);

@@ -38,5 +38,6 @@ pub fn table(header: &[&str], rows: Vec<Vec<String>>) {
 
 /// A moment in UTC.
 pub fn time(at: Timestamp) -> String {
-    chrono::DateTime::from_timestamp_millis(at.0).map_or_else(|| at.0.to_string(), |at| at.format("%Y-%m-%d %H:%M:%S%.3fZ").to_string())
+    chrono::DateTime::from_timestamp_millis(at.0)
+        .map_or_else(|| at.0.to_string(), |at| at.format("%Y-%m-%d %H:%M:%S%.3fZ").to_string())
 }

@@ -75,7 +75,9 @@ pub struct Status {
 pub async fn runs(command: Runs) -> anyhow::Result<ExitCode> {
     match command {
         Runs::List { json, connect } => list_runs(json, &connect).await,
-        Runs::Show { run, follow, json, connect } => show_run(&RunId::from(run), follow, json, &connect).await,
+        Runs::Show { run, follow, json, connect } => {
+            show_run(&RunId::from(run), follow, json, &connect).await
+        }
     }
 }
 
@@ -98,7 +100,14 @@ async fn list_runs(json: bool, connect: &Connect) -> anyhow::Result<ExitCode> {
     let rows = found.iter().map(|story| {
         let result = story.result.map_or("open", |result| result.word());
         let took = story.ended.map_or_else(String::new, |ended| (ended - story.started).to_string());
-        vec![story.run.to_string(), story.playbook.to_string(), story.target.as_deref().unwrap_or("-").to_owned(), time(story.started), result.to_owned(), took]
+        vec![
+            story.run.to_string(),
+            story.playbook.to_string(),
+            story.target.as_deref().unwrap_or("-").to_owned(),
+            time(story.started),
+            result.to_owned(),
+            took,
+        ]
     });
     out::table(&["RUN", "PLAYBOOK", "TARGET", "STARTED", "RESULT", "TOOK"], rows.collect());
     Ok(ExitCode::SUCCESS)
@@ -199,8 +208,17 @@ pub async fn status(options: Status) -> anyhow::Result<ExitCode> {
         }))?;
     } else {
         let open = state.episodes.values().filter(|episode| episode.closed.is_none()).count();
-        out::line(&format!("domain {}  epoch {}  decisions {}  alerts firing {open}  runs open {}", state.domain, state.epoch, state.seq, state.runs.len()));
-        let rows = state.verdicts.iter().map(|(check, (status, since))| vec![check.to_string(), status.word().to_owned(), time(*since)]);
+        out::line(&format!(
+            "domain {}  epoch {}  decisions {}  alerts firing {open}  runs open {}",
+            state.domain,
+            state.epoch,
+            state.seq,
+            state.runs.len()
+        ));
+        let rows = state
+            .verdicts
+            .iter()
+            .map(|(check, (status, since))| vec![check.to_string(), status.word().to_owned(), time(*since)]);
         out::table(&["CHECK", "VERDICT", "SINCE"], rows.collect());
         if let Some(listen) = &connected.listen {
             out::line(&format!("webhooks and metrics at http://{listen}"));
@@ -232,12 +250,18 @@ fn complaints(state: &State, stopped: Option<&str>, silence: Span) -> Vec<String
     }
     for (name, vantage) in &state.vantages {
         if !vantage.synced || !vantage.sighted {
-            wrong.push(format!("vantage {name} is {}: its looks are unknown", if vantage.sighted { "silent" } else { "blind" }));
+            wrong.push(format!(
+                "vantage {name} is {}: its looks are unknown",
+                if vantage.sighted { "silent" } else { "blind" }
+            ));
         }
     }
     for run in state.runs.values() {
         if let regreen_decider::Stage::Asking(attempt) = &run.stage {
-            wrong.push(format!("run {} asks: did {} of attempt {} take place?", run.id, attempt.instance, attempt.number));
+            wrong.push(format!(
+                "run {} asks: did {} of attempt {} take place?",
+                run.id, attempt.instance, attempt.number
+            ));
         }
         if let Some(by) = &run.held {
             wrong.push(format!("run {} is held: {by}", run.id));

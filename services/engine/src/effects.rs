@@ -2,7 +2,10 @@
 
 use std::{
     collections::BTreeSet,
-    sync::{Arc, atomic::{AtomicBool, Ordering}},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use regreen_bus::{
@@ -74,10 +77,19 @@ impl Effects {
                     self.send(&key.run, &key.instance(), *attempt, task, state.stop_no, seq, None).await;
                 }
                 Event::CaughtUp => self.again(state, seq).await,
-                Event::ResyncAsked { vantage, .. } | Event::VantageSilent { vantage } => self.resync.push(vantage.clone()),
+                Event::ResyncAsked { vantage, .. } | Event::VantageSilent { vantage } => {
+                    self.resync.push(vantage.clone())
+                }
                 Event::VerdictChanged { check, to, .. } => {
-                    let (since, now) = (state.verdicts.get(check).map_or(record.now, |(_, since)| *since), record.now);
-                    let verdict = Verdict { v: WIRE_VERSION, status: *to, since, as_of: now, expires: now + VERDICT_FRESH };
+                    let (since, now) =
+                        (state.verdicts.get(check).map_or(record.now, |(_, since)| *since), record.now);
+                    let verdict = Verdict {
+                        v: WIRE_VERSION,
+                        status: *to,
+                        since,
+                        as_of: now,
+                        expires: now + VERDICT_FRESH,
+                    };
                     let (bus, check) = (self.bus.clone(), check.clone());
                     tokio::spawn(async move {
                         if let Err(error) = view::put_verdict(&bus, check.as_str(), &verdict).await {
@@ -85,7 +97,9 @@ impl Effects {
                         }
                     });
                 }
-                Event::Frozen { reason } => tracing::error!(%reason, "FROZEN: nothing is done until a person has looked"),
+                Event::Frozen { reason } => {
+                    tracing::error!(%reason, "FROZEN: nothing is done until a person has looked")
+                }
                 Event::FactRejected { reason } => tracing::error!(%reason, "a fact was put aside; see DEAD"),
                 _ => {}
             }
@@ -100,7 +114,8 @@ impl Effects {
     /// The tick: how far the log is, what time it is, who shall say all again.
     pub async fn tick(&mut self, state: &State, seq: u64) {
         let resync = std::mem::take(&mut self.resync);
-        tick::send(&self.bus, &Tick { v: WIRE_VERSION, epoch: state.epoch, seq, now: state.now, resync }).await;
+        tick::send(&self.bus, &Tick { v: WIRE_VERSION, epoch: state.epoch, seq, now: state.now, resync })
+            .await;
     }
 
     /// Fills the projection's gaps after a start.
@@ -145,7 +160,9 @@ impl Effects {
                 Stage::Dispatched(open) if open.task.claim_by > state.now => {
                     self.send(id, &open.instance, open.number, &open.task, open.stop_no, seq, trace()).await;
                 }
-                Stage::Revoking(open, _) => self.revoke(id.clone(), open.instance.clone(), open.number, state.epoch, seq),
+                Stage::Revoking(open, _) => {
+                    self.revoke(id.clone(), open.instance.clone(), open.number, state.epoch, seq)
+                }
                 _ => {}
             }
         }

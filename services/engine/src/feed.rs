@@ -99,7 +99,9 @@ impl Tickets {
     }
 
     fn note(&self, stored: Stored) {
-        let holder = serde_json::from_slice::<Ticket>(&stored.payload).ok().and_then(|ticket| tickets::holder(ticket, stored.seq));
+        let holder = serde_json::from_slice::<Ticket>(&stored.payload)
+            .ok()
+            .and_then(|ticket| tickets::holder(ticket, stored.seq));
         let Some(holder) = holder else { return };
         let mut known = self.known.lock().expect("invariant: nobody panics with the map in hand");
         if known.order.len() >= HOLDERS_MAX
@@ -115,9 +117,16 @@ impl Tickets {
     ///
     /// # Errors
     /// When the server can't say.
-    pub async fn holder(&self, run: &RunId, instance: &Instance, attempt: u32) -> Result<Option<Holder>, tickets::Error> {
+    pub async fn holder(
+        &self,
+        run: &RunId,
+        instance: &Instance,
+        attempt: u32,
+    ) -> Result<Option<Holder>, tickets::Error> {
         let subject = self.bus.names.ticket(run, instance, attempt);
-        if let Some(holder) = self.known.lock().expect("invariant: nobody panics with the map in hand").holders.get(&subject) {
+        if let Some(holder) =
+            self.known.lock().expect("invariant: nobody panics with the map in hand").holders.get(&subject)
+        {
             return Ok(Some(holder.clone()));
         }
         let found = tickets::read(&self.bus, run, instance, attempt).await?;

@@ -69,7 +69,13 @@ pub enum Error {
 ///
 /// # Errors
 /// [`Error`] when it can't go on; a supervisor may start it again.
-pub async fn run(bus: Bus, options: Options, health: Health, status: watch::Sender<Status>, shutdown: Shutdown) -> Result<(), Error> {
+pub async fn run(
+    bus: Bus,
+    options: Options,
+    health: Health,
+    status: watch::Sender<Status>,
+    shutdown: Shutdown,
+) -> Result<(), Error> {
     health.say("engine", Err("taking over".into()));
     let owner: Nonce = regreen_bus::tickets::nonce();
     let shell = shell::Shell::take_over(bus, options, owner, health, status).await?;

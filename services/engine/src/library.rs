@@ -73,7 +73,8 @@ pub fn read(paths: &[PathBuf]) -> Result<Vec<File>, Error> {
     found
         .into_iter()
         .map(|path| {
-            let text = std::fs::read_to_string(&path).map_err(|source| Error::Read { path: path.clone(), source })?;
+            let text = std::fs::read_to_string(&path)
+                .map_err(|source| Error::Read { path: path.clone(), source })?;
             Ok(File { path: path.display().to_string(), text })
         })
         .collect()
@@ -109,7 +110,10 @@ pub fn compile(files: &[File]) -> (Option<Set>, Findings) {
 /// The fact that brings files in force.
 #[must_use]
 pub fn set_of(files: &[File]) -> fact::Set {
-    let files = files.iter().map(|file| SetFile { path: file.path.as_str().into(), hash: sha256_hex(file.text.as_bytes()).into() });
+    let files = files.iter().map(|file| SetFile {
+        path: file.path.as_str().into(),
+        hash: sha256_hex(file.text.as_bytes()).into(),
+    });
     fact::Set { files: files.collect() }
 }
 
@@ -119,7 +123,9 @@ pub fn set_of(files: &[File]) -> fact::Set {
 /// [`Error::Body`].
 pub async fn store(bus: &Bus, files: &[File]) -> Result<(), Error> {
     for file in files {
-        bodies::put(bus, file.text.as_bytes()).await.map_err(|source| Error::Body { path: file.path.clone(), source })?;
+        bodies::put(bus, file.text.as_bytes())
+            .await
+            .map_err(|source| Error::Body { path: file.path.clone(), source })?;
     }
     Ok(())
 }
@@ -135,11 +141,14 @@ pub async fn bring(bus: &Bus, library: &mut Library, set: &fact::Set) -> Result<
     }
     let mut files = Vec::with_capacity(set.files.len());
     for file in &set.files {
-        let bytes = bodies::get(bus, &file.hash).await.map_err(|source| Error::Body { path: file.path.to_string(), source })?;
+        let bytes = bodies::get(bus, &file.hash)
+            .await
+            .map_err(|source| Error::Body { path: file.path.to_string(), source })?;
         files.push(File { path: file.path.to_string(), text: String::from_utf8_lossy(&bytes).into_owned() });
     }
     let (compiled, findings) = compile(&files);
-    let compiled = compiled.ok_or_else(|| Error::Refused { hash: hash.clone(), findings: findings.render(false) })?;
+    let compiled =
+        compiled.ok_or_else(|| Error::Refused { hash: hash.clone(), findings: findings.render(false) })?;
     library.sets.insert(hash, Arc::new(compiled));
     Ok(())
 }

@@ -46,7 +46,10 @@ impl Metrics {
         for event in record.items.iter().flat_map(|item| &item.events) {
             match event {
                 Event::AlertDecided { decisions, .. } => {
-                    let strongest = decisions.iter().map(|decision| &decision.outcome).max_by_key(|outcome| outcome.strength());
+                    let strongest = decisions
+                        .iter()
+                        .map(|decision| &decision.outcome)
+                        .max_by_key(|outcome| outcome.strength());
                     let kind = match strongest {
                         Some(Outcome::Started { .. }) => "started",
                         Some(Outcome::Joined { .. }) => "joined",

@@ -3,7 +3,12 @@
 
 use std::{collections::BTreeMap, ops::ControlFlow};
 
-use regreen_bus::{Bus, log::Tail, reader::{Gap, Reader}, streams};
+use regreen_bus::{
+    Bus,
+    log::Tail,
+    reader::{Gap, Reader},
+    streams,
+};
 use regreen_decider::{Illegal, Library, State, Stories, fold};
 use regreen_schemas::{
     SetHash,
@@ -74,7 +79,13 @@ const ENDED_MAX: usize = 1000;
 impl Recovered {
     fn new() -> Self {
         let tail = Tail { seq: 0, hash: String::new() };
-        Self { state: State::default(), tail, stories: Stories::default(), ended: Vec::new(), sets: BTreeMap::new() }
+        Self {
+            state: State::default(),
+            tail,
+            stories: Stories::default(),
+            ended: Vec::new(),
+            sets: BTreeMap::new(),
+        }
     }
 
     /// Folds what follows in the log, up to its present end. `visit` sees each record before it is folded and may
@@ -82,13 +93,18 @@ impl Recovered {
     ///
     /// # Errors
     /// [`Error`].
-    pub async fn fold_on(&mut self, bus: &Bus, mut visit: impl FnMut(&State, &Record, u64) -> ControlFlow<()>) -> Result<(), Error> {
+    pub async fn fold_on(
+        &mut self,
+        bus: &Bus,
+        mut visit: impl FnMut(&State, &Record, u64) -> ControlFlow<()>,
+    ) -> Result<(), Error> {
         let extent = streams::extent(bus, bus.names.decisions()).await?;
         let mut reader = Reader::new(bus, bus.names.decisions(), self.tail.seq);
         while self.tail.seq < extent.last {
             let stored = reader.next().await?;
             let seq = stored.seq;
-            let record = record::decode(&stored.payload).map_err(|source| Error::Unreadable { seq, source })?;
+            let record =
+                record::decode(&stored.payload).map_err(|source| Error::Unreadable { seq, source })?;
             if *record.prev_hash != *self.tail.hash {
                 return Err(Error::Chain { seq });
             }
@@ -116,7 +132,8 @@ impl Recovered {
     /// [`Error::Library`].
     pub async fn library(&self, bus: &Bus) -> Result<Library, Error> {
         let mut library = Library::default();
-        let wanted = self.state.runs.values().map(|run| &run.set).chain(self.state.set.iter().map(|(hash, _)| hash));
+        let wanted =
+            self.state.runs.values().map(|run| &run.set).chain(self.state.set.iter().map(|(hash, _)| hash));
         for hash in wanted {
             if let Some(set) = self.sets.get(hash) {
                 library::bring(bus, &mut library, set).await?;
@@ -140,7 +157,10 @@ pub async fn recover(bus: &Bus) -> Result<Recovered, Error> {
 ///
 /// # Errors
 /// [`Error`].
-pub async fn recover_until(bus: &Bus, visit: impl FnMut(&State, &Record, u64) -> ControlFlow<()>) -> Result<Recovered, Error> {
+pub async fn recover_until(
+    bus: &Bus,
+    visit: impl FnMut(&State, &Record, u64) -> ControlFlow<()>,
+) -> Result<Recovered, Error> {
     let mut recovered = Recovered::new();
     recovered.fold_on(bus, visit).await?;
     Ok(recovered)

@@ -78,7 +78,13 @@ pub(crate) struct Shell {
 
 impl Shell {
     /// Reads the log, says `here`, waits for silence on a shared server, and writes `Takeover` (rules 11 and 12).
-    pub async fn take_over(bus: Bus, options: Options, owner: Nonce, health: Health, status: watch::Sender<Status>) -> Result<Self, Error> {
+    pub async fn take_over(
+        bus: Bus,
+        options: Options,
+        owner: Nonce,
+        health: Health,
+        status: watch::Sender<Status>,
+    ) -> Result<Self, Error> {
         streams::present(&bus).await?;
         let mut recovered = recover::recover(&bus).await?;
         let own = Writer::start(&bus, FactKind::Engine, owner.as_str(), PATIENCE);
@@ -90,7 +96,8 @@ impl Shell {
         }
         let metrics = Metrics::default();
         health.metrics(|registry| metrics.register(registry));
-        let suspect = if recovered.tail.seq > 1 { suspicion(until - recovered.state.now, until - wall) } else { None };
+        let suspect =
+            if recovered.tail.seq > 1 { suspicion(until - recovered.state.now, until - wall) } else { None };
         let mut library = recovered.library(&bus).await?;
         library::store(&bus, &options.files).await?;
         let wanted = library::set_of(&options.files);
@@ -98,7 +105,11 @@ impl Shell {
         let Recovered { state, tail, stories, ended, .. } = recovered;
         let effects = Effects::new(&bus, own.clone(), stories, metrics);
         let (tickets, stops) = Tickets::follow(&bus, 0);
-        let facts_after = if state.cursor.item == Cursor::WHOLE { state.cursor.seq } else { state.cursor.seq.saturating_sub(1) };
+        let facts_after = if state.cursor.item == Cursor::WHOLE {
+            state.cursor.seq
+        } else {
+            state.cursor.seq.saturating_sub(1)
+        };
         let mut shell = Self {
             facts: feed::facts(&bus, facts_after),
             n: tail.seq,
@@ -190,7 +201,10 @@ impl Shell {
         if pulled.stop_no < self.state.stop_no {
             return;
         }
-        let (own, stop) = (self.own.clone(), fact::Engine::Stopped { stop_no: pulled.stop_no, by: pulled.stop.by, seq: pulled.seq });
+        let (own, stop) = (
+            self.own.clone(),
+            fact::Engine::Stopped { stop_no: pulled.stop_no, by: pulled.stop.by, seq: pulled.seq },
+        );
         tokio::spawn(async move {
             if let Err(error) = own.store(&stop).await {
                 tracing::error!(%error, "the stop is in force at the server, but not in the log yet");
@@ -214,7 +228,15 @@ impl Shell {
                 return Ok(());
             }
             Some((Err(error), _)) => {
-                self.reject(&stored, 0, true, &format!("{error}: {}", std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default()));
+                self.reject(
+                    &stored,
+                    0,
+                    true,
+                    &format!(
+                        "{error}: {}",
+                        std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default()
+                    ),
+                );
                 return Ok(());
             }
             None => {
@@ -241,7 +263,8 @@ impl Shell {
             let last = index as usize + 1 == count;
             let cause = Cause::Fact { seq: stored.seq, item: index, last, ticket: ticket.clone() };
             let now = if self.clock.is_some() { self.now() } else { self.state.now.max(stored.time) };
-            let input = Input::Fact { source: &source, seq: stored.seq, item: &item, ticket: ticket.as_ref() };
+            let input =
+                Input::Fact { source: &source, seq: stored.seq, item: &item, ticket: ticket.as_ref() };
             self.decide(&input, cause, now);
             while self.items.len() >= ITEMS_MAX || self.bytes >= BYTES_MAX / 2 {
                 self.write();
@@ -303,7 +326,10 @@ impl Shell {
         };
         self.state = state;
         self.state.close_item(&cause);
-        if events.is_empty() && matches!(cause, Cause::Fact { .. }) && self.items.last().is_some_and(|item| item.events.is_empty()) {
+        if events.is_empty()
+            && matches!(cause, Cause::Fact { .. })
+            && self.items.last().is_some_and(|item| item.events.is_empty())
+        {
             // Facts without consequence only move the cursor: one empty item of the record stands for many.
             self.items.pop();
         }
@@ -405,7 +431,10 @@ impl Shell {
         let phase = match self.state.phase {
             Phase::CatchingUp { .. } => "catching up".to_owned(),
             Phase::Live => "live".to_owned(),
-            Phase::Suspect => format!("suspect: {}; look at `regreen status`, then `regreen resume --suspect`", self.suspect.clone().unwrap_or_default()),
+            Phase::Suspect => format!(
+                "suspect: {}; look at `regreen status`, then `regreen resume --suspect`",
+                self.suspect.clone().unwrap_or_default()
+            ),
             Phase::Frozen => "frozen: see the log".to_owned(),
         };
         self.health.say("engine", if self.state.phase == Phase::Live { Ok(()) } else { Err(phase.clone()) });
@@ -421,7 +450,8 @@ impl Shell {
 
 /// When the stream stored the fact: T of rule 12.
 async fn stream_time(bus: &Bus, seq: u64) -> Result<Timestamp, Error> {
-    let stream = bus.js.get_stream(bus.names.facts()).await.map_err(|error| Error::Nats(error.to_string()))?;
+    let stream =
+        bus.js.get_stream(bus.names.facts()).await.map_err(|error| Error::Nats(error.to_string()))?;
     let message = stream.get_raw_message(seq).await.map_err(|error| Error::Nats(error.to_string()))?;
     Ok(Timestamp(message.time.timestamp_millis()))
 }

@@ -39,11 +39,16 @@ impl Auth {
     pub fn new(credentials: &BTreeMap<String, Credential>) -> Result<Self, Error> {
         let mut known = Vec::new();
         for (name, credential) in credentials {
-            let read = |reference: &regreen_kit::secrets::Reference| reference.read(name).map_err(|source| Error { name: name.clone(), source });
+            let read = |reference: &regreen_kit::secrets::Reference| {
+                reference.read(name).map_err(|source| Error { name: name.clone(), source })
+            };
             let expected = match credential {
                 Credential::Bearer(token) => format!("Bearer {}", read(token)?.expose_secret()),
                 Credential::Basic { user, password } => {
-                    format!("Basic {}", BASE64.encode(format!("{user}:{}", read(password)?.expose_secret()).as_bytes()))
+                    format!(
+                        "Basic {}",
+                        BASE64.encode(format!("{user}:{}", read(password)?.expose_secret()).as_bytes())
+                    )
                 }
             };
             known.push((name.clone(), digest(&expected)));
@@ -72,7 +77,13 @@ impl Auth {
         let given = headers.get(AUTHORIZATION)?.to_str().ok()?;
         let (scheme, rest) = given.split_once(' ')?;
         // RFC 9110: the scheme is case-insensitive.
-        let scheme = if scheme.eq_ignore_ascii_case("bearer") { "Bearer" } else if scheme.eq_ignore_ascii_case("basic") { "Basic" } else { scheme };
+        let scheme = if scheme.eq_ignore_ascii_case("bearer") {
+            "Bearer"
+        } else if scheme.eq_ignore_ascii_case("basic") {
+            "Basic"
+        } else {
+            scheme
+        };
         let given = digest(&format!("{scheme} {}", rest.trim()));
         let mut found = None;
         for (name, expected) in &self.known {

@@ -1,9 +1,6 @@
 //! `POST /webhooks/alertmanager`: stored before 200; 503 when it can't be.
 
-use std::{
-    collections::HashMap,
-    sync::Arc,
-};
+use std::{collections::HashMap, sync::Arc};
 
 use axum::{
     body::Bytes,
@@ -15,7 +12,10 @@ use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{counter::Counter, family::Family},
 };
-use regreen_bus::{Bus, publish, writer::{NotStored, Writer}};
+use regreen_bus::{
+    Bus, publish,
+    writer::{NotStored, Writer},
+};
 use regreen_kit::health::Health;
 use regreen_schemas::WIRE_VERSION;
 use serde_json::json;
@@ -74,7 +74,11 @@ impl Ingest {
 }
 
 /// Takes a payload of Alertmanager in.
-pub async fn alertmanager(State(ingest): State<Ingest>, headers: HeaderMap, body: Result<Bytes, BytesRejection>) -> Response {
+pub async fn alertmanager(
+    State(ingest): State<Ingest>,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Response {
     let Some(source) = ingest.inner.auth.who(&headers) else {
         let mut response = ingest.refuse(StatusCode::UNAUTHORIZED, "credentials", "wrong or no credentials");
         response.headers_mut().insert(WWW_AUTHENTICATE, axum::http::HeaderValue::from_static("Bearer"));
@@ -83,7 +87,11 @@ pub async fn alertmanager(State(ingest): State<Ingest>, headers: HeaderMap, body
     let body = match body {
         Ok(body) => body,
         Err(error) if error.status() == StatusCode::PAYLOAD_TOO_LARGE => {
-            return ingest.refuse(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "a body of more than 4 MB: set max_alerts");
+            return ingest.refuse(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "too_large",
+                "a body of more than 4 MB: set max_alerts",
+            );
         }
         Err(error) => return ingest.refuse(error.status(), "unreadable", "the body can't be read"),
     };
@@ -93,7 +101,10 @@ pub async fn alertmanager(State(ingest): State<Ingest>, headers: HeaderMap, body
         Err(why) => return ingest.refuse(StatusCode::BAD_REQUEST, "malformed", &why),
     };
     if parsed.truncated > 0 {
-        tracing::warn!(truncated = parsed.truncated, "Alertmanager cut alerts off: raise max_alerts of its receiver");
+        tracing::warn!(
+            truncated = parsed.truncated,
+            "Alertmanager cut alerts off: raise max_alerts of its receiver"
+        );
     }
     let Some(writer) = ingest.inner.writers.get(source) else {
         return ingest.refuse(StatusCode::UNAUTHORIZED, "credentials", "wrong or no credentials");
@@ -102,7 +113,11 @@ pub async fn alertmanager(State(ingest): State<Ingest>, headers: HeaderMap, body
         match writer.store(item).await {
             Ok(_) => {}
             Err(NotStored::TooLarge { .. }) => {
-                return ingest.refuse(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "its alerts are too large together");
+                return ingest.refuse(
+                    StatusCode::PAYLOAD_TOO_LARGE,
+                    "too_large",
+                    "its alerts are too large together",
+                );
             }
             Err(error) => {
                 tracing::warn!(%error, "a payload is not stored; Alertmanager is asked to come again");

@@ -30,7 +30,10 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// When a credential can't be read.
 pub fn router(bus: &Bus, config: &Config, health: &Health) -> Result<Router, AuthError> {
     let auth = Auth::new(&config.auth)?;
-    let writers = auth.names().map(|name| (name.to_owned(), Writer::start(bus, FactKind::Alerts, name, PATIENCE))).collect();
+    let writers = auth
+        .names()
+        .map(|name| (name.to_owned(), Writer::start(bus, FactKind::Alerts, name, PATIENCE)))
+        .collect();
     let state = handler::Ingest::new(bus, auth, writers, health);
     Ok(Router::new()
         .route("/webhooks/alertmanager", post(handler::alertmanager))
@@ -73,7 +76,10 @@ pub async fn serve(
 }
 
 /// The first future's end; the second only drives the shutdown.
-async fn futures_race(served: impl Future<Output = std::io::Result<()>>, task: impl Future<Output = ()>) -> std::io::Result<()> {
+async fn futures_race(
+    served: impl Future<Output = std::io::Result<()>>,
+    task: impl Future<Output = ()>,
+) -> std::io::Result<()> {
     let (mut served, mut task) = (std::pin::pin!(served), std::pin::pin!(task));
     std::future::poll_fn(|context| {
         // It never ends by itself.

@@ -63,9 +63,13 @@ pub struct Parsed {
 /// # Errors
 /// Why it is no payload of version 4 at all.
 pub fn parse(bytes: &[u8], trace: Option<Arc<str>>) -> Result<Parsed, String> {
-    let payload: Payload<'_> = serde_json::from_slice(bytes).map_err(|error| format!("not Alertmanager's payload: {error}"))?;
+    let payload: Payload<'_> =
+        serde_json::from_slice(bytes).map_err(|error| format!("not Alertmanager's payload: {error}"))?;
     if payload.version.is_some_and(|version| version != "4") {
-        return Err(format!("payload version {}; version 4 is read here", payload.version.unwrap_or_default()));
+        return Err(format!(
+            "payload version {}; version 4 is read here",
+            payload.version.unwrap_or_default()
+        ));
     }
     let (mut good, mut bad) = (Vec::new(), Vec::new());
     for raw in payload.alerts {
@@ -105,7 +109,10 @@ fn alert(text: &str) -> Result<Alert, String> {
     }
     let incoming: Incoming = serde_json::from_str(text).map_err(|error| format!("not an alert: {error}"))?;
     let fingerprint = incoming.fingerprint.as_str();
-    if fingerprint.is_empty() || fingerprint.len() > 64 || !fingerprint.bytes().all(|b| b.is_ascii_alphanumeric()) {
+    if fingerprint.is_empty()
+        || fingerprint.len() > 64
+        || !fingerprint.bytes().all(|b| b.is_ascii_alphanumeric())
+    {
         return Err("its fingerprint is none".into());
     }
     let starts_at = time(&incoming.starts_at)?.ok_or("startsAt is missing")?;
@@ -125,7 +132,8 @@ fn time(text: &str) -> Result<Option<Timestamp>, String> {
     if text.is_empty() || text.starts_with("0001-") {
         return Ok(None);
     }
-    let parsed = DateTime::parse_from_rfc3339(text).map_err(|error| format!("`{text}` is no time: {error}"))?;
+    let parsed =
+        DateTime::parse_from_rfc3339(text).map_err(|error| format!("`{text}` is no time: {error}"))?;
     Ok(Some(Timestamp(parsed.timestamp_millis())))
 }
 
@@ -136,7 +144,9 @@ mod tests {
     const ALERT: &str = r#"{"status":"firing","labels":{"alertname":"A","n":"1"},"annotations":{},"startsAt":"2026-11-20T11:45:23.297915718Z","endsAt":"0001-01-01T00:00:00Z","generatorURL":"","fingerprint":"c5ffedcb9d39b69c","new":1}"#;
 
     fn payload(alerts: &str) -> String {
-        format!(r#"{{"version":"4","receiver":"r","groupKey":"g","unknown":{{"x":1}},"truncatedAlerts":2,"alerts":[{alerts}]}}"#)
+        format!(
+            r#"{{"version":"4","receiver":"r","groupKey":"g","unknown":{{"x":1}},"truncatedAlerts":2,"alerts":[{alerts}]}}"#
+        )
     }
 
     #[test]
@@ -149,7 +159,8 @@ mod tests {
 
     #[test]
     fn a_half_valid_payload_gives_its_good_half() {
-        let parsed = parse(payload(&format!(r#"{ALERT},{{"status":"firing"}},7"#)).as_bytes(), None).expect("readable");
+        let parsed = parse(payload(&format!(r#"{ALERT},{{"status":"firing"}},7"#)).as_bytes(), None)
+            .expect("readable");
         assert_eq!((parsed.alerts, parsed.bad.len()), (1, 2));
         assert!(parsed.bad[0].1.contains("labels"), "{}", parsed.bad[0].1);
     }

@@ -87,7 +87,11 @@ impl Action for Webhook {
             Some(Value::String(url)) => url.clone(),
             Some(Value::Object(map)) => {
                 let name = map.get("secret").and_then(Value::as_str).unwrap_or_default();
-                self.secrets.get(name).map_err(|missing| Refusal::secret(missing.to_string()))?.expose_secret().to_owned()
+                self.secrets
+                    .get(name)
+                    .map_err(|missing| Refusal::secret(missing.to_string()))?
+                    .expose_secret()
+                    .to_owned()
             }
             _ => return Err(Refusal::refused("`url` is missing")),
         };
@@ -96,7 +100,8 @@ impl Action for Webhook {
             "run": command.run, "key": command.action_key,
         });
         // The key is the same for every try: the other side can tell a page sent twice.
-        let request = self.client.post(url).header("Idempotency-Key", command.action_key.as_ref()).json(&body);
+        let request =
+            self.client.post(url).header("Idempotency-Key", command.action_key.as_ref()).json(&body);
         Ok(Box::new(Post { request }))
     }
 }
@@ -104,8 +109,14 @@ impl Action for Webhook {
 impl Call for Post {
     fn perform(&self) -> BoxFuture<'_, Verb> {
         Box::pin(async {
-            let transient = |reason: String| Verb::Failed { kind: Failure::Transient, reason: reason.into(), retry_after: None };
-            let Some(request) = self.request.try_clone() else { return transient("the request can't be sent".into()) };
+            let transient = |reason: String| Verb::Failed {
+                kind: Failure::Transient,
+                reason: reason.into(),
+                retry_after: None,
+            };
+            let Some(request) = self.request.try_clone() else {
+                return transient("the request can't be sent".into());
+            };
             match request.send().await {
                 Ok(response) if response.status().is_success() => Verb::Ok { result: Value::Null },
                 Ok(response) => transient(format!("the receiver answered {}", response.status())),

@@ -49,7 +49,12 @@ pub enum Error {
 ///
 /// # Errors
 /// [`Error`] when it can't start.
-pub async fn run(bus: Bus, vantage: Vantage, reference: Vec<String>, mut shutdown: Shutdown) -> Result<(), Error> {
+pub async fn run(
+    bus: Bus,
+    vantage: Vantage,
+    reference: Vec<String>,
+    mut shutdown: Shutdown,
+) -> Result<(), Error> {
     let heard = tick::follow(&bus).await.map_err(|error| Error::Tick(error.into()))?;
     let mut lists = view::follow_checks(&bus);
     let looker = look::Looker::new()?;
@@ -98,8 +103,12 @@ fn arrange(
     heard: &watch::Receiver<Option<Heard>>,
     queue: &mpsc::Sender<Seen>,
 ) {
-    let mine: BTreeMap<&CheckName, &Check> =
-        list.checks.iter().filter(|check| check.vantages.contains(vantage)).map(|check| (&check.name, check)).collect();
+    let mine: BTreeMap<&CheckName, &Check> = list
+        .checks
+        .iter()
+        .filter(|check| check.vantages.contains(vantage))
+        .map(|check| (&check.name, check))
+        .collect();
     tasks.retain(|name, (check, task)| {
         let stays = mine.get(name) == Some(&&*check);
         if !stays {
@@ -117,7 +126,12 @@ fn arrange(
 }
 
 /// Looks at one check for ever. The first look comes within one interval, at a random moment of it.
-async fn keep_looking(check: Check, looker: look::Looker, heard: watch::Receiver<Option<Heard>>, queue: mpsc::Sender<Seen>) {
+async fn keep_looking(
+    check: Check,
+    looker: look::Looker,
+    heard: watch::Receiver<Option<Heard>>,
+    queue: mpsc::Sender<Seen>,
+) {
     let part = |low: f64, high: f64| check.interval.to_std().mul_f64(rand::rng().random_range(low..high));
     tokio::time::sleep(part(0.0, 1.0)).await;
     loop {

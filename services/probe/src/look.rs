@@ -40,7 +40,11 @@ impl Looker {
                 Kind::Http { url, accept } => match self.http.get(url.as_ref()).send().await {
                     Ok(response) => {
                         let status = response.status();
-                        let well = if accept.is_empty() { status.is_success() } else { accept.contains(&status.as_u16()) };
+                        let well = if accept.is_empty() {
+                            status.is_success()
+                        } else {
+                            accept.contains(&status.as_u16())
+                        };
                         if well { Ok(()) } else { Err(status.as_str().into()) }
                     }
                     Err(error) if error.is_connect() => Err("no connection".into()),
@@ -48,7 +52,9 @@ impl Looker {
                 },
             }
         };
-        timeout(check.timeout.to_std(), look).await.unwrap_or_else(|_| Err(format!("no answer within {}", check.timeout).into()))
+        timeout(check.timeout.to_std(), look)
+            .await
+            .unwrap_or_else(|_| Err(format!("no answer within {}", check.timeout).into()))
     }
 }
 
@@ -60,7 +66,8 @@ pub fn follow_sight(reference: Vec<String>) -> watch::Receiver<bool> {
             while !tell.is_closed() {
                 let mut any = false;
                 for address in &reference {
-                    any = any || matches!(timeout(SIGHT_TIMEOUT, TcpStream::connect(address)).await, Ok(Ok(_)));
+                    any =
+                        any || matches!(timeout(SIGHT_TIMEOUT, TcpStream::connect(address)).await, Ok(Ok(_)));
                 }
                 tell.send_replace(any);
                 tokio::time::sleep(SIGHT_INTERVAL).await;

@@ -81,11 +81,25 @@ pub struct Report {
 }
 
 impl Report {
-    pub fn new(facts: Writer, boot: Nonce, heard: watch::Receiver<Option<Heard>>, sighted: watch::Receiver<bool>) -> Self {
+    pub fn new(
+        facts: Writer,
+        boot: Nonce,
+        heard: watch::Receiver<Option<Heard>>,
+        sighted: watch::Receiver<bool>,
+    ) -> Self {
         let was_sighted = *sighted.borrow();
         Self {
-            facts, boot, n: 0, version: 0, known: BTreeMap::new(), heard, sighted, was_sighted,
-            changes: Vec::new(), say_all: false, say_digest: false,
+            facts,
+            boot,
+            n: 0,
+            version: 0,
+            known: BTreeMap::new(),
+            heard,
+            sighted,
+            was_sighted,
+            changes: Vec::new(),
+            say_all: false,
+            say_digest: false,
         }
     }
 
@@ -95,8 +109,15 @@ impl Report {
         let mut known = BTreeMap::new();
         for check in mine {
             let fresh = || Known {
-                status: Status::Unknown, reason: "not looked at yet".into(), tick: 0, row: 0, row_tick: 0,
-                fall: 1, rise: 1, watched: false, looked: false,
+                status: Status::Unknown,
+                reason: "not looked at yet".into(),
+                tick: 0,
+                row: 0,
+                row_tick: 0,
+                fall: 1,
+                rise: 1,
+                watched: false,
+                looked: false,
             };
             let before = self.known.remove(&check.name).unwrap_or_else(fresh);
             let watched = list.watched.contains(&check.name);
@@ -115,8 +136,19 @@ impl Report {
         let changed = known.judge(&seen);
         if changed || known.watched {
             // A watched check is told at every look; its tick is this look's once it agrees with the status.
-            let tick = if changed { known.tick } else if known.row == 0 { seen.tick } else { known.tick };
-            self.changes.push(Look { check: seen.check, status: known.status, reason: known.reason.clone(), tick });
+            let tick = if changed {
+                known.tick
+            } else if known.row == 0 {
+                seen.tick
+            } else {
+                known.tick
+            };
+            self.changes.push(Look {
+                check: seen.check,
+                status: known.status,
+                reason: known.reason.clone(),
+                tick,
+            });
         }
     }
 
@@ -142,18 +174,38 @@ impl Report {
         let tick = self.heard.borrow().as_ref().map_or(0, |heard| heard.tick.seq);
         let mut changes = std::mem::take(&mut self.changes);
         if self.say_all {
-            changes = self.known.iter().map(|(check, known)| Look {
-                check: check.clone(), status: known.status, reason: known.reason.clone(), tick: known.tick,
-            }).collect();
+            changes = self
+                .known
+                .iter()
+                .map(|(check, known)| Look {
+                    check: check.clone(),
+                    status: known.status,
+                    reason: known.reason.clone(),
+                    tick: known.tick,
+                })
+                .collect();
         }
         let digest = self.say_digest.then(|| Digest {
             tick,
             count: u32::try_from(self.known.len()).unwrap_or(u32::MAX),
             hash: digest_hash(self.known.iter().map(|(check, known)| (check, known.status))).into(),
-            overdue: self.known.iter().filter(|(_, known)| !known.looked).map(|(check, _)| check.clone()).collect(),
+            overdue: self
+                .known
+                .iter()
+                .filter(|(_, known)| !known.looked)
+                .map(|(check, _)| check.clone())
+                .collect(),
         });
         self.n += 1;
-        let looks = Looks { boot: self.boot.clone(), n: self.n, set_version: self.version, sighted, changes, all: self.say_all, digest };
+        let looks = Looks {
+            boot: self.boot.clone(),
+            n: self.n,
+            set_version: self.version,
+            sighted,
+            changes,
+            all: self.say_all,
+            digest,
+        };
         match self.facts.store(&looks).await {
             Ok(_) => (self.say_all, self.say_digest) = (false, false),
             Err(error) => {
@@ -169,7 +221,17 @@ mod tests {
     use super::*;
 
     fn known(status: Status) -> Known {
-        Known { status, reason: "".into(), tick: 0, row: 0, row_tick: 0, fall: 3, rise: 2, watched: false, looked: true }
+        Known {
+            status,
+            reason: "".into(),
+            tick: 0,
+            row: 0,
+            row_tick: 0,
+            fall: 3,
+            rise: 2,
+            watched: false,
+            looked: true,
+        }
     }
 
     fn see(known: &mut Known, tick: u64, well: bool) -> bool {
@@ -179,7 +241,8 @@ mod tests {
     #[test]
     fn a_status_changes_after_a_row_and_carries_the_tick_of_its_first_look() {
         let mut web = known(Status::Up);
-        let changes = [(1, false), (2, false), (3, true), (4, false), (5, false), (6, false)].map(|(tick, well)| see(&mut web, tick, well));
+        let changes = [(1, false), (2, false), (3, true), (4, false), (5, false), (6, false)]
+            .map(|(tick, well)| see(&mut web, tick, well));
         assert_eq!(changes, [false, false, false, false, false, true], "a good look breaks the row");
         assert_eq!((web.status, web.tick), (Status::Down, 4));
         assert!(!see(&mut web, 7, true));

@@ -80,24 +80,24 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let _telemetry = {
         let _inside = runtime.enter();
-        regreen_kit::telemetry::init("regreen", config.otlp_endpoint.as_deref())?
+        regreen_kit::telemetry::init(
+            "regreen",
+            regreen_kit::telemetry::SERVICE,
+            config.otlp_endpoint.as_deref(),
+        )?
     };
     if config.auth.is_empty() {
-        tracing::warn!("no credentials under `auth:`: anybody on this machine may send alerts; listening on loopback only");
+        tracing::warn!(
+            "no credentials under `auth:`: anybody on this machine may send alerts; listening on loopback only"
+        );
     }
     tracing::info!(playbooks = set.playbooks.len(), checks = set.checks.len(), "the set is good");
-    std::fs::create_dir_all(&options.data_dir).with_context(|| format!("{} can't be made", options.data_dir.display()))?;
+    std::fs::create_dir_all(&options.data_dir)
+        .with_context(|| format!("{} can't be made", options.data_dir.display()))?;
     let domain = Domain::from("default");
     let (server, place) = nats::start(options, &domain)?;
     let (trigger, shutdown) = shutdown::channel();
-    let services = services::Services {
-        options: options.clone(),
-        config,
-        files,
-        domain,
-        place,
-        shutdown,
-    };
+    let services = services::Services { options: options.clone(), config, files, domain, place, shutdown };
     let runner_file = services.runner_file()?;
     runtime.spawn(async {
         services::signals().await;
@@ -147,7 +147,11 @@ fn terminate(child: &mut Child) {
 
 /// Watches the children from the main thread until it is time to end. A runner that died is started again; a
 /// server that died ends everything, loudly.
-fn supervise(mut server: Option<Child>, runner_file: &PathBuf, finished: impl Fn() -> bool) -> anyhow::Result<Children> {
+fn supervise(
+    mut server: Option<Child>,
+    runner_file: &PathBuf,
+    finished: impl Fn() -> bool,
+) -> anyhow::Result<Children> {
     let mut runner = spawn_runner(runner_file)?;
     while !ENDING.load(Ordering::SeqCst) && !finished() {
         if let Some(child) = &mut server

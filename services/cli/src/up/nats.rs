@@ -58,7 +58,12 @@ pub fn roles(vantage: &str) -> Vec<Role> {
 /// Starts the private server, or says where the other one is.
 pub fn start(options: &Options, domain: &Domain) -> anyhow::Result<(Option<Child>, Place)> {
     if let Some(url) = &options.nats {
-        let seed = options.creds.as_ref().map(std::fs::read_to_string).transpose().context("--creds can't be read")?;
+        let seed = options
+            .creds
+            .as_ref()
+            .map(std::fs::read_to_string)
+            .transpose()
+            .context("--creds can't be read")?;
         let seeds = seed.map(|seed| ("*".to_owned(), seed.trim().to_owned())).into_iter().collect();
         return Ok((None, Place { url: url.clone(), seeds, own: false, store: 0 }));
     }
@@ -111,7 +116,13 @@ fn store_size(dir: &Path) -> anyhow::Result<u64> {
     let disk = rustix::fs::statvfs(dir)?;
     let free = disk.f_bavail.saturating_mul(disk.f_frsize);
     let size = (free / 2).min(STORE_MAX);
-    anyhow::ensure!(size >= STORE_MIN, "{} has only {} MiB free; {} are needed", dir.display(), free >> 20, (STORE_MIN * 2) >> 20);
+    anyhow::ensure!(
+        size >= STORE_MIN,
+        "{} has only {} MiB free; {} are needed",
+        dir.display(),
+        free >> 20,
+        (STORE_MIN * 2) >> 20
+    );
     Ok(size)
 }
 
@@ -119,7 +130,9 @@ fn store_size(dir: &Path) -> anyhow::Result<u64> {
 fn users(dir: &Path, roles: &[Role]) -> anyhow::Result<Vec<User>> {
     let file = dir.join("users.json");
     let kept: BTreeMap<String, String> = match std::fs::read(&file) {
-        Ok(bytes) => serde_json::from_slice(&bytes).with_context(|| format!("{} is damaged", file.display()))?,
+        Ok(bytes) => {
+            serde_json::from_slice(&bytes).with_context(|| format!("{} is damaged", file.display()))?
+        }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => BTreeMap::new(),
         Err(error) => return Err(error).with_context(|| format!("{} can't be read", file.display())),
     };
@@ -127,10 +140,12 @@ fn users(dir: &Path, roles: &[Role]) -> anyhow::Result<Vec<User>> {
         .iter()
         .map(|role| {
             let seed = kept.get(&role.user());
-            seed.and_then(|seed| User::from_seed(role.clone(), seed)).unwrap_or_else(|| User::new(role.clone()))
+            seed.and_then(|seed| User::from_seed(role.clone(), seed))
+                .unwrap_or_else(|| User::new(role.clone()))
         })
         .collect();
-    let seeds: BTreeMap<String, &str> = users.iter().map(|user| (user.role.user(), user.seed.as_str())).collect();
+    let seeds: BTreeMap<String, &str> =
+        users.iter().map(|user| (user.role.user(), user.seed.as_str())).collect();
     write_private(&file, &serde_json::to_vec_pretty(&seeds)?)?;
     Ok(users)
 }

@@ -1,6 +1,9 @@
 //! The runner of `up`: a process of its own, because its hard deadline ends the process.
 
-use std::{path::{Path, PathBuf}, process::ExitCode};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use anyhow::Context as _;
 use regreen_action::Options;
@@ -29,19 +32,35 @@ pub struct File {
 }
 
 pub fn run(file: &Path) -> anyhow::Result<ExitCode> {
-    let file: File = serde_json::from_slice(&std::fs::read(file)?).with_context(|| format!("{}", file.display()))?;
+    let file: File =
+        serde_json::from_slice(&std::fs::read(file)?).with_context(|| format!("{}", file.display()))?;
     let config = file.config.as_ref().map(Config::read).transpose()?.unwrap_or_default();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async move {
-        let _telemetry = regreen_kit::telemetry::init("regreen-runner", config.otlp_endpoint.as_deref())?;
-        let options = connect::Options { url: file.nats, domain: file.domain.into(), user: format!("runner-{NAME}"), seed: file.seed };
+        let _telemetry = regreen_kit::telemetry::init(
+            "regreen-runner",
+            regreen_kit::telemetry::SERVICE,
+            config.otlp_endpoint.as_deref(),
+        )?;
+        let options = connect::Options {
+            url: file.nats,
+            domain: file.domain.into(),
+            user: format!("runner-{NAME}"),
+            seed: file.seed,
+        };
         let bus = Bus::connect(&options).await?;
         let (trigger, shutdown) = shutdown::channel();
         tokio::spawn(async move {
             super::services::signals().await;
             trigger.end();
         });
-        let host = Options { name: NAME.into(), zone: "main".into(), journal: file.journal, at_once: AT_ONCE, ends_process: true };
+        let host = Options {
+            name: NAME.into(),
+            zone: "main".into(),
+            journal: file.journal,
+            at_once: AT_ONCE,
+            ends_process: true,
+        };
         regreen_runner::run(bus, host, config.secrets, shutdown).await?;
         Ok(ExitCode::SUCCESS)
     })

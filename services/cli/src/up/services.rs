@@ -4,7 +4,11 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use regreen_action::Options as Host;
-use regreen_bus::{Bus, connect, rights::Role, streams::{self, Sizing}};
+use regreen_bus::{
+    Bus, connect,
+    rights::Role,
+    streams::{self, Sizing},
+};
 use regreen_engine::{Status, library::File};
 use regreen_kit::{Shutdown, clock, config::Config, health::Health};
 use regreen_schemas::Domain;
@@ -22,7 +26,9 @@ const TELLS_AT_ONCE: usize = 32;
 
 /// Returns at SIGINT or SIGTERM.
 pub async fn signals() {
-    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) else {
+    let (Ok(mut interrupt), Ok(mut terminate)) =
+        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    else {
         // Without handlers the signals end the process at once, which is allowed.
         return std::future::pending().await;
     };
@@ -60,7 +66,12 @@ impl Services {
     }
 
     async fn connect(&self, role: &Role) -> anyhow::Result<Bus> {
-        let options = connect::Options { url: self.place.url.clone(), domain: self.domain.clone(), user: role.user(), seed: self.place.seed(role) };
+        let options = connect::Options {
+            url: self.place.url.clone(),
+            domain: self.domain.clone(),
+            user: role.user(),
+            seed: self.place.seed(role),
+        };
         Ok(Bus::connect(&options).await?)
     }
 
@@ -72,10 +83,17 @@ impl Services {
             let sizing = Sizing { replicas: 1, bytes: self.place.store / 100 * 95 };
             streams::init(&admin, sizing, clock::wall(), false).await?;
             for drift in streams::drift(&admin, 1).await? {
-                tracing::warn!(stream = drift.stream, setting = drift.setting, wanted = drift.wanted, found = drift.found, "a stream has drifted");
+                tracing::warn!(
+                    stream = drift.stream,
+                    setting = drift.setting,
+                    wanted = drift.wanted,
+                    found = drift.found,
+                    "a stream has drifted"
+                );
             }
         }
         let health = Health::default();
+        health.say("engine", Err("starting".into()));
         let (status, mut watched) = watch::channel(Status::default());
         let ingest = self.connect(&Role::Ingest).await?;
         let app = regreen_ingest::router(&ingest, &self.config, &health)?.merge(health.router());
@@ -86,33 +104,46 @@ impl Services {
         tasks.spawn(async move {
             // Nobody waits for it once the services end.
             let tell = |address| _ = bound.send(address);
-            regreen_ingest::serve(app, listen, tls.as_ref(), tell, shutdown).await.with_context(|| format!("{listen} can't be served"))
+            regreen_ingest::serve(app, listen, tls.as_ref(), tell, shutdown)
+                .await
+                .with_context(|| format!("{listen} can't be served"))
         });
-        let engine = self.connect(&Role::Engine).await?;
-        let options = regreen_engine::Options { own_server: self.place.own, files: self.files.clone() };
-        let (engine_health, shutdown) = (health.clone(), self.shutdown.clone());
-        tasks.spawn(async move { Ok(regreen_engine::run(engine, options, engine_health, status, shutdown).await?) });
-        let vantage = self.options.vantage.clone();
-        let probe = self.connect(&Role::Probe { vantage: vantage.clone() }).await?;
-        let (reference, shutdown) = (self.config.reference.clone(), self.shutdown.clone());
-        tasks.spawn(async move { Ok(regreen_probe::run(probe, vantage.into(), reference, shutdown).await?) });
-        let notifier = self.connect(&Role::Notifier).await?;
-        let journal = self.options.data_dir.join("notifier.journal");
-        let host = Host { name: "notifier".into(), zone: "main".into(), journal, at_once: TELLS_AT_ONCE, ends_process: false };
-        let (secrets, shutdown) = (self.config.secrets.clone(), self.shutdown.clone());
-        tasks.spawn(async move { Ok(regreen_notifier::run(notifier, host, secrets, shutdown).await?) });
         if let Ok(address) = address.await {
             self.write_client(&address.to_string())?;
             tokio::spawn(async move {
                 while watched.changed().await.is_ok() {
                     let now = watched.borrow_and_update().clone();
                     if now.phase != "catching up" && !now.phase.is_empty() {
-                        out::error(&format!("regreen is {}; webhooks at http://{address}/webhooks/alertmanager", now.phase));
+                        out::error(&format!(
+                            "regreen is {}; webhooks at http://{address}/webhooks/alertmanager",
+                            now.phase
+                        ));
                         return;
                     }
                 }
             });
         }
+        let engine = self.connect(&Role::Engine).await?;
+        let options = regreen_engine::Options { own_server: self.place.own, files: self.files.clone() };
+        let (engine_health, shutdown) = (health.clone(), self.shutdown.clone());
+        tasks.spawn(async move {
+            Ok(regreen_engine::run(engine, options, engine_health, status, shutdown).await?)
+        });
+        let vantage = self.options.vantage.clone();
+        let probe = self.connect(&Role::Probe { vantage: vantage.clone() }).await?;
+        let (reference, shutdown) = (self.config.reference.clone(), self.shutdown.clone());
+        tasks.spawn(async move { Ok(regreen_probe::run(probe, vantage.into(), reference, shutdown).await?) });
+        let notifier = self.connect(&Role::Notifier).await?;
+        let journal = self.options.data_dir.join("notifier.journal");
+        let host = Host {
+            name: "notifier".into(),
+            zone: "main".into(),
+            journal,
+            at_once: TELLS_AT_ONCE,
+            ends_process: false,
+        };
+        let (secrets, shutdown) = (self.config.secrets.clone(), self.shutdown.clone());
+        tasks.spawn(async move { Ok(regreen_notifier::run(notifier, host, secrets, shutdown).await?) });
         // The first service that ends takes the others with it: half a system is worse than none.
         let mut outcome = Ok(());
         while let Some(ended) = tasks.join_next().await {
@@ -135,6 +166,9 @@ impl Services {
             operator,
             listen: listen.to_owned(),
         };
-        client::write_private(&self.options.data_dir.join("client.json"), &serde_json::to_vec_pretty(&client)?)
+        client::write_private(
+            &self.options.data_dir.join("client.json"),
+            &serde_json::to_vec_pretty(&client)?,
+        )
     }
 }

@@ -64,7 +64,8 @@ impl Request {
     /// When there is no TLS.
     pub fn new(secrets: Secrets) -> Result<Self, reqwest::Error> {
         // A redirect would send the effect, and its credentials, where nobody decided it.
-        let client = Client::builder().redirect(redirect::Policy::none()).pool_max_idle_per_host(512).build()?;
+        let client =
+            Client::builder().redirect(redirect::Policy::none()).pool_max_idle_per_host(512).build()?;
         Ok(Self { client, secrets })
     }
 
@@ -73,12 +74,19 @@ impl Request {
         Ok(match value {
             Value::Object(map) => match (map.len(), map.get("secret")) {
                 (1, Some(Value::String(name))) => {
-                    let secret = self.secrets.get(name).map_err(|missing| Refusal::secret(missing.to_string()))?;
+                    let secret =
+                        self.secrets.get(name).map_err(|missing| Refusal::secret(missing.to_string()))?;
                     Value::String(secret.expose_secret().to_owned())
                 }
-                _ => Value::Object(map.iter().map(|(k, v)| Ok((k.clone(), self.reveal(v)?))).collect::<Result<_, Refusal>>()?),
+                _ => Value::Object(
+                    map.iter()
+                        .map(|(k, v)| Ok((k.clone(), self.reveal(v)?)))
+                        .collect::<Result<_, Refusal>>()?,
+                ),
             },
-            Value::Array(items) => Value::Array(items.iter().map(|item| self.reveal(item)).collect::<Result<_, _>>()?),
+            Value::Array(items) => {
+                Value::Array(items.iter().map(|item| self.reveal(item)).collect::<Result<_, _>>()?)
+            }
             other => other.clone(),
         })
     }
@@ -86,7 +94,11 @@ impl Request {
 
 fn http_url(text: &str) -> Result<Url, Refusal> {
     let url = Url::parse(text).map_err(|error| Refusal::refused(format!("`{text}` is no URL: {error}")))?;
-    if matches!(url.scheme(), "http" | "https") { Ok(url) } else { Err(Refusal::refused("only http and https")) }
+    if matches!(url.scheme(), "http" | "https") {
+        Ok(url)
+    } else {
+        Err(Refusal::refused("only http and https"))
+    }
 }
 
 impl Action for Request {
@@ -98,10 +110,13 @@ impl Action for Request {
         let params: Params = serde_json::from_value((*command.task.params).clone())
             .map_err(|error| Refusal::refused(format!("wrong parameters: {error}")))?;
         let method = params.method.as_deref().unwrap_or("GET");
-        let method: Method = method.parse().map_err(|_| Refusal::refused(format!("`{method}` is no method")))?;
+        let method: Method =
+            method.parse().map_err(|_| Refusal::refused(format!("`{method}` is no method")))?;
         let mut request = self.client.request(method, http_url(&params.url)?);
         for (name, value) in &params.headers {
-            let Value::String(value) = self.reveal(value)? else { return Err(Refusal::refused(format!("header `{name}` is no text"))) };
+            let Value::String(value) = self.reveal(value)? else {
+                return Err(Refusal::refused(format!("header `{name}` is no text")));
+            };
             request = request.header(name, value);
         }
         if let Some(name) = &params.idempotency_header {
@@ -113,7 +128,8 @@ impl Action for Request {
         let observe = match params.observe {
             None => None,
             Some(Observe { url, done }) => {
-                let done = cel::parse(&done).map_err(|error| Refusal::refused(format!("`done`: {}", error.message)))?;
+                let done = cel::parse(&done)
+                    .map_err(|error| Refusal::refused(format!("`done`: {}", error.message)))?;
                 Some((self.client.get(http_url(&url)?), done))
             }
         };
@@ -156,8 +172,13 @@ impl Call for Ready {
 
     fn observe(&self, look: u8, before: Option<Value>) -> BoxFuture<'_, Verb> {
         Box::pin(async move {
-            let Some((request, done)) = self.observe.as_ref().and_then(|(request, done)| Some((request.try_clone()?, done))) else {
-                return Verb::Observed { look, answer: Answer::CannotTell { state: "nothing says how to look".into() } };
+            let Some((request, done)) =
+                self.observe.as_ref().and_then(|(request, done)| Some((request.try_clone()?, done)))
+            else {
+                return Verb::Observed {
+                    look,
+                    answer: Answer::CannotTell { state: "nothing says how to look".into() },
+                };
             };
             match answer(request).await {
                 Ok((status, json)) => Verb::Observed { look, answer: tell(done, status, json, before) },
@@ -170,7 +191,8 @@ impl Call for Ready {
 impl Ready {
     async fn judge(&self, response: reqwest::Response) -> Verb {
         let status = response.status();
-        let accepted = if self.accept.is_empty() { status.is_success() } else { self.accept.contains(&status.as_u16()) };
+        let accepted =
+            if self.accept.is_empty() { status.is_success() } else { self.accept.contains(&status.as_u16()) };
         let asked = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
         let retry_after = asked.map(|seconds: i64| Span::seconds(seconds.clamp(0, RETRY_AFTER_MAX.0 / 1000)));
         if accepted {
@@ -180,8 +202,12 @@ impl Ready {
         }
         let reason = format!("the server answered {status}");
         match status {
-            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => failed(Failure::Transient, reason, retry_after),
-            _ if status.is_server_error() && self.effect == Effect::Read => failed(Failure::Transient, reason, retry_after),
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
+                failed(Failure::Transient, reason, retry_after)
+            }
+            _ if status.is_server_error() && self.effect == Effect::Read => {
+                failed(Failure::Transient, reason, retry_after)
+            }
             // A server that broke may have done it before.
             _ if status.is_server_error() => Verb::Unknown { reason: reason.into() },
             _ => failed(Failure::Permanent, reason, None),
@@ -207,7 +233,8 @@ fn failed(kind: Failure, reason: String, retry_after: Option<Span>) -> Verb {
 
 /// The error with its causes, without the URL: it may hold a secret.
 fn chain(error: &reqwest::Error) -> String {
-    let mut text = if error.is_connect() { "no connection".to_owned() } else { "the request broke".to_owned() };
+    let mut text =
+        if error.is_connect() { "no connection".to_owned() } else { "the request broke".to_owned() };
     let mut source = error.source();
     while let Some(cause) = source {
         text = format!("{text}: {cause}");
