@@ -54,6 +54,7 @@ impl Role {
 
     /// Subjects it may publish to; `None` means all.
     #[must_use]
+    #[expect(clippy::too_many_lines, reason = "one table, read from top to bottom")]
     pub fn publish(&self, names: &Names) -> Option<Vec<String>> {
         let api = |rest: &str| format!("$JS.API.{rest}");
         let follow = |stream: String| {

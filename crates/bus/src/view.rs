@@ -77,7 +77,7 @@ async fn watch_checks(bus: &Bus, newest: &watch::Sender<Option<Checks>>) -> Resu
         match serde_json::from_slice(&entry.value) {
             Ok(checks) => drop(newest.send_replace(Some(checks))),
             Err(error) => {
-                tracing::error!(%error, "the list of checks can't be read: is this probe older than the engine?")
+                tracing::error!(%error, "the list of checks can't be read: is this probe older than the engine?");
             }
         }
     }

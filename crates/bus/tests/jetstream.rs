@@ -278,7 +278,7 @@ async fn bodies_and_stories_read_back_and_an_older_story_does_not_win() {
             let now = held().await;
             if now == Some(wanted) { Ok(()) } else { Err(now) }
         })
-        .await
+        .await;
     };
     let (new, old) = (Stories::start(&bus), Stories::start(&bus));
     new.tell(story(2, 9)).await;

@@ -171,7 +171,6 @@ impl Decider<'_> {
         }
     }
 
-    #[expect(clippy::too_many_arguments, reason = "what makes a run, each from another place")]
     pub(crate) fn start(
         &mut self,
         playbook: &Playbook,

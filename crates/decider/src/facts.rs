@@ -29,7 +29,7 @@ impl Decider<'_> {
     ) -> Result<(), Illegal> {
         match item {
             Item::Alerts(alerts) => {
-                alerts.alerts.iter().try_for_each(|alert| self.alert(alert, alerts.trace.as_ref()))?
+                alerts.alerts.iter().try_for_each(|alert| self.alert(alert, alerts.trace.as_ref()))?;
             }
             Item::Looks(looks) => self.looks(&Vantage::from(source), looks)?,
             Item::Result(outcome) => self.result(source, outcome, ticket)?,

@@ -186,6 +186,7 @@ impl Run {
     ///
     /// # Errors
     /// [`Illegal`] for everything that is not listed.
+    #[expect(clippy::too_many_lines, reason = "every legal transition stands in this one match, on purpose")]
     pub fn next(&mut self, event: &RunEvent, now: Timestamp, seq: u64) -> Result<(), Illegal> {
         use RunEvent as E;
         use Stage as S;

@@ -285,7 +285,7 @@ impl State {
             }
             Event::LooksTaken { vantage, looks } => self.take_looks(vantage, looks),
             Event::ResyncAsked { vantage, .. } | Event::VantageSilent { vantage } => {
-                self.lose_vantage(vantage)
+                self.lose_vantage(vantage);
             }
             Event::VerdictChanged { check, to, .. } => {
                 self.verdicts.insert(check.clone(), (*to, self.now));

@@ -4,6 +4,12 @@
 //!
 //! `REGREEN_SEED=n` starts at another seed, `REGREEN_CASES=n` runs more; a failure prints its seed.
 
+#![expect(
+    clippy::print_stdout,
+    clippy::too_many_lines,
+    reason = "a test tells its seeds, and a model is one match"
+)]
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     panic::{AssertUnwindSafe, catch_unwind},
@@ -300,7 +306,7 @@ impl Case {
                 self.fresh.insert(id.clone(), BTreeMap::new());
             }
             RunEvent::Dispatched { instance, attempt, task, .. } => {
-                self.check_dispatch(id, &run, instance, *attempt, task)
+                self.check_dispatch(id, &run, instance, *attempt, task);
             }
             RunEvent::Revoked { instance, attempt, .. } => {
                 // Only a won revoke, or the holder's own word, says that nothing began.
@@ -803,7 +809,7 @@ fn each_mistake_is_caught() {
         mutation::set(Some(mistake));
         match first_failure(1, 3000, &mut BTreeSet::new()) {
             Some((seed, why)) => {
-                println!("{mistake:?}: seed {seed}: {}", why.lines().next().unwrap_or_default())
+                println!("{mistake:?}: seed {seed}: {}", why.lines().next().unwrap_or_default());
             }
             None => missed.push(mistake),
         }

@@ -53,7 +53,6 @@ impl Health {
     }
 
     /// The three paths.
-    #[must_use]
     pub fn router(&self) -> Router {
         Router::new()
             .route("/healthz", get(async || "ok\n"))

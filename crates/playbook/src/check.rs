@@ -152,7 +152,7 @@ fn expand(
         };
         match each {
             Each::Group => {
-                add(format!("{name}/{group_name}"), &Member(nothing(), group.value.clone()), findings)
+                add(format!("{name}/{group_name}"), &Member(nothing(), group.value.clone()), findings);
             }
             Each::Node => {
                 for (node_name, node) in &group.nodes {
@@ -469,7 +469,9 @@ impl Judge<'_> {
                 self.template(template, node, scope);
             }
             Arg::Map(entries) => {
-                entries.iter().for_each(|(key, arg)| self.argument(arg, node.get(key).unwrap_or(node), scope))
+                entries
+                    .iter()
+                    .for_each(|(key, arg)| self.argument(arg, node.get(key).unwrap_or(node), scope));
             }
             Arg::List(items) => {
                 if let crate::tree::Kind::List(nodes) = &node.kind {

@@ -95,7 +95,7 @@ impl Template {
             match part {
                 Part::Text(text) => out.push_str(text),
                 Part::Path(expr, _) if trusted(&expr.tree.kind) => {
-                    out.push_str(&value(expr, env)?.to_string())
+                    out.push_str(&value(expr, env)?.to_string());
                 }
                 Part::Path(expr, _) => out.push_str(&escape(&value(expr, env)?.to_string())?),
             }

@@ -216,7 +216,7 @@ fn find(state: &State, record: &Record, seq: u64, fingerprint: &Fingerprint) -> 
             match event {
                 // What the decision itself started is not part of what it was made on.
                 Event::EpisodeOpened { alert } if alert.fingerprint == *fingerprint => {
-                    drop(judged.apply(event))
+                    drop(judged.apply(event));
                 }
                 Event::AlertDecided { decisions, .. } | Event::AlertReconsidered { decisions, .. }
                     if concerns(event) =>

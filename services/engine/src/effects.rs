@@ -78,7 +78,7 @@ impl Effects {
                 }
                 Event::CaughtUp => self.again(state, seq).await,
                 Event::ResyncAsked { vantage, .. } | Event::VantageSilent { vantage } => {
-                    self.resync.push(vantage.clone())
+                    self.resync.push(vantage.clone());
                 }
                 Event::VerdictChanged { check, to, .. } => {
                     let (since, now) =
@@ -98,7 +98,7 @@ impl Effects {
                     });
                 }
                 Event::Frozen { reason } => {
-                    tracing::error!(%reason, "FROZEN: nothing is done until a person has looked")
+                    tracing::error!(%reason, "FROZEN: nothing is done until a person has looked");
                 }
                 Event::FactRejected { reason } => tracing::error!(%reason, "a fact was put aside; see DEAD"),
                 _ => {}
@@ -161,7 +161,7 @@ impl Effects {
                     self.send(id, &open.instance, open.number, &open.task, open.stop_no, seq, trace()).await;
                 }
                 Stage::Revoking(open, _) => {
-                    self.revoke(id.clone(), open.instance.clone(), open.number, state.epoch, seq)
+                    self.revoke(id.clone(), open.instance.clone(), open.number, state.epoch, seq);
                 }
                 _ => {}
             }

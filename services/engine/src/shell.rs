@@ -220,7 +220,7 @@ impl Shell {
             self.fire(until);
         }
         let kind = self.bus.names.parse_fact(&stored.subject).map(|(kind, source)| (kind, source.to_owned()));
-        let decoded = kind.and_then(|(kind, source)| Some((fact::decode(kind, &stored.payload), source)));
+        let decoded = kind.map(|(kind, source)| (fact::decode(kind, &stored.payload), source));
         let (items, source) = match decoded {
             Some((Ok(items), source)) => (items, source),
             Some((Err(error @ fact::Unreadable::Version(_)), _)) => {

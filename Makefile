@@ -1,0 +1,30 @@
+# Two commands: `make test` checks everything that CI checks; `make build` makes the release binary.
+SHELL := /bin/bash
+.PHONY: test tools build lint unit stories fmt schemas
+
+test: tools lint unit stories ## Everything that CI checks
+
+tools: ## nats-server and Alertmanager into .tools/bin, without root
+	@scripts/tools.sh
+
+lint:
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+
+unit: tools
+	cargo build --workspace --locked
+	cargo test --workspace --locked --exclude regreen-tests
+
+# A few at a time: each story is half a dozen real processes.
+stories: tools
+	cargo build --locked -p regreen-cli
+	cargo test --locked -p regreen-tests -- --test-threads=3
+
+build: ## target/release/regreen
+	cargo build --release --locked -p regreen-cli
+
+fmt:
+	cargo fmt --all
+
+schemas: ## Writes schemas/json anew from the types
+	REGREEN_UPDATE=1 cargo test -p regreen-schemas --test json
