@@ -1,11 +1,15 @@
-# Two commands: `make test` checks everything that CI checks; `make build` makes the release binary.
+# Two commands: `make drill` shows it at work for real, `make test` checks everything that CI checks.
 SHELL := /bin/bash
-.PHONY: test tools build lint unit stories fmt schemas
+.PHONY: drill test tools build lint unit stories fmt schemas
 
 test: tools lint unit stories ## Everything that CI checks
 
 tools: ## nats-server and Alertmanager into .tools/bin, without root
 	@scripts/tools.sh
+
+drill: tools ## Breaks a small service for real and shows how it is repaired
+	cargo build --locked -p regreen-cli -p regreen-simcloud
+	cargo run --quiet --locked -p regreen-cli -- drill hello
 
 lint:
 	cargo fmt --all --check
@@ -17,11 +21,11 @@ unit: tools
 
 # A few at a time: each story is half a dozen real processes.
 stories: tools
-	cargo build --locked -p regreen-cli
+	cargo build --locked -p regreen-cli -p regreen-simcloud
 	cargo test --locked -p regreen-tests -- --test-threads=3
 
 build: ## target/release/regreen
-	cargo build --release --locked -p regreen-cli
+	cargo build --release --locked -p regreen-cli -p regreen-simcloud
 
 fmt:
 	cargo fmt --all

@@ -187,8 +187,8 @@ impl fmt::Display for Block {
         match self {
             Self::Target { wanted } => write!(out, "target: {wanted}"),
             Self::Lock { lock, holder } => write!(out, "lock: {lock} is held by run {holder}"),
-            Self::Cooldown { until } => write!(out, "cooldown: until {}", until.0),
-            Self::Budget { budget, until } => write!(out, "budget: {budget} is spent until {}", until.0),
+            Self::Cooldown { until } => write!(out, "cooldown: until {until}"),
+            Self::Budget { budget, until } => write!(out, "budget: {budget} is spent until {until}"),
             Self::MinHealthy { healthy, needed } => {
                 write!(out, "min_healthy: {healthy} healthy others of {needed} needed")
             }

@@ -26,6 +26,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "schemas",
         ],
     ),
+    ("regreen-simcloud", &["kit"]),
     ("regreen-tests", &["testkit"]),
 ];
 

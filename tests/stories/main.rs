@@ -231,3 +231,22 @@ async fn what_is_wrong_is_said_before_anything_starts() {
     assert_eq!(open.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&open.stderr).contains("loopback only"), "{open:?}");
 }
+
+#[test]
+fn the_drill_hello_repairs_holds_back_and_agrees_with_the_effect_log() {
+    let output = std::process::Command::new(regreen())
+        .args(["drill", "hello", "--json"])
+        .current_dir("..")
+        .output()
+        .expect("it starts");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("a report");
+    assert_eq!(
+        (&report["agrees"], &report["result"], &report["effects"]),
+        (&json!(true), &json!("repaired"), &json!(1)),
+        "{report}"
+    );
+    assert!(report["held_back_by"].as_str().is_some_and(|why| why.starts_with("cooldown")), "{report}");
+    assert!(said.contains("verified"), "{said}");
+}

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
 
 use clap::{Args as ClapArgs, Parser, Subcommand};
 
-use crate::{check, child, client, explain, operate, show, up};
+use crate::{check, child, client, drill, explain, operate, show, up};
 
 /// Turns an alert into a verified repair, safely, and proves what it did.
 #[derive(Parser)]
@@ -53,6 +53,12 @@ enum Command {
     Resume(operate::Resume),
     /// At a glance: what is wrong, and what to do.
     Status(show::Status),
+    /// Breaks something for real, on this machine alone, and shows how it is repaired.
+    #[command(after_help = "Example:\n  regreen drill hello")]
+    Drill {
+        #[command(subcommand)]
+        drill: drill::Drill,
+    },
     /// Starts a program that dies with its parent.
     #[command(hide = true)]
     Child(child::Options),
@@ -90,6 +96,7 @@ impl Args {
             Command::Up(options) => up::run(&options),
             Command::Check(options) => check::run(&options),
             Command::Child(options) => child::run(&options),
+            Command::Drill { drill } => drill::run(&drill),
             Command::RunnerProcess { file } => up::runner::run(&file),
             Command::Init(options) => client::block_on(operate::init(options)),
             Command::Start(options) => client::block_on(operate::start(options)),

@@ -20,12 +20,7 @@ use regreen_schemas::{
 };
 use serde::Serialize;
 
-use crate::{
-    args::Connect,
-    client,
-    out::{self, time},
-    show,
-};
+use crate::{args::Connect, client, out, show};
 
 /// Arguments.
 #[derive(clap::Args)]
@@ -92,11 +87,7 @@ pub async fn run(options: Options) -> anyhow::Result<ExitCode> {
                 story.target.as_ref().map(|t| format!(" on {t}")).unwrap_or_default()
             ));
             for line in &story.lines {
-                out::line(&format!(
-                    "  {}  {}",
-                    time(line.at),
-                    show::words(&serde_json::to_value(&line.what)?)
-                ));
+                out::line(&format!("  {}  {}", line.at, show::words(&serde_json::to_value(&line.what)?)));
             }
         }
     }
@@ -121,9 +112,7 @@ fn print(explained: &Explained) {
     let again = if explained.decided_again { "decided again" } else { "decided" };
     out::line(&format!(
         "alert {}, {again} at {} in record {}",
-        explained.fingerprint,
-        time(explained.at),
-        explained.record
+        explained.fingerprint, explained.at, explained.record
     ));
     for decision in &explained.decisions {
         out::line(&format!("  {}", show::decision(decision)));

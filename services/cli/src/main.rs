@@ -4,6 +4,7 @@ mod args;
 mod check;
 mod child;
 mod client;
+mod drill;
 mod explain;
 mod operate;
 mod out;

@@ -3,7 +3,6 @@
 use std::io::Write as _;
 
 use comfy_table::{Table, presets::NOTHING};
-use regreen_schemas::Timestamp;
 use serde::Serialize;
 
 /// Prints a line of data. A reader that went away (`| head`) is no error.
@@ -34,10 +33,4 @@ pub fn table(header: &[&str], rows: Vec<Vec<String>>) {
         table.add_row(row);
     }
     line(&table.to_string());
-}
-
-/// A moment in UTC.
-pub fn time(at: Timestamp) -> String {
-    chrono::DateTime::from_timestamp_millis(at.0)
-        .map_or_else(|| at.0.to_string(), |at| at.format("%Y-%m-%d %H:%M:%S%.3fZ").to_string())
 }

@@ -14,11 +14,7 @@ use regreen_schemas::{
 };
 use serde_json::json;
 
-use crate::{
-    args::Connect,
-    client,
-    out::{self, time},
-};
+use crate::{args::Connect, client, out};
 
 /// A log that is silent for this long has no engine.
 const ENGINE_SILENT: Span = Span::seconds(5);
@@ -104,7 +100,7 @@ async fn list_runs(json: bool, connect: &Connect) -> anyhow::Result<ExitCode> {
             story.run.to_string(),
             story.playbook.to_string(),
             story.target.as_deref().unwrap_or("-").to_owned(),
-            time(story.started),
+            story.started.to_string(),
             result.to_owned(),
             took,
         ]
@@ -127,7 +123,7 @@ async fn show_run(run: &RunId, follow: bool, json: bool, connect: &Connect) -> a
         }
         if !json {
             for line in story.lines.iter().skip(shown) {
-                out::line(&format!("{}  {}", time(line.at), words(&serde_json::to_value(&line.what)?)));
+                out::line(&format!("{}  {}", line.at, words(&serde_json::to_value(&line.what)?)));
             }
             shown = story.lines.len();
         }
@@ -185,7 +181,13 @@ pub async fn alerts(command: Alerts) -> anyhow::Result<ExitCode> {
         let phase = if episode.closed.is_some() { "resolved" } else { "firing" };
         let decisions = episode.decisions.iter().map(decision).collect::<Vec<_>>().join("\n");
         let decisions = if decisions.is_empty() { "no playbook matches".to_owned() } else { decisions };
-        vec![fingerprint.to_string(), name.to_owned(), phase.to_owned(), time(episode.opened), decisions]
+        vec![
+            fingerprint.to_string(),
+            name.to_owned(),
+            phase.to_owned(),
+            episode.opened.to_string(),
+            decisions,
+        ]
     });
     out::table(&["FINGERPRINT", "ALERT", "STATUS", "OPENED", "DECISION"], rows.collect());
     Ok(ExitCode::SUCCESS)
@@ -215,10 +217,9 @@ pub async fn status(options: Status) -> anyhow::Result<ExitCode> {
             state.seq,
             state.runs.len()
         ));
-        let rows = state
-            .verdicts
-            .iter()
-            .map(|(check, (status, since))| vec![check.to_string(), status.word().to_owned(), time(*since)]);
+        let rows = state.verdicts.iter().map(|(check, (status, since))| {
+            vec![check.to_string(), status.word().to_owned(), since.to_string()]
+        });
         out::table(&["CHECK", "VERDICT", "SINCE"], rows.collect());
         if let Some(listen) = &connected.listen {
             out::line(&format!("webhooks and metrics at http://{listen}"));

@@ -154,7 +154,7 @@ mod tests {
         let parsed = parse(payload(ALERT).as_bytes(), None).expect("readable");
         assert_eq!((parsed.alerts, parsed.truncated, parsed.bad.len()), (1, 2, 0));
         let alert = &parsed.items[0].alerts[0];
-        assert_eq!((alert.starts_at, alert.ends_at), (Timestamp(1_763_639_123_297), None));
+        assert_eq!((alert.starts_at, alert.ends_at), (Timestamp(1_795_175_123_297), None));
     }
 
     #[test]

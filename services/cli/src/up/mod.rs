@@ -130,7 +130,7 @@ impl Children {
 }
 
 /// Asks a child to end and waits; one that does not is ended.
-fn terminate(child: &mut Child) {
+pub fn terminate(child: &mut Child) {
     if let Some(pid) = rustix::process::Pid::from_raw(child.id().cast_signed()) {
         // It may have ended by itself.
         let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
@@ -171,7 +171,7 @@ fn supervise(
 }
 
 /// A child of ours that the kernel ends with us.
-fn child_command() -> anyhow::Result<Command> {
+pub fn child_command() -> anyhow::Result<Command> {
     let mut command = Command::new(std::env::current_exe()?);
     command.arg("child").arg("--parent").arg(std::process::id().to_string()).arg("--");
     Ok(command)
