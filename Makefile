@@ -1,6 +1,6 @@
 # Two commands: `make drill` shows it at work for real, `make test` checks everything that CI checks.
 SHELL := /bin/bash
-.PHONY: drill test tools build lint unit stories fmt schemas
+.PHONY: drill bench test tools build lint unit stories fmt schemas
 
 test: tools lint unit stories ## Everything that CI checks
 
@@ -10,6 +10,10 @@ tools: ## nats-server and Alertmanager into .tools/bin, without root
 drill: tools ## Breaks a small service for real and shows how it is repaired
 	cargo build --locked -p regreen-cli -p regreen-simcloud
 	cargo run --quiet --locked -p regreen-cli -- drill hello
+
+bench: tools ## Raw JetStream, ingest, webhook → effect; a table on stderr, JSON on stdout
+	cargo build --release --locked -p regreen-cli -p regreen-tests
+	cargo run --quiet --release --locked -p regreen-tests --bin regreen-bench
 
 lint:
 	cargo fmt --all --check

@@ -27,7 +27,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         ],
     ),
     ("regreen-simcloud", &["kit"]),
-    ("regreen-tests", &["testkit"]),
+    ("regreen-tests", &["bus", "schemas", "testkit"]),
 ];
 
 /// Crates that must stay pure, and what they must never see.

@@ -65,8 +65,10 @@ pub struct World {
 /// When there is none, with the command.
 #[must_use]
 pub fn regreen() -> PathBuf {
-    let test = std::env::current_exe().expect("a test has a path");
-    let file = test.ancestors().nth(2).expect("a test lies in target/profile/deps").join("regreen");
+    let this = std::env::current_exe().expect("a program has a path");
+    // A test lies in target/profile/deps, a program in target/profile.
+    let folder = this.ancestors().skip(1).find(|folder| !folder.ends_with("deps")).expect("a folder");
+    let file = folder.join("regreen");
     assert!(
         file.is_file(),
         "{} is not there: run `cargo build -p regreen-cli` first, as `make test` does",

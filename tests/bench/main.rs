@@ -1,0 +1,88 @@
+//! `make bench`: raw JetStream, ingest, and webhook → effect, in one run on one machine, with everything on: rights,
+//! tickets, projections, metrics. Machines are noisy: read the ratios to the raw ceiling measured beside it.
+
+mod load;
+mod raw;
+
+use std::time::Duration;
+
+use regreen_tests::World;
+use serde_json::json;
+
+/// Alerts that no playbook wants: what ingest alone costs, with the engine deciding beside it.
+const INGEST_FOR: Duration = Duration::from_secs(5);
+/// How long a rate is held.
+const RATE_FOR: Duration = Duration::from_secs(10);
+/// Alerts of the saturation run.
+const SATURATION: usize = 20_000;
+
+const PLAYBOOK: &str = r#"apiVersion: regreen/v1
+playbook: bench
+mode: auto
+triggers: [{alert: ['alertname="Bench"']}]
+steps:
+  - {id: hit, use: http.request, with: {url: "SINK/{{ alert.fingerprint }}", effect: idempotent}, timeout: 10s}
+"#;
+
+fn print(text: &str) {
+    use std::io::Write as _;
+    let _ = writeln!(std::io::stderr(), "{text}");
+}
+
+#[tokio::main]
+async fn main() {
+    let raw = raw::measure().await;
+    print(&format!(
+        "raw JetStream, fsync: serial {:.0}/s, pipelined {:.0}/s, publish→deliver p50 {:.2} ms",
+        raw.serial, raw.pipelined, raw.deliver_ms
+    ));
+
+    let sink = load::Sink::start().await;
+    let url = sink.url();
+    let mut world = World::new(|text| {
+        let checks = text.split("---").nth(1).map(str::to_owned).unwrap_or_default();
+        format!("{}---{checks}", PLAYBOOK.replace("SINK", &url))
+    })
+    .await;
+    world.start().await;
+    let mut results = serde_json::Map::new();
+    for per_payload in [1, 20] {
+        let got = load::ingest(&world, per_payload, INGEST_FOR).await;
+        print(&format!(
+            "ingest, {per_payload} a payload: {:.0} alerts/s, p50 {:.2} ms ({:.1} × raw serial)",
+            got.per_second,
+            got.p50_ms,
+            got.per_second / raw.serial
+        ));
+        results.insert(format!("ingest_{per_payload}"), json!(got));
+    }
+    for rate in [10, 1000] {
+        let got =
+            load::runs(&world, &sink, Some(rate), rate * usize::try_from(RATE_FOR.as_secs()).unwrap_or(10))
+                .await;
+        print(&format!(
+            "webhook → effect at {rate}/s: p50 {:.2} ms, p99 {:.2} ms, lost {}, doubled {}",
+            got.p50_ms, got.p99_ms, got.lost, got.doubled
+        ));
+        results.insert(format!("effect_{rate}"), json!(got));
+    }
+    let got = load::runs(&world, &sink, None, SATURATION).await;
+    print(&format!(
+        "whole runs at saturation: {:.0}/s ({:.2} × raw pipelined), lost {}, doubled {}",
+        got.per_second,
+        got.per_second / raw.pipelined,
+        got.lost,
+        got.doubled
+    ));
+    results.insert("saturation".into(), json!(got));
+    let processes = load::processes(world.up.as_ref().map_or(0, regreen_testkit::process::Process::id));
+    for process in &processes {
+        print(&format!(
+            "{:<16} {:>6.1} MB resident, {:>7.1} s CPU",
+            process.name, process.megabytes, process.cpu_seconds
+        ));
+    }
+    let report = json!({"raw": raw, "results": results, "processes": processes});
+    use std::io::Write as _;
+    let _ = writeln!(std::io::stdout(), "{}", serde_json::to_string_pretty(&report).unwrap_or_default());
+}
