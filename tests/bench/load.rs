@@ -24,20 +24,22 @@ const CONNECTIONS: usize = 64;
 /// Longest wait for the last effects.
 const DRAIN_MAX: Duration = Duration::from_secs(60);
 
+/// How often and when first each fingerprint was hit.
+type Hits = Arc<Mutex<HashMap<String, (u32, Instant)>>>;
+
 /// Counts effects by fingerprint.
 #[derive(Clone)]
 pub struct Sink {
     port: u16,
-    hits: Arc<Mutex<HashMap<String, (u32, Instant)>>>,
+    hits: Hits,
 }
 
 impl Sink {
     pub async fn start() -> Self {
         let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.expect("a free port");
         let port = listener.local_addr().expect("an address").port();
-        let hits: Arc<Mutex<HashMap<String, (u32, Instant)>>> = Arc::default();
-        let hit = async |State(hits): State<Arc<Mutex<HashMap<String, (u32, Instant)>>>>,
-                         Path(fingerprint): Path<String>| {
+        let hits: Hits = Arc::default();
+        let hit = async |State(hits): State<Hits>, Path(fingerprint): Path<String>| {
             hits.lock().expect("no handler panics").entry(fingerprint).or_insert((0, Instant::now())).0 += 1;
             "{}"
         };

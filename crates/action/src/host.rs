@@ -1,7 +1,12 @@
 //! The loop that performs commands. For each: may it still begin (rule 19)? is the ticket ours (rules 15, 16, 18)?
 //! then the call, bounded twice, and its outcome into the journal and FACTS.
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    path::PathBuf,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use async_nats::jetstream::{self, AckKind};
 use futures::StreamExt;
@@ -13,7 +18,7 @@ use regreen_bus::{
 };
 use regreen_kit::{Shutdown, clock};
 use regreen_schemas::{
-    Span, WIRE_VERSION, Zone,
+    Instance, RunId, Span, Timestamp, WIRE_VERSION, Zone,
     action::Effect,
     command::{Command, Kind},
     fact::{NotCalled, Outcome, Serves, Timing, Verb},
@@ -32,6 +37,8 @@ const CALL_WINDOW: Span = Span::seconds(5);
 const STORE_PATIENCE: Duration = Duration::from_secs(10);
 /// Pause before a consumer that broke is opened again.
 const REOPEN_PAUSE: Duration = Duration::from_millis(300);
+/// Attempts remembered before those that can't begin any more are forgotten.
+const BEGUN_MAX: usize = 10_000;
 /// Largest result that is stored (rule 28).
 const RESULT_BYTES_MAX: usize = 16 * 1024;
 
@@ -60,6 +67,7 @@ pub struct Host {
     outcomes: Writer,
     journal: Journal,
     alarm: Alarm,
+    begun: Mutex<HashMap<(RunId, Instance, u32), Timestamp>>,
 }
 
 /// Why a host can't run.
@@ -112,6 +120,7 @@ pub async fn run(
         options,
         nonce,
         journal,
+        begun: Mutex::default(),
     });
     for outcome in left {
         let host = host.clone();
@@ -205,13 +214,10 @@ impl Host {
         };
         // `claim_by` is in the engine's time, heard by the tick; in silence nothing begins.
         let now = self.heard.borrow().as_ref().and_then(Heard::now);
-        if now.is_none_or(|now| now > command.task.claim_by) {
+        let Some(now) = now.filter(|now| *now <= command.task.claim_by) else {
             ack(message).await;
-            return not_called(
-                NotCalled::Late,
-                now.map_or("the engine is silent", |_| "claim_by has passed").into(),
-            );
-        }
+            return not_called(NotCalled::Late, "claim_by has passed, or the engine is silent".into());
+        };
         match (command.task.kind, command.task.effect) {
             (Kind::Observe(look), _) => {
                 ack(message).await;
@@ -221,8 +227,23 @@ impl Host {
                 ack(message).await;
                 Some(self.call(command, call.as_ref()).await)
             }
+            // A second copy in this process would read the first one's ticket as its own.
+            (Kind::Perform, _) if !self.first_copy(command, now) => {
+                ack(message).await;
+                None
+            }
             (Kind::Perform, _) => self.with_ticket(command, call.as_ref(), message).await,
         }
+    }
+
+    /// Whether this process sees the attempt for the first time. Remembered for longer than any copy may begin.
+    fn first_copy(&self, command: &Command, now: Timestamp) -> bool {
+        let mut begun = self.begun.lock().expect("invariant: nobody panics with the map in hand");
+        if begun.len() >= BEGUN_MAX {
+            begun.retain(|_, claim_by| *claim_by >= now);
+        }
+        let key = (command.run.clone(), command.instance.clone(), command.attempt);
+        begun.insert(key, command.task.claim_by).is_none()
     }
 
     /// Wins the ticket, then calls; the ticket decides the command.

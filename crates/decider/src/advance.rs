@@ -45,6 +45,9 @@ impl Decider<'_> {
             match self.next(&run) {
                 Next::Wait => return Ok(()),
                 Next::Event(RunEvent::Ended { result, reason }) => return self.end(&run, result, reason),
+                Next::Event(RunEvent::VerifyMissed { instance, reason }) => {
+                    self.missed(&run, instance, reason)?;
+                }
                 Next::Event(what) => self.run_event(id, what)?,
             }
         }
@@ -57,8 +60,31 @@ impl Decider<'_> {
         if result.escalates() {
             self.escalate(run, result, &reason)?;
         }
-        let waiting: Vec<RunId> = self.s.queue.values().cloned().collect();
-        waiting.iter().try_for_each(|next| self.advance(next))
+        self.freed = true;
+        if std::mem::replace(&mut self.draining, true) {
+            // The loop below is at work further up: a queue of thousands must not become a stack of thousands.
+            return Ok(());
+        }
+        while std::mem::take(&mut self.freed) {
+            let waiting: Vec<RunId> = self.s.queue.values().cloned().collect();
+            waiting.iter().try_for_each(|next| self.advance(next))?;
+        }
+        self.draining = false;
+        Ok(())
+    }
+
+    /// A verify did not hold in time: the closing one ends the run, any other fails its step at once.
+    fn missed(&mut self, run: &Run, instance: Instance, reason: Arc<str>) -> Result<(), Illegal> {
+        self.run_event(
+            &run.id,
+            RunEvent::VerifyMissed { instance: instance.clone(), reason: reason.clone() },
+        )?;
+        if instance.as_str() == CLOSING {
+            return Ok(());
+        }
+        let goes_on =
+            self.plan(run).and_then(|(_, playbook)| playbook.steps.get(run.at).map(|step| step.goes_on));
+        self.run_event(&run.id, RunEvent::StepFailed { instance, reason, goes_on: goes_on.unwrap_or(false) })
     }
 
     fn next(&self, run: &Run) -> Next {
@@ -74,8 +100,10 @@ impl Decider<'_> {
             Stage::Running(attempt, until) if now >= *until => {
                 Next::Event(self.unknown(run, attempt, "no answer in time"))
             }
-            Stage::Again(attempt, at) if now >= *at => self.again(run, &set, &playbook, attempt),
-            Stage::Looking(attempt, at, _) if now >= *at => self.look(run, attempt),
+            Stage::Again(attempt, at) if now >= (*at).min(attempt.until) => {
+                self.again(run, &set, &playbook, attempt)
+            }
+            Stage::Looking(attempt, at, _) if now >= (*at).min(attempt.until) => self.look(run, attempt),
             Stage::Asking(_) if run.until.is_some_and(|until| now >= until) => {
                 ended(RunResult::Unknown, "nobody said whether the effect took place")
             }

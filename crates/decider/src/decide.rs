@@ -66,7 +66,7 @@ pub fn decide(
 ) -> Result<(State, Vec<Event>), Illegal> {
     let mut state = state.clone();
     state.now = state.now.max(now);
-    let mut decider = Decider { s: state, library, events: Vec::new() };
+    let mut decider = Decider { s: state, library, events: Vec::new(), freed: false, draining: false };
     match input {
         Input::Log(event) => decider.emit(event.clone())?,
         Input::Timer => decider.timer()?,
@@ -80,6 +80,10 @@ pub(crate) struct Decider<'l> {
     pub s: State,
     pub library: &'l Library,
     pub events: Vec<Event>,
+    /// A lock was released and the queue has not been looked at since.
+    pub freed: bool,
+    /// The queue is being looked at.
+    pub draining: bool,
 }
 
 impl Decider<'_> {

@@ -44,7 +44,9 @@ impl Decider<'_> {
             return held(run, by);
         }
         let instance = Instance::new(step.id.clone());
-        if action.destructive
+        // A run that waited in line was not judged before: its first effect is, destructive or not.
+        let first_effect = run.effects == 0 && action.effect != Effect::Read;
+        if (action.destructive || first_effect)
             && let Some(next) = self.judged_again(run, set, playbook)
         {
             return next;

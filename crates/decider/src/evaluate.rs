@@ -192,9 +192,14 @@ impl<'a> Evaluate<'a> {
     }
 
     fn open_run(&self, fingerprint: &Fingerprint) -> Option<RunId> {
-        let id = self.state.open.get(&(self.playbook.name.clone(), self.target.clone()))?;
-        let same_episode = || self.state.runs.get(id).is_some_and(|run| run.episodes.contains(fingerprint));
-        (self.target.is_some() || same_episode()).then(|| id.clone())
+        // The episode's own run first: a playbook without target may have many open ones.
+        let own =
+            self.state.episodes.get(fingerprint).and_then(|episode| episode.running.get(&self.playbook.name));
+        if let Some(own) = own.filter(|_| !mutation::is(Mutation::ForgetHandled)) {
+            return Some(own.clone());
+        }
+        self.target.as_ref()?;
+        self.state.open.get(&(self.playbook.name.clone(), self.target.clone())).cloned()
     }
 
     /// Stop, `when`, servers, lock, guards: in this order, the first that forbids is the reason.

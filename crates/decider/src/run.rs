@@ -383,9 +383,10 @@ impl Run {
             Stage::Dispatched(attempt) => Some(attempt.overdue()),
             Stage::Revoking(..) | Stage::Over => None,
             Stage::Running(_, at) | Stage::Waiting(_, at) => Some(*at),
-            Stage::Again(_, at) | Stage::Looking(_, at, _) => {
-                Some(if self.held.is_some() { self.until.unwrap_or(*at) } else { *at })
+            Stage::Again(attempt, _) | Stage::Looking(attempt, ..) if self.held.is_some() => {
+                Some(attempt.until)
             }
+            Stage::Again(attempt, at) | Stage::Looking(attempt, at, _) => Some((*at).min(attempt.until)),
             Stage::Verifying(_, watching) => watching.iter().map(|w| w.watch.until).min(),
             Stage::Ending(..) => Some(Timestamp(0)),
         }

@@ -74,6 +74,8 @@ pub struct Episode {
     pub again_at: Option<Timestamp>,
     /// Runs that dealt with it, by playbook: at most one that dispatched an effect.
     pub handled: OrdMap<PlaybookName, (RunId, RunResult, Timestamp)>,
+    /// Open runs that it started or joined, by playbook.
+    pub running: OrdMap<PlaybookName, RunId>,
     /// Playbooks whose blocking was told, or whose alert outlived its repair.
     pub told: OrdSet<PlaybookName>,
 }
@@ -300,7 +302,10 @@ impl State {
                 {
                     Arc::make_mut(episode).straggler = *status == alert::Status::Firing;
                 }
-                self.note_decision(fingerprint, decisions, reads, *again_at, true);
+                // A resolved that does not close the episode says nothing about what still fires.
+                if *status == alert::Status::Firing {
+                    self.note_decision(fingerprint, decisions, reads, *again_at, true);
+                }
             }
             Event::AlertReconsidered { fingerprint, decisions, reads, again_at } => {
                 self.note_decision(fingerprint, decisions, reads, *again_at, false);
@@ -314,7 +319,10 @@ impl State {
     /// Our absence proves nothing: what concludes from absence waits for as long as we were away (rule 13).
     fn taken_over(&mut self, here: u64, until: Timestamp, suspect: bool) {
         let away = until - self.now;
-        self.phase = Phase::CatchingUp { here, suspect };
+        // Only an operator ends suspicion; a restart of a frozen domain comes up suspect.
+        let before =
+            matches!(self.phase, Phase::Suspect | Phase::Frozen | Phase::CatchingUp { suspect: true, .. });
+        self.phase = Phase::CatchingUp { here, suspect: suspect || before };
         self.epoch = self.seq;
         if away.0 <= 0 {
             return;
@@ -381,6 +389,7 @@ impl State {
             reads: Vec::new(),
             again_at: None,
             handled: OrdMap::new(),
+            running: OrdMap::new(),
             told: OrdSet::new(),
         };
         self.episodes.insert(alert.fingerprint.clone(), Arc::new(episode));
@@ -469,7 +478,7 @@ impl State {
         let unwatched = run.watched();
         run.next(what, self.now, self.seq)?;
         let (watched, lock, order, deadline) = (run.watched(), run.lock.clone(), run.order, run.deadline());
-        let ended = matches!(run.stage, Stage::Over);
+        let (ended, playbook) = (matches!(run.stage, Stage::Over), run.playbook.clone());
         for check in unwatched.iter().filter(|check| ended || !watched.contains(check)) {
             self.unwatch(check, id);
         }
@@ -477,6 +486,11 @@ impl State {
             self.watchers.entry(check.clone()).or_default().insert(id.clone());
         }
         match what {
+            RunEvent::Joined { fingerprint } => {
+                self.change_episode(fingerprint, |episode| {
+                    drop(episode.running.insert(playbook, id.clone()));
+                });
+            }
             RunEvent::LockTaken { .. } => {
                 self.queue.remove(&order);
                 if let Some(lock) = lock {
@@ -523,6 +537,11 @@ impl State {
             .map(|episode| episode.alert.clone());
         self.open.insert((run.playbook.clone(), run.target.clone()), id.clone());
         self.queue.insert(run.order, id.clone());
+        for fingerprint in &run.episodes {
+            self.change_episode(fingerprint, |episode| {
+                drop(episode.running.insert(run.playbook.clone(), id.clone()));
+            });
+        }
         let at = run.deadline();
         self.runs.insert(id.clone(), Arc::new(run));
         self.arm(TimerKey::Run(id.clone()), at);
@@ -533,7 +552,16 @@ impl State {
         let run = self.runs.remove(id).ok_or_else(|| Illegal(format!("run {id} is not open")))?;
         self.arm(TimerKey::Run(id.clone()), None);
         let key = (run.playbook.clone(), run.target.clone());
-        self.open.remove(&key);
+        if self.open.get(&key) == Some(id) {
+            self.open.remove(&key);
+        }
+        for fingerprint in &run.episodes {
+            self.change_episode(fingerprint, |episode| {
+                if episode.running.get(&run.playbook) == Some(id) {
+                    episode.running.remove(&run.playbook);
+                }
+            });
+        }
         self.queue.remove(&run.order);
         if let Some(lock) = &run.lock
             && self.locks.get(lock) == Some(id)

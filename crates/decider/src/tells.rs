@@ -74,15 +74,20 @@ impl Decider<'_> {
         text: &str,
     ) -> Result<(), Illegal> {
         let Some(episode) = self.s.episodes.get(fingerprint).cloned() else { return Ok(()) };
-        let Some(playbook) = self.set().and_then(|set| set.playbooks.get(name).cloned()) else {
-            return Ok(());
-        };
+        let playbook = self.set().and_then(|set| set.playbooks.get(name).cloned());
         if episode.told.contains(name) {
             return Ok(());
         }
         let first = u32::try_from(episode.told.len()).unwrap_or(u32::MAX).saturating_mul(16);
-        for (n, escalate) in (first..).zip(&playbook.escalate) {
-            let run = episode_id(fingerprint, episode.opened);
+        let run = episode_id(fingerprint, episode.opened);
+        let escalate = playbook.map(|playbook| playbook.escalate.clone()).unwrap_or_default();
+        if escalate.is_empty() {
+            // That nobody is to be told is put on record too, once; it is given up at once.
+            let key = TellKey { run: run.clone(), receiver: ReceiverName::from("nobody"), n: first };
+            return self.queue(key, Span::ZERO, text.into(), name, Some(fingerprint.clone()));
+        }
+        for (n, escalate) in (first..).zip(&escalate) {
+            let run = run.clone();
             let key = TellKey { run, receiver: ReceiverName::new(escalate.to.clone()), n };
             self.queue(key, escalate.after, text.into(), name, Some(fingerprint.clone()))?;
         }

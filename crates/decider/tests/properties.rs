@@ -76,6 +76,7 @@ steps:
   - {id: first, use: http.request, with: {node: "{{ target }}", url: "http://x/", method: POST, observe: {url: "http://x/", done: "status == 200"}}}
   - {id: pause, if: steps.first.ok, wait: 5s}
   - {id: again, use: http.request, with: {node: "{{ target }}", url: "http://x/", method: PUT}, attempts: 3, on_failure: continue}
+  - {id: seen, verify: {check: "web/{{ target.name }}", for: 1s, within: 20s}, on_failure: continue}
 verify: [{check: "web/{{ target.name }}", for: 2s, within: 1m}]
 escalate: [{to: oncall, after: 1m}]
 "#;
@@ -187,7 +188,7 @@ impl Case {
             suspect.then_some(regreen_schemas::event::Suspicion::Silent { silence: Span::minutes(20) });
         let here = self.facts + 1;
         self.caught_up = false;
-        self.suspect = suspect;
+        self.suspect |= suspect;
         // Looks of before are not proof of anything any more for verifies under way.
         self.fresh.clear();
         for heard in self.heard.values_mut() {
@@ -432,6 +433,8 @@ impl Case {
         assert_eq!(self.alerts, self.decided, "every stored alert has exactly one decision");
         for (id, run) in &self.state.runs {
             let waits_for_a_fact = matches!(run.stage, Stage::Revoking(..));
+            let at = self.state.armed.get(&TimerKey::Run(id.clone()));
+            assert!(at.is_none_or(|at| at.0 < i64::MAX), "run {id} waits for ever: {:?}", run.stage);
             assert!(
                 waits_for_a_fact || self.state.armed.contains_key(&TimerKey::Run(id.clone())),
                 "run {id} has neither deadline nor question: {:?}",

@@ -44,6 +44,8 @@ pub struct Effects {
     version: Option<u64>,
     showing: Arc<AtomicBool>,
     resync: Vec<Vantage>,
+    /// What was under way when this engine took over.
+    inherited: BTreeSet<(RunId, Instance, u32)>,
 }
 
 impl Effects {
@@ -58,6 +60,7 @@ impl Effects {
             version: None,
             showing: Arc::default(),
             resync: Vec::new(),
+            inherited: BTreeSet::new(),
         }
     }
 
@@ -118,6 +121,15 @@ impl Effects {
             .await;
     }
 
+    /// Remembers what is under way at a takeover.
+    pub fn inherit(&mut self, state: &State) {
+        let open = |(id, run): (&RunId, &std::sync::Arc<regreen_decider::Run>)| {
+            let attempt = run.attempt()?;
+            Some((id.clone(), attempt.instance.clone(), attempt.number))
+        };
+        self.inherited = state.runs.iter().filter_map(open).collect();
+    }
+
     /// Fills the projection's gaps after a start.
     pub async fn fill(&mut self, ended: Vec<regreen_schemas::story::Story>) {
         for story in ended.into_iter().chain(self.stories.open()) {
@@ -155,6 +167,11 @@ impl Effects {
     /// What was under way when an engine took over: commands may have been lost with it (rule 19), revokes too.
     async fn again(&self, state: &State, seq: u64) {
         for (id, run) in &state.runs {
+            // What was decided since goes out with its own record, and not before (rule 6).
+            let ours = run.attempt().map(|open| (id.clone(), open.instance.clone(), open.number));
+            if ours.is_none_or(|ours| !self.inherited.contains(&ours)) {
+                continue;
+            }
             let trace = || run.trace.clone();
             match &run.stage {
                 Stage::Dispatched(open) if open.task.claim_by > state.now => {

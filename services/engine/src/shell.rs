@@ -65,6 +65,8 @@ pub(crate) struct Shell {
     acked: u64,
     prev_hash: String,
     clock: Option<clock::Carried>,
+    /// Stream time of our `here`, carried forward: what `now` becomes when we have caught up.
+    until: clock::Carried,
     facts: mpsc::Receiver<Result<Stored, Gap>>,
     tickets: Tickets,
     stops: mpsc::Receiver<Result<Pulled, Gap>>,
@@ -88,12 +90,19 @@ impl Shell {
         streams::present(&bus).await?;
         let mut recovered = recover::recover(&bus).await?;
         let own = Writer::start(&bus, FactKind::Engine, owner.as_str(), PATIENCE);
-        let wall = clock::wall();
-        let here = own.store(&fact::Engine::Here { boot: owner.clone(), wall }).await?.seq;
-        let until = stream_time(&bus, here).await?;
-        if !options.own_server {
-            wait_for_silence(&bus, &mut recovered, until).await?;
-        }
+        let (here, until, wall) = loop {
+            if !options.own_server {
+                wait_for_silence(&bus, &mut recovered).await?;
+            }
+            let wall = clock::wall();
+            let here = own.store(&fact::Engine::Here { boot: owner.clone(), wall }).await?.seq;
+            let until = stream_time(&bus, here).await?;
+            let before = recovered.tail.seq;
+            recovered.fold_on(&bus, |_, _, _| std::ops::ControlFlow::Continue(())).await?;
+            if recovered.tail.seq == before {
+                break (here, until, wall);
+            }
+        };
         let metrics = Metrics::default();
         health.metrics(|registry| metrics.register(registry));
         let suspect =
@@ -123,6 +132,7 @@ impl Shell {
             items: Vec::new(),
             bytes: 0,
             clock: None,
+            until: clock::Carried::from(until),
             tickets,
             stops,
             own,
@@ -134,6 +144,7 @@ impl Shell {
             bus,
         };
         shell.effects.fill(ended).await;
+        shell.effects.inherit(&shell.state);
         shell.state.seq = shell.n + 1;
         shell.decide(&Input::Log(Event::Takeover { here, until, suspect }), Cause::Log, shell.state.now);
         shell.write();
@@ -174,7 +185,7 @@ impl Shell {
                     Some(stop) => self.stop(stop?),
                     None => return Ok(()),
                 },
-                stored = self.facts.recv(), if room => match stored {
+                stored = self.facts.recv(), if room && self.state.phase != Phase::Frozen => match stored {
                     Some(stored) => self.fact(stored?).await?,
                     None => return Ok(()),
                 },
@@ -206,7 +217,7 @@ impl Shell {
             fact::Engine::Stopped { stop_no: pulled.stop_no, by: pulled.stop.by, seq: pulled.seq },
         );
         tokio::spawn(async move {
-            if let Err(error) = own.store(&stop).await {
+            while let Err(error) = own.store(&stop).await {
                 tracing::error!(%error, "the stop is in force at the server, but not in the log yet");
             }
         });
@@ -293,7 +304,7 @@ impl Shell {
 
     fn caught_up(&mut self) {
         if self.clock.is_none() && !matches!(self.state.phase, Phase::CatchingUp { .. }) {
-            self.clock = Some(clock::Carried::from(self.state.now.max(clock::wall())));
+            self.clock = Some(clock::Carried::from(self.state.now.max(self.until.now())));
             self.report();
         }
     }
@@ -306,7 +317,7 @@ impl Shell {
 
     /// Fires what is due, in order, as far as the record has room.
     fn fire(&mut self, until: Timestamp) {
-        while self.items.len() < ITEMS_MAX {
+        while self.items.len() < ITEMS_MAX && self.bytes < BYTES_MAX / 2 {
             let Some((at, _)) = due(&self.state, until) else { return };
             let now = if self.clock.is_some() { until } else { at.max(self.state.now) };
             if !self.decide(&Input::Timer, Cause::Timer, now) {
@@ -457,18 +468,16 @@ async fn stream_time(bus: &Bus, seq: u64) -> Result<Timestamp, Error> {
 }
 
 /// On a shared server another engine may be active: its records are folded until none has come for five seconds.
-async fn wait_for_silence(bus: &Bus, recovered: &mut Recovered, began: Timestamp) -> Result<(), Error> {
+async fn wait_for_silence(bus: &Bus, recovered: &mut Recovered) -> Result<(), Error> {
     let mut silent_since = clock::boot();
-    let mut long_silent = began - recovered.state.now >= SILENCE;
     loop {
         let before = recovered.tail.seq;
         recovered.fold_on(bus, |_, _, _| std::ops::ControlFlow::Continue(())).await?;
         if recovered.tail.seq != before {
             tracing::info!("another engine is active; standing by");
             silent_since = clock::boot();
-            long_silent = false;
         }
-        if long_silent || Span(clock::boot().0 - silent_since.0) >= SILENCE {
+        if Span(clock::boot().0 - silent_since.0) >= SILENCE {
             return Ok(());
         }
         tokio::time::sleep(Duration::from_millis(250)).await;
