@@ -123,7 +123,7 @@ impl Effects {
 
     /// Remembers what is under way at a takeover.
     pub fn inherit(&mut self, state: &State) {
-        let open = |(id, run): (&RunId, &std::sync::Arc<regreen_decider::Run>)| {
+        let open = |(id, run): (&RunId, &Arc<regreen_decider::Run>)| {
             let attempt = run.attempt()?;
             Some((id.clone(), attempt.instance.clone(), attempt.number))
         };
