@@ -146,7 +146,7 @@ impl Decider<'_> {
                 Outcome::Joined { run } => self.join(run, &alert.fingerprint)?,
                 Outcome::Blocked(block) => {
                     let text = format!("{} is blocked for {}: {block}", playbook.name, describe(alert));
-                    self.tell_blocked(playbook, &alert.fingerprint, &text)?;
+                    self.tell_playbook(&playbook.name, &alert.fingerprint, &text)?;
                 }
                 Outcome::Skipped(_) => {}
             }

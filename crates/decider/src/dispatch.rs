@@ -85,9 +85,10 @@ impl Decider<'_> {
         })
     }
 
-    /// `when` and the guards, before each destructive step: what was true at the start may not be now.
+    /// `when` and the guards, before each destructive step: what was true at the start may not be now. Another try
+    /// of the same effect is no new decision to act: `when` is not asked again for it.
     fn judged_again(&self, run: &Run, set: &Set, playbook: &Playbook) -> Option<Next> {
-        if let Some(when) = playbook.when.as_ref().filter(|_| run.effects == 0 || self.first_try(run)) {
+        if let Some(when) = playbook.when.as_ref().filter(|_| run.tries == 0) {
             match judge(when, &World::of(&self.s, set, run)).0 {
                 Ok(true) => {}
                 Ok(false) => return Some(ended(RunResult::Cancelled, "recovered: `when` is no longer true")),
@@ -99,11 +100,6 @@ impl Decider<'_> {
         }
         let said = self.s.guards(set, playbook, run.target.as_ref(), &mut Vec::new());
         said.into_iter().find_map(|said| said.block).map(|block| ended(RunResult::Blocked, block.to_string()))
-    }
-
-    /// Whether the step has not been tried yet; another try of the same effect is not a new decision to act.
-    fn first_try(&self, run: &Run) -> bool {
-        run.tries == 0
     }
 
     /// Sends a look at an unknown outcome.

@@ -65,39 +65,20 @@ struct Evaluate<'a> {
 /// Judges one playbook for a firing alert.
 #[must_use]
 pub fn evaluate(state: &State, set: &Set, playbook: &Playbook, alert: &Alert) -> Evaluation {
-    let mut evaluate = Evaluate {
-        state,
-        set,
-        playbook,
-        clauses: Vec::new(),
-        reads: Vec::new(),
-        again_at: None,
-        target: None,
-    };
+    let mut evaluate = Evaluate::new(state, set, playbook);
     let trigger = evaluate.trigger(alert);
     let matched = trigger.is_some();
     let outcome = match trigger {
         None => Outcome::Skipped(Skip::Unmatched),
         Some(trigger) => evaluate.alert(alert, trigger),
     };
-    let Evaluate { clauses, mut reads, again_at, target, .. } = evaluate;
-    reads.sort();
-    reads.dedup();
-    Evaluation { outcome, clauses, reads, again_at, target, matched }
+    evaluate.end(outcome, matched)
 }
 
 /// Judges one playbook for a start by hand.
 #[must_use]
 pub fn evaluate_manual(state: &State, set: &Set, playbook: &Playbook, target: Option<&str>) -> Evaluation {
-    let mut evaluate = Evaluate {
-        state,
-        set,
-        playbook,
-        clauses: Vec::new(),
-        reads: Vec::new(),
-        again_at: None,
-        target: None,
-    };
+    let mut evaluate = Evaluate::new(state, set, playbook);
     let found = evaluate.find_target(target.map(str::to_owned));
     let outcome = match found {
         Err(wanted) => Outcome::Blocked(Block::Target { wanted: wanted.into() }),
@@ -106,11 +87,22 @@ pub fn evaluate_manual(state: &State, set: &Set, playbook: &Playbook, target: Op
             evaluate.wants(None)
         }
     };
-    let Evaluate { clauses, reads, again_at, target, .. } = evaluate;
-    Evaluation { outcome, clauses, reads, again_at, target, matched: true }
+    evaluate.end(outcome, true)
 }
 
 impl<'a> Evaluate<'a> {
+    fn new(state: &'a State, set: &'a Set, playbook: &'a Playbook) -> Self {
+        let (clauses, reads) = (Vec::new(), Vec::new());
+        Self { state, set, playbook, clauses, reads, again_at: None, target: None }
+    }
+
+    fn end(self, outcome: Outcome, matched: bool) -> Evaluation {
+        let Self { clauses, mut reads, again_at, target, .. } = self;
+        reads.sort();
+        reads.dedup();
+        Evaluation { outcome, clauses, reads, again_at, target, matched }
+    }
+
     fn note(&mut self, text: impl Into<String>, saw: impl Into<String>, passed: bool) {
         self.clauses.push(Clause { text: text.into(), saw: saw.into(), passed });
     }

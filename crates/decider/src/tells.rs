@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use regreen_playbook::{model::Playbook, set::Receiver};
+use regreen_playbook::set::Receiver;
 use regreen_schemas::{
     Fingerprint, PlaybookName, Span, Zone,
     action::{Effect, NOTIFY_LOG, NOTIFY_WEBHOOK},
@@ -57,16 +57,7 @@ impl Decider<'_> {
         Ok(())
     }
 
-    /// An alert that a playbook wanted to act on and may not: told once an episode.
-    pub(crate) fn tell_blocked(
-        &mut self,
-        playbook: &Playbook,
-        fingerprint: &Fingerprint,
-        text: &str,
-    ) -> Result<(), Illegal> {
-        self.tell_playbook(&playbook.name, fingerprint, text)
-    }
-
+    /// A playbook's `escalate` for an alert without run: it is blocked, or outlived its repair. Once an episode.
     pub(crate) fn tell_playbook(
         &mut self,
         name: &PlaybookName,

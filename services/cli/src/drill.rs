@@ -5,12 +5,12 @@ use std::{
     fs::{self, File},
     io::{BufRead as _, BufReader},
     net::TcpListener,
-    path::{Path, PathBuf},
+    path::Path,
     process::{Child, Command, ExitCode, Stdio},
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, bail};
 use regreen_bus::{Bus, reader::Reader};
 use regreen_schemas::{
     RunId, Span, Timestamp,
@@ -21,7 +21,7 @@ use regreen_schemas::{
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::{args::Connect, client, out, show, up::child_command};
+use crate::{args::Connect, client, out, programs, show, up::child_command};
 
 const PLAYBOOK: &str = include_str!("../../../playbooks/hello/hello.yaml");
 const CHECKS: &str = include_str!("../../../playbooks/hello/checks.yaml");
@@ -161,7 +161,7 @@ async fn prepare(dir: &Path, stage: &mut Stage, effects: &Path) -> anyhow::Resul
     fs::write(dir.join("alertmanager.yml"), config.to_string())?;
     let mut command = child_command()?;
     command
-        .arg(find(&["alertmanager", "prometheus-alertmanager"], "run `make tools`")?)
+        .arg(programs::find(&["alertmanager", "prometheus-alertmanager"], "run `make tools`")?)
         .arg(format!("--config.file={}", dir.join("alertmanager.yml").display()))
         .arg(format!("--storage.path={}", dir.join("alertmanager").display()))
         .arg(format!("--web.listen-address=127.0.0.1:{alertmanager}"))
@@ -170,7 +170,7 @@ async fn prepare(dir: &Path, stage: &mut Stage, effects: &Path) -> anyhow::Resul
 
     let mut command = child_command()?;
     command
-        .arg(find(&["regreen-simcloud"], "run `make build`")?)
+        .arg(programs::find(&["regreen-simcloud"], "run `make build`")?)
         .args(SERVICES)
         .arg("--effects")
         .arg(effects);
@@ -374,15 +374,4 @@ fn free_port() -> anyhow::Result<u16> {
 fn spawn(command: &mut Command, log: &Path) -> anyhow::Result<Child> {
     let file = File::create(log)?;
     Ok(command.stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file).spawn()?)
-}
-
-/// A program beside us, in the project's tools, or on PATH.
-fn find(names: &[&str], remedy: &str) -> anyhow::Result<PathBuf> {
-    let mut folders: Vec<PathBuf> = vec![".tools/bin".into()];
-    folders.extend(std::env::current_exe()?.parent().map(Path::to_owned));
-    folders.extend(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()));
-    let files = folders.iter().flat_map(|folder| names.iter().map(move |name| folder.join(name)));
-    let found = files.into_iter().find(|file| file.is_file());
-    ensure!(found.is_some(), "{} is not installed: {remedy}", names.join(" or "));
-    std::path::absolute(found.unwrap_or_default()).context("its path")
 }

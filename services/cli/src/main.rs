@@ -8,6 +8,7 @@ mod drill;
 mod explain;
 mod operate;
 mod out;
+mod programs;
 mod show;
 mod up;
 

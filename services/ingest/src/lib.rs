@@ -24,6 +24,9 @@ pub const BODY_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// How long a payload may wait for its place on disk before the sender is asked to come again.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// How long requests under way may take to end.
+const GRACE: Duration = Duration::from_secs(5);
+
 /// The routes that take webhooks in.
 ///
 /// # Errors
@@ -57,34 +60,16 @@ pub async fn serve(
     bound(listener.local_addr()?);
     let handle = axum_server::Handle::new();
     let ending = handle.clone();
-    let task = async move {
+    tokio::spawn(async move {
         shutdown.wait().await;
-        ending.graceful_shutdown(Some(Duration::from_secs(5)));
-        std::future::pending::<()>().await;
-    };
+        ending.graceful_shutdown(Some(GRACE));
+    });
     let service = app.into_make_service();
-    let served = async {
-        match tls {
-            None => axum_server::from_tcp(listener)?.handle(handle).serve(service).await,
-            Some(tls) => {
-                let config = RustlsConfig::from_pem_file(&tls.cert, &tls.key).await?;
-                axum_server::from_tcp_rustls(listener, config)?.handle(handle).serve(service).await
-            }
+    match tls {
+        None => axum_server::from_tcp(listener)?.handle(handle).serve(service).await,
+        Some(tls) => {
+            let config = RustlsConfig::from_pem_file(&tls.cert, &tls.key).await?;
+            axum_server::from_tcp_rustls(listener, config)?.handle(handle).serve(service).await
         }
-    };
-    futures_race(served, task).await
-}
-
-/// The first future's end; the second only drives the shutdown.
-async fn futures_race(
-    served: impl Future<Output = std::io::Result<()>>,
-    task: impl Future<Output = ()>,
-) -> std::io::Result<()> {
-    let (mut served, mut task) = (std::pin::pin!(served), std::pin::pin!(task));
-    std::future::poll_fn(|context| {
-        // It never ends by itself.
-        let _ = task.as_mut().poll(context);
-        served.as_mut().poll(context)
-    })
-    .await
+    }
 }

