@@ -26,8 +26,9 @@ pub struct Message<T> {
     pub items: Vec<T>,
 }
 
-/// One thing that happened.
-#[derive(Clone, Debug, PartialEq)]
+/// One thing that happened. Its kind stands in the subject of its message.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
 pub enum Item {
     /// Alerts of one payload.
     Alerts(Alerts),

@@ -55,6 +55,10 @@ async fn main() {
             got.per_second / raw.serial
         ));
         results.insert(format!("ingest_{per_payload}"), json!(got));
+        // What follows must not queue behind this.
+        let behind = load::caught_up(&world).await;
+        print(&format!("  the engine had decided all of it {behind:.2} s later"));
+        results.insert(format!("decided_after_{per_payload}"), json!(behind));
     }
     for rate in [10, 1000] {
         let got =

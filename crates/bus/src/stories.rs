@@ -1,7 +1,7 @@
 //! RUNS: one message a run, its whole story. A projection: written after the record it reflects, with the
 //! subject's expected last sequence, coalesced when much happens; it can be rebuilt from DECISIONS at any time.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
 use async_nats::{HeaderMap, jetstream::stream::LastRawMessageErrorKind};
 use futures::{StreamExt, stream};
@@ -17,6 +17,8 @@ use crate::{
 const AT_ONCE: usize = 128;
 /// Stories that may wait; beyond it the engine's newest simply replaces older ones.
 const QUEUE_MAX: usize = 16_384;
+/// What gathers meanwhile is written together: most runs of a busy domain begin and end within it, and cost one write.
+const GATHER: Duration = Duration::from_millis(50);
 /// Subjects whose last sequence is remembered.
 const KNOWN_MAX: usize = 100_000;
 
@@ -46,6 +48,7 @@ impl Stories {
 async fn run(bus: Bus, mut pending: mpsc::Receiver<Story>) {
     let mut known: HashMap<RunId, u64> = HashMap::new();
     while let Some(first) = pending.recv().await {
+        tokio::time::sleep(GATHER).await;
         let mut newest: HashMap<RunId, Story> = HashMap::from([(first.run.clone(), first)]);
         while let Ok(story) = pending.try_recv() {
             newest.insert(story.run.clone(), story);

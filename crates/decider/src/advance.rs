@@ -21,6 +21,7 @@ use crate::{
     decide::Decider,
     env::World,
     evaluate::judge,
+    guards,
     mutation::{self, Mutation},
     run::{Attempt, CLOSING, Run, Stage},
     state::Illegal,
@@ -60,13 +61,20 @@ impl Decider<'_> {
         if result.escalates() {
             self.escalate(run, result, &reason)?;
         }
-        self.freed = true;
+        self.freed.extend(run.lock.clone());
         if std::mem::replace(&mut self.draining, true) {
             // The loop below is at work further up: a queue of thousands must not become a stack of thousands.
             return Ok(());
         }
-        while std::mem::take(&mut self.freed) {
-            let waiting: Vec<RunId> = self.s.queue.values().cloned().collect();
+        while let Some(lock) = self.freed.pop() {
+            let waits = |id: &&RunId| {
+                self.s
+                    .runs
+                    .get(*id)
+                    .and_then(|run| run.lock.as_deref())
+                    .is_some_and(|own| guards::conflict(own, &lock))
+            };
+            let waiting: Vec<RunId> = self.s.queue.values().filter(waits).cloned().collect();
             waiting.iter().try_for_each(|next| self.advance(next))?;
         }
         self.draining = false;

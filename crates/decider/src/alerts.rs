@@ -82,13 +82,12 @@ impl Decider<'_> {
         self.drop_tells(fingerprint)?;
         let concerned: Vec<RunId> = self
             .s
-            .runs
-            .iter()
-            .filter(|(_, run)| !run.resolved && run.episodes.contains(fingerprint))
-            .map(|(id, _)| id.clone())
-            .collect();
+            .episodes
+            .get(fingerprint)
+            .map(|episode| episode.running.values().cloned().collect())
+            .unwrap_or_default();
         for id in concerned {
-            let Some(run) = self.s.runs.get(&id) else { continue };
+            let Some(run) = self.s.runs.get(&id).filter(|run| !run.resolved) else { continue };
             let over = run
                 .episodes
                 .iter()

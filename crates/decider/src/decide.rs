@@ -1,4 +1,4 @@
-//! The entry: one fact or one due timer in, events out, on a clone of the state. Every emitted event is applied at
+//! The entry: one fact or one due timer in, events out. Every emitted event is applied at
 //! once, so that the next decision within the same fact already sees it.
 
 use std::{collections::BTreeMap, sync::Arc};
@@ -54,19 +54,18 @@ pub fn due(state: &State, now: Timestamp) -> Option<(Timestamp, TimerKey)> {
     state.timers.iter().take_while(|(at, _)| *at <= now).find(|(_, key)| !waits(key)).cloned()
 }
 
-/// Decides one input. The state given is not touched; the one returned has the events applied.
+/// Decides one input: the state comes back with the events applied. Whoever must survive an error keeps a clone.
 ///
 /// # Errors
 /// [`Illegal`] when the decider contradicts itself: a bug; nothing of it is committed.
 pub fn decide(
-    state: &State,
+    mut state: State,
     library: &Library,
     input: &Input<'_>,
     now: Timestamp,
 ) -> Result<(State, Vec<Event>), Illegal> {
-    let mut state = state.clone();
     state.now = state.now.max(now);
-    let mut decider = Decider { s: state, library, events: Vec::new(), freed: false, draining: false };
+    let mut decider = Decider { s: state, library, events: Vec::new(), freed: Vec::new(), draining: false };
     match input {
         Input::Log(event) => decider.emit(event.clone())?,
         Input::Timer => decider.timer()?,
@@ -80,8 +79,8 @@ pub(crate) struct Decider<'l> {
     pub s: State,
     pub library: &'l Library,
     pub events: Vec<Event>,
-    /// A lock was released and the queue has not been looked at since.
-    pub freed: bool,
+    /// Locks that were released and whose queue has not been looked at since.
+    pub freed: Vec<Arc<str>>,
     /// The queue is being looked at.
     pub draining: bool,
 }
@@ -127,17 +126,7 @@ impl Decider<'_> {
         if here == 0 || seq < here {
             return Ok(());
         }
-        self.emit(Event::CaughtUp)?;
-        self.release()
-    }
-
-    /// What was held may go on: guards are judged again by each run's own advance.
-    pub fn release(&mut self) -> Result<(), Illegal> {
-        let runs: Vec<RunId> = self.s.runs.keys().cloned().collect();
-        for run in runs {
-            self.advance(&run)?;
-        }
-        Ok(())
+        self.emit(Event::CaughtUp)
     }
 
     /// Whether effects may go out now.

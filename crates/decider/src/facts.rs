@@ -35,7 +35,6 @@ impl Decider<'_> {
             Item::Result(outcome) => self.result(source, outcome, ticket)?,
             Item::Serves(serves) => {
                 self.emit(Event::RunnerServes { runner: RunnerName::from(source), serves: serves.clone() })?;
-                self.release()?;
             }
             Item::Operator(operator) => self.operator(source, operator)?,
             Item::Set(set) => {
@@ -116,14 +115,10 @@ impl Decider<'_> {
                 if self.s.stopped.is_none() || *stop_no != self.s.stop_no {
                     return Ok(());
                 }
-                self.emit(Event::Resumed { stop_no: *stop_no, by: by.into() })?;
-                self.release()
+                self.emit(Event::Resumed { stop_no: *stop_no, by: by.into() })
             }
             Operator::ResumeSuspect => match self.s.phase {
-                Phase::Suspect => {
-                    self.emit(Event::SuspectCleared { by: by.into() })?;
-                    self.release()
-                }
+                Phase::Suspect => self.emit(Event::SuspectCleared { by: by.into() }),
                 _ => Ok(()),
             },
         }

@@ -19,7 +19,7 @@ mod verdicts;
 pub use decide::{Input, Library, decide, due};
 pub use facts::suspicion;
 pub use run::{Attempt, Run, Stage, Watching};
-pub use state::{Episode, Illegal, Phase, State, Tell, TimerKey, fold};
+pub use state::{Episode, Illegal, Phase, State, Tell, TimerKey, fold, fold_items};
 pub use story::Stories;
 
 /// Bounds and times of the domain, each with its name.

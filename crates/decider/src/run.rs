@@ -1,8 +1,10 @@
 //! A run: where it stands, and every legal transition of it in one `match`. What is not listed there is illegal.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
-use imbl::{OrdMap, OrdSet};
 use regreen_schemas::{
     CheckName, Fingerprint, Instance, PlaybookName, RunId, SetHash, Span, Timestamp,
     alert::Alert,
@@ -40,7 +42,7 @@ pub struct Watching {
     /// What must hold.
     pub watch: Watch,
     /// Newest counting look of each vantage, and when it was taken in.
-    pub seen: OrdMap<Vantage, (Status, Timestamp)>,
+    pub seen: BTreeMap<Vantage, (Status, Timestamp)>,
     /// Since when it has held.
     pub since: Option<Timestamp>,
 }
@@ -119,7 +121,7 @@ pub struct Run {
     /// Index of the step.
     pub at: usize,
     /// What became of earlier steps.
-    pub steps: OrdMap<Arc<str>, Done>,
+    pub steps: BTreeMap<Arc<str>, Done>,
     /// Effects dispatched: anything but reads.
     pub effects: u32,
     /// The record that took in the last result of an effect, or began the run.
@@ -129,7 +131,7 @@ pub struct Run {
     /// Tries of the step that count.
     pub tries: u32,
     /// Alerts that started or joined it.
-    pub episodes: OrdSet<Fingerprint>,
+    pub episodes: BTreeSet<Fingerprint>,
     /// All of them are resolved and the playbook goes by that.
     pub resolved: bool,
     /// Answer of the first look at an unknown outcome, while the second is out.
@@ -150,8 +152,8 @@ impl Run {
             return None;
         };
         let episodes = match origin {
-            Origin::Alert { fingerprint } => OrdSet::unit(fingerprint.clone()),
-            Origin::Manual { .. } => OrdSet::new(),
+            Origin::Alert { fingerprint } => BTreeSet::from([fingerprint.clone()]),
+            Origin::Manual { .. } => BTreeSet::new(),
         };
         Some(Self {
             id,
@@ -169,7 +171,7 @@ impl Run {
             order,
             stage: Stage::Queued,
             at: 0,
-            steps: OrdMap::new(),
+            steps: BTreeMap::new(),
             effects: 0,
             effect_seq: 0,
             attempts: 0,
@@ -223,7 +225,7 @@ impl Run {
                 instance.clone(),
                 watches
                     .iter()
-                    .map(|watch| Watching { watch: watch.clone(), seen: OrdMap::new(), since: None })
+                    .map(|watch| Watching { watch: watch.clone(), seen: BTreeMap::new(), since: None })
                     .collect(),
             ),
             (
@@ -379,6 +381,8 @@ impl Run {
         }
         match &self.stage {
             Stage::Queued => Some(self.wait_until),
+            // A run only rests here while something holds it; released, it is due at once.
+            Stage::Ready if self.held.is_none() => Some(Timestamp(0)),
             Stage::Ready | Stage::Asking(_) => self.until,
             Stage::Dispatched(attempt) => Some(attempt.overdue()),
             Stage::Revoking(..) | Stage::Over => None,
@@ -398,7 +402,7 @@ impl Run {
         if let Stage::Verifying(_, watching) = &mut self.stage {
             for w in watching {
                 w.watch.until = w.watch.until + away;
-                w.seen = OrdMap::new();
+                w.seen = BTreeMap::new();
                 w.since = None;
             }
         }

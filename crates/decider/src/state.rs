@@ -2,7 +2,10 @@
 //! (rules 9 and 10). Guards, locks, cooldowns, budgets and timers are plain fields, changed in the same record as
 //! the run that they allow.
 
-use std::sync::Arc;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use imbl::{OrdMap, OrdSet, Vector};
 use regreen_schemas::{
@@ -12,8 +15,8 @@ use regreen_schemas::{
     event::{Event, Read, RunEvent, Target, TellEvent},
     fact::{Serves, TellKey},
     id::{Genesis, Nonce, RunnerName, Vantage},
-    record::{Cause, Cursor, Record},
-    run::{Decision, RunResult},
+    record::{Cause, Cursor, Item, Record},
+    run::{Block, Decision, RunResult},
 };
 
 use crate::{
@@ -73,11 +76,11 @@ pub struct Episode {
     /// When it is to be decided again.
     pub again_at: Option<Timestamp>,
     /// Runs that dealt with it, by playbook: at most one that dispatched an effect.
-    pub handled: OrdMap<PlaybookName, (RunId, RunResult, Timestamp)>,
+    pub handled: BTreeMap<PlaybookName, (RunId, RunResult, Timestamp)>,
     /// Open runs that it started or joined, by playbook.
-    pub running: OrdMap<PlaybookName, RunId>,
+    pub running: BTreeMap<PlaybookName, RunId>,
     /// Playbooks whose blocking was told, or whose alert outlived its repair.
-    pub told: OrdSet<PlaybookName>,
+    pub told: BTreeSet<PlaybookName>,
 }
 
 /// What is known of a vantage.
@@ -222,14 +225,23 @@ impl Default for State {
 /// [`Illegal`]: stop.
 pub fn fold(state: &mut State, record: &Record, seq: u64) -> Result<(), Illegal> {
     state.seq = seq;
-    for item in &record.items {
+    fold_items(state, &record.items)?;
+    state.now = state.now.max(record.now);
+    Ok(())
+}
+
+/// Folds items that belong to the record being written.
+///
+/// # Errors
+/// [`Illegal`]: stop.
+pub fn fold_items(state: &mut State, items: &[Item]) -> Result<(), Illegal> {
+    for item in items {
         state.now = state.now.max(item.now);
         for event in &item.events {
             state.apply(event)?;
         }
         state.close_item(&item.cause);
     }
-    state.now = state.now.max(record.now);
     Ok(())
 }
 
@@ -258,10 +270,12 @@ impl State {
                 };
                 self.phase = if suspect { Phase::Suspect } else { Phase::Live };
                 self.changed(&Read::Domain);
+                self.release(|by| *by == Block::Suspect);
             }
             Event::SuspectCleared { .. } => {
                 self.phase = Phase::Live;
                 self.changed(&Read::Domain);
+                self.release(|by| *by == Block::Suspect);
             }
             Event::Frozen { .. } => self.phase = Phase::Frozen,
             Event::SetAccepted { hash, .. } => {
@@ -279,11 +293,13 @@ impl State {
                 self.stopped = None;
                 self.stop_no = stop_no + 1;
                 self.changed(&Read::Domain);
+                self.release(|by| matches!(by, Block::Stopped { .. }));
             }
             Event::FactRejected { .. } | Event::ResultIgnored { .. } | Event::StartRefused { .. } => {}
             Event::RunnerServes { runner, serves } => {
                 self.servers.insert(runner.clone(), serves.clone());
                 self.changed(&Read::Servers);
+                self.release(|by| matches!(by, Block::NoServer { .. }));
             }
             Event::LooksTaken { vantage, looks } => self.take_looks(vantage, looks),
             Event::ResyncAsked { vantage, .. } | Event::VantageSilent { vantage } => {
@@ -362,6 +378,15 @@ impl State {
         }
     }
 
+    /// What held runs is gone: each is due at once, as an item of its own, so that thousands fit no single record.
+    fn release(&mut self, ended: impl Fn(&Block) -> bool) {
+        let held = |(id, run): (&RunId, &Arc<Run>)| run.held.as_ref().is_some_and(&ended).then(|| id.clone());
+        let released: Vec<RunId> = self.runs.iter().filter_map(held).collect();
+        for id in released {
+            self.change_run(&id, |run| run.held = None);
+        }
+    }
+
     pub(crate) fn change_run(&mut self, id: &RunId, change: impl FnOnce(&mut Run)) {
         let Some(run) = self.runs.get_mut(id) else { return };
         change(Arc::make_mut(run));
@@ -388,9 +413,9 @@ impl State {
             decided: self.now,
             reads: Vec::new(),
             again_at: None,
-            handled: OrdMap::new(),
-            running: OrdMap::new(),
-            told: OrdSet::new(),
+            handled: BTreeMap::new(),
+            running: BTreeMap::new(),
+            told: BTreeSet::new(),
         };
         self.episodes.insert(alert.fingerprint.clone(), Arc::new(episode));
         self.change_episode(&alert.fingerprint, |_| {});
@@ -586,7 +611,9 @@ impl State {
         match what {
             TellEvent::Queued { at, text, playbook, fingerprint } => {
                 if let Some(fingerprint) = fingerprint {
-                    self.change_episode(fingerprint, |episode| drop(episode.told.insert(playbook.clone())));
+                    self.change_episode(fingerprint, |episode| {
+                        episode.told.insert(playbook.clone());
+                    });
                 }
                 let tell = Tell {
                     text: text.clone(),

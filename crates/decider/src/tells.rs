@@ -87,6 +87,9 @@ impl Decider<'_> {
 
     /// Messages of a resolved alert that are not due yet.
     pub(crate) fn drop_tells(&mut self, fingerprint: &Fingerprint) -> Result<(), Illegal> {
+        if self.s.episodes.get(fingerprint).is_none_or(|episode| episode.told.is_empty()) {
+            return Ok(());
+        }
         let waiting = |tell: &crate::state::Tell| {
             !tell.out && tell.attempt == 0 && tell.fingerprint.as_ref() == Some(fingerprint)
         };

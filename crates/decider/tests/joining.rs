@@ -50,11 +50,11 @@ fn a_resend_joins_its_own_run_though_a_newer_one_is_open() {
     ];
     let takeover = Event::Takeover { here: 3, until: Timestamp(1), suspect: None };
     let (mut state, _) =
-        decide(&State::default(), &library, &Input::Log(takeover), Timestamp(1)).expect("legal");
+        decide(State::default(), &library, &Input::Log(takeover), Timestamp(1)).expect("legal");
     let mut started = 0;
     for (seq, item) in (1..).zip(&history) {
         let input = Input::Fact { source: "s", seq, item, ticket: None };
-        let (next, events) = decide(&state, &library, &input, Timestamp(1)).expect("legal");
+        let (next, events) = decide(state.clone(), &library, &input, Timestamp(1)).expect("legal");
         started += events
             .iter()
             .filter(|event| matches!(event, Event::Run { what: RunEvent::Started { .. }, .. }))

@@ -228,8 +228,8 @@ impl Case {
         self.record += 1;
         self.state.seq = self.record;
         self.shadow.seq = self.record;
-        let (mut state, events) =
-            decide(&self.state, &self.library, input, self.now).expect("the decider contradicts itself");
+        let (mut state, events) = decide(self.state.clone(), &self.library, input, self.now)
+            .expect("the decider contradicts itself");
         self.shadow.now = self.shadow.now.max(self.now);
         for event in &events {
             self.check(event);

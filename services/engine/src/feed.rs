@@ -16,8 +16,8 @@ use regreen_schemas::{
 };
 use tokio::sync::mpsc;
 
-/// Facts that may wait for the shell.
-const QUEUE_MAX: usize = 1024;
+/// Facts that may wait for the shell: each may be as large as a message.
+const QUEUE_MAX: usize = 32;
 /// Tickets remembered; an older one is asked of the server.
 const HOLDERS_MAX: usize = 50_000;
 

@@ -155,6 +155,9 @@ pub async fn bring(bus: &Bus, library: &mut Library, set: &fact::Set) -> Result<
 
 /// Lets go of sets that neither are in force nor pinned.
 pub fn prune(library: &mut Library, state: &State) {
+    if library.sets.len() <= 1 {
+        return;
+    }
     let pinned: BTreeSet<&SetHash> =
         state.runs.values().map(|run| &run.set).chain(state.set.iter().map(|(hash, _)| hash)).collect();
     library.sets.retain(|hash, _| pinned.contains(hash));

@@ -14,7 +14,7 @@ use regreen_bus::{
     streams,
     writer::Writer,
 };
-use regreen_decider::{Input, Library, Phase, State, decide, due, suspicion};
+use regreen_decider::{Input, Library, Phase, State, decide, due, fold_items, suspicion};
 use regreen_kit::{Shutdown, clock, health::Health};
 use regreen_schemas::{
     Span, Timestamp, WIRE_VERSION,
@@ -55,7 +55,10 @@ pub(crate) struct Shell {
     bus: Bus,
     log: Option<Log>,
     flight: Option<Flight>,
+    /// As of all that was decided.
     state: State,
+    /// As of the last record that was sent off: what is decided since can be folded on it again.
+    base: State,
     library: Library,
     owner: Nonce,
     items: Vec<Decided>,
@@ -126,6 +129,7 @@ impl Shell {
             prev_hash: tail.hash.clone(),
             log: Some(Log::new(&bus, tail)),
             flight: None,
+            base: state.clone(),
             state,
             library,
             owner,
@@ -146,6 +150,7 @@ impl Shell {
         shell.effects.fill(ended).await;
         shell.effects.inherit(&shell.state);
         shell.state.seq = shell.n + 1;
+        shell.base = shell.state.clone();
         shell.decide(&Input::Log(Event::Takeover { here, until, suspect }), Cause::Log, shell.state.now);
         shell.write();
         // Nothing else is decided before the log is ours.
@@ -326,14 +331,17 @@ impl Shell {
         }
     }
 
-    /// Decides on a clone, under a net: a panic or contradiction of ours puts the fact aside, never the log (rule
-    /// 10). Returns whether it went well.
+    /// Decides under a net: a panic or contradiction of ours puts the fact aside, never the log (rule 10). Returns
+    /// whether it went well.
     fn decide(&mut self, input: &Input<'_>, cause: Cause, now: Timestamp) -> bool {
-        let decided = catch_unwind(AssertUnwindSafe(|| decide(&self.state, &self.library, input, now)));
+        // Moved, not cloned: with one owner the maps are changed in place.
+        let state = std::mem::take(&mut self.state);
+        let library = &self.library;
+        let decided = catch_unwind(AssertUnwindSafe(|| decide(state, library, input, now)));
         let (well, state, events) = match decided {
             Ok(Ok((state, events))) => (true, state, events),
-            Ok(Err(error)) => self.rejected(&cause, &error.to_string(), now),
-            Err(_) => self.rejected(&cause, "the decider panicked; this is a bug of Regreen", now),
+            Ok(Err(error)) => self.rejected(input, &cause, &error.to_string(), now),
+            Err(_) => self.rejected(input, &cause, "the decider panicked; this is a bug of Regreen", now),
         };
         self.state = state;
         self.state.close_item(&cause);
@@ -350,14 +358,27 @@ impl Shell {
         well
     }
 
-    fn rejected(&self, cause: &Cause, reason: &str, now: Timestamp) -> (bool, State, Vec<Event>) {
+    /// The state as of the last good decision, with the rejection on it.
+    fn rejected(
+        &self,
+        input: &Input<'_>,
+        cause: &Cause,
+        reason: &str,
+        now: Timestamp,
+    ) -> (bool, State, Vec<Event>) {
         tracing::error!(?cause, reason, "put aside");
+        if let Input::Fact { item, .. } = input {
+            let payload = serde_json::to_vec(item).expect("invariant: wire types are plain data");
+            dead(&self.bus, reason, &payload);
+        }
         let event = match cause {
             // A deadline can't be put aside: it would be due again at once.
             Cause::Timer | Cause::Log => Event::Frozen { reason: reason.into() },
             Cause::Fact { .. } => Event::FactRejected { reason: reason.into() },
         };
-        let mut state = self.state.clone();
+        let mut state = self.base.clone();
+        // What was decided a moment ago can be folded: it was applied once already.
+        let _ = fold_items(&mut state, &self.items);
         state.now = state.now.max(now);
         // Neither event can fail to apply.
         let _ = state.apply(&event);
@@ -410,6 +431,7 @@ impl Shell {
         };
         self.bytes = 0;
         self.state.seq = self.n + 1;
+        self.base = self.state.clone();
         self.last_write = clock::boot();
         let bytes = Bytes::from(serde_json::to_vec(&record).expect("invariant: wire types are plain data"));
         self.prev_hash = regreen_schemas::hash::sha256_hex(&bytes);
