@@ -37,6 +37,14 @@ pub enum Event {
         /// Why nothing may be dispatched after that without an operator.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         suspect: Option<Suspicion>,
+        /// When the streams were created, as found by the first takeover; later ones compare (rule 4).
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        streams: Option<Streams>,
+    },
+    /// The active engine no longer trusts its clock: nothing is dispatched without an operator (rules 12 and 14).
+    Suspected {
+        /// Why.
+        why: Suspicion,
     },
     /// The cursor reached the last fact seen at takeover (rule 13).
     CaughtUp,
@@ -208,6 +216,17 @@ pub enum Suspicion {
         /// Server minus engine.
         skew: Span,
     },
+}
+
+/// When each stream that lasts was created: a stream made anew is another stream, whatever its name (rule 4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Streams {
+    /// FACTS.
+    pub facts: Timestamp,
+    /// DECISIONS.
+    pub decisions: Timestamp,
+    /// TICKETS.
+    pub tickets: Timestamp,
 }
 
 /// How it is known that an alert is over.
@@ -559,8 +578,9 @@ pub enum TellEvent {
         at: Timestamp,
         /// What.
         text: Arc<str>,
-        /// The playbook whose `escalate` asks.
-        playbook: PlaybookName,
+        /// The playbook whose `escalate` asks; none where the system speaks of itself.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        playbook: Option<PlaybookName>,
         /// The episode that asked, for `until resolved`.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         fingerprint: Option<Fingerprint>,

@@ -90,6 +90,10 @@ pub struct Record {
     pub items: Vec<Item>,
     /// Up to where FACTS has been decided.
     pub cursor: Cursor,
+    /// H of the message at the cursor; empty before the first (rule 4).
+    pub fact_hash: Arc<str>,
+    /// The stop switch's current number (rule 16).
+    pub stop_no: u64,
     /// `now` when the record was closed: an empty record still says that the engine lives.
     pub now: Timestamp,
 }
@@ -151,7 +155,7 @@ mod tests {
 
     fn record(patch: serde_json::Value) -> Result<Record, Unreadable> {
         let mut json = serde_json::json!({"v": 1, "format": 1, "epoch": 2, "owner": "o", "n": 3, "prev_hash": "",
-            "items": [{"cause": "timer", "now": 5, "events": [{"event": "caught_up"}]}], "cursor": {"seq": 1, "item": 0}, "now": 5});
+            "items": [{"cause": "timer", "now": 5, "events": [{"event": "caught_up"}]}], "cursor": {"seq": 1, "item": 0}, "fact_hash": "", "stop_no": 1, "now": 5});
         for (key, value) in patch.as_object().expect("an object") {
             json[key] = value.clone();
         }

@@ -157,6 +157,13 @@ pub enum Block {
         /// Where.
         zone: crate::Zone,
     },
+    /// Who serves an action has another declaration of it: one of the two is older.
+    OtherDeclaration {
+        /// The action.
+        action: Arc<str>,
+        /// The runner.
+        runner: crate::id::RunnerName,
+    },
     /// The verdict is known to be needed and is not there (only in mid-run).
     WhenUnknown {
         /// The checks without verdict.
@@ -196,6 +203,12 @@ impl fmt::Display for Block {
             Self::Suspect => write!(out, "suspect: an operator must look first"),
             Self::NoServer { action, zone } => {
                 write!(out, "no_server: nobody serves {action} in zone {zone}")
+            }
+            Self::OtherDeclaration { action, runner } => {
+                write!(
+                    out,
+                    "other_declaration: runner {runner} knows {action} by another declaration; run one release everywhere"
+                )
             }
             Self::WhenUnknown { because } => write!(out, "when_unknown: {because}"),
             Self::Full { max } => write!(out, "full: {max} runs are open"),

@@ -16,7 +16,7 @@ use regreen_bus::{
     tickets::{self, Taken},
     writer::Writer,
 };
-use regreen_kit::{Shutdown, clock};
+use regreen_kit::{Shutdown, clock, trace};
 use regreen_schemas::{
     Instance, RunId, Span, Timestamp, WIRE_VERSION, Zone,
     action::Effect,
@@ -291,13 +291,14 @@ impl Host {
     /// The call, bounded by its timeout, and by the process's end beyond that.
     async fn call(&self, command: &Command, call: &dyn Call) -> Outcome {
         let armed = self.alarm.arm(command.task.timeout);
+        let _span = trace::span(&format!("call {}", command.task.action), command.trace.as_deref());
         let began = clock::wall();
         let verb = tokio::time::timeout(command.task.timeout.to_std(), call.perform()).await;
         drop(armed);
         let verb = verb.unwrap_or_else(|_| Verb::Unknown {
             reason: format!("no answer within {}", command.task.timeout).into(),
         });
-        tracing::info!(target: "regreen::trace", run = %command.run, instance = %command.instance, attempt = command.attempt, action = %command.task.action, trace = command.trace.as_deref().unwrap_or_default(), "called");
+        tracing::debug!(run = %command.run, instance = %command.instance, attempt = command.attempt, action = %command.task.action, "called");
         self.outcome(command, bounded(verb), Some(Timing { began, ended: clock::wall() }))
     }
 

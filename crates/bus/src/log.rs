@@ -45,6 +45,16 @@ pub enum Error {
     Refused(#[source] publish::Error),
 }
 
+/// The newest record with its sequence, asked of the leader.
+///
+/// # Errors
+/// The library's error when DECISIONS can't be read.
+pub async fn newest(bus: &Bus) -> Result<(u64, Bytes), async_nats::Error> {
+    let stream = bus.js.get_stream_no_info(bus.names.decisions()).await?;
+    let message = stream.get_last_raw_message_by_subject(&bus.names.decision()).await?;
+    Ok((message.sequence, message.payload))
+}
+
 /// The writer's end of the log. There is one per engine process; `append` takes it mutably, so one write is in
 /// flight and never two.
 pub struct Log {

@@ -3,7 +3,13 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use async_nats::{HeaderMap, jetstream::stream::LastRawMessageErrorKind};
+use async_nats::{
+    HeaderMap,
+    jetstream::{
+        consumer::{AckPolicy, DeliverPolicy, pull},
+        stream::LastRawMessageErrorKind,
+    },
+};
 use futures::{StreamExt, stream};
 use regreen_schemas::{RunId, story::Story};
 use tokio::sync::mpsc;
@@ -19,6 +25,8 @@ const AT_ONCE: usize = 128;
 const QUEUE_MAX: usize = 16_384;
 /// What gathers meanwhile is written together: most runs of a busy domain begin and end within it, and cost one write.
 const GATHER: Duration = Duration::from_millis(50);
+/// Stories asked for at once.
+const READ_AT_ONCE: usize = 256;
 /// Subjects whose last sequence is remembered.
 const KNOWN_MAX: usize = 100_000;
 
@@ -96,6 +104,39 @@ async fn write(bus: &Bus, last: Option<u64>, story: Story) -> (RunId, Option<u64
     }
     tracing::warn!(run = %story.run, "story not written; the next one of this run, or a restart, brings it");
     (story.run, None)
+}
+
+/// All stories that RUNS holds, oldest first by their place there.
+///
+/// # Errors
+/// The library's error when RUNS can't be read.
+pub async fn all(bus: &Bus) -> Result<Vec<Story>, async_nats::Error> {
+    let consumer = bus
+        .js
+        .create_consumer_on_stream(
+            pull::Config {
+                deliver_policy: DeliverPolicy::LastPerSubject,
+                filter_subject: bus.names.all_stories(),
+                ack_policy: AckPolicy::None,
+                inactive_threshold: Duration::from_secs(30),
+                memory_storage: true,
+                num_replicas: 1,
+                ..pull::Config::default()
+            },
+            bus.names.runs(),
+        )
+        .await?;
+    let mut found = Vec::new();
+    loop {
+        let mut batch = consumer.fetch().max_messages(READ_AT_ONCE).messages().await?;
+        let before = found.len();
+        while let Some(message) = batch.next().await {
+            found.push(serde_json::from_slice(&message?.payload)?);
+        }
+        if found.len() - before < READ_AT_ONCE {
+            return Ok(found);
+        }
+    }
 }
 
 /// The story that RUNS holds, with its sequence there.

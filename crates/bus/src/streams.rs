@@ -10,7 +10,7 @@ use async_nats::jetstream::{
 use bytes::Bytes;
 use regreen_schemas::{
     Timestamp, WIRE_VERSION,
-    event::Event,
+    event::{Event, Streams},
     hash::h,
     id::{Genesis, Nonce},
     record::{Cause, Cursor, FORMAT, Item, Record},
@@ -187,6 +187,8 @@ async fn genesis(bus: &Bus, now: Timestamp, facts: u64, over_facts: bool) -> Res
         prev_hash: "".into(),
         items: vec![Item { cause: Cause::Log, now, events: vec![genesis] }],
         cursor: Cursor::after(facts),
+        fact_hash: "".into(),
+        stop_no: 1,
         now,
     };
     let bytes = Bytes::from(serde_json::to_vec(&record).expect("invariant: wire types are plain data"));
@@ -208,6 +210,22 @@ pub async fn present(bus: &Bus) -> Result<(), Error> {
     } else {
         Ok(())
     }
+}
+
+/// When the streams that last were created.
+///
+/// # Errors
+/// [`Error`] when one is missing or can't be asked.
+pub async fn created(bus: &Bus) -> Result<Streams, Error> {
+    let born = async |name: String| {
+        let stream = bus.js.get_stream(&name).await.map_err(|error| missing_or(&name, &error))?;
+        Ok::<_, Error>(Timestamp(stream.cached_info().created.timestamp_millis()))
+    };
+    Ok(Streams {
+        facts: born(bus.names.facts()).await?,
+        decisions: born(bus.names.decisions()).await?,
+        tickets: born(bus.names.tickets()).await?,
+    })
 }
 
 /// First and last sequence of a stream of the domain.

@@ -30,6 +30,7 @@ impl Decider<'_> {
         match item {
             Item::Alerts(alerts) => {
                 alerts.alerts.iter().try_for_each(|alert| self.alert(alert, alerts.trace.as_ref()))?;
+                self.truncated(alerts)?;
             }
             Item::Looks(looks) => self.looks(&Vantage::from(source), looks)?,
             Item::Result(outcome) => self.result(source, outcome, ticket)?,

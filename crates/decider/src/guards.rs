@@ -186,11 +186,19 @@ impl State {
         let zone = set.inventory.zone(target);
         playbook.steps.iter().find_map(|step| {
             let StepKind::Use(action) = &step.kind else { return None };
-            let served = self
-                .servers
-                .values()
-                .any(|serves| serves.zone == zone && serves.actions.contains_key(action.action.name));
-            (!served).then(|| Block::NoServer { action: action.action.name.into(), zone: zone.clone() })
+            let mut other = None;
+            for (runner, serves) in self.servers.iter().filter(|(_, serves)| serves.zone == zone) {
+                match serves.actions.get(action.action.name) {
+                    Some(declared) if *declared == action.declared => return None,
+                    Some(_) => other = Some(runner.clone()),
+                    None => {}
+                }
+            }
+            let action: Arc<str> = action.action.name.into();
+            Some(match other {
+                Some(runner) => Block::OtherDeclaration { action, runner },
+                None => Block::NoServer { action, zone: zone.clone() },
+            })
         })
     }
 

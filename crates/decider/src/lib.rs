@@ -56,6 +56,8 @@ pub mod bounds {
     pub const TELL_TIMEOUT: Span = Span::seconds(10);
     /// No runner takes a command for this long: the run says so.
     pub const NO_SERVER: Span = Span::minutes(2);
+    /// The system speaks of itself at most so often.
+    pub const SYSTEM_TELLS: Span = Span::minutes(60);
     /// Fewest destructive attempts that a budget's key remembers.
     pub const SPENDS_MIN: u32 = 100;
     /// A silence of the log that makes a takeover suspect (rule 14).

@@ -12,7 +12,7 @@ use regreen_schemas::{
     CheckName, Domain, Fingerprint, PlaybookName, RunId, SetHash, Timestamp,
     alert::{self, Alert},
     check::Status,
-    event::{Event, Read, RunEvent, Target, TellEvent},
+    event::{Event, Read, RunEvent, Streams, Target, TellEvent},
     fact::{Serves, TellKey},
     id::{Genesis, Nonce, RunnerName, Vantage},
     record::{Cause, Cursor, Item, Record},
@@ -141,6 +141,10 @@ pub struct State {
     pub seq: u64,
     /// Up to where FACTS is decided.
     pub cursor: Cursor,
+    /// H of the message at the cursor (rule 4).
+    pub fact_hash: Arc<str>,
+    /// When the streams were created, as the first takeover found them.
+    pub streams: Option<Streams>,
     /// Sequence of the newest takeover.
     pub epoch: u64,
     /// How far the engine may go.
@@ -175,6 +179,8 @@ pub struct State {
     pub servers: OrdMap<RunnerName, Serves>,
     /// Messages to people.
     pub tells: OrdMap<TellKey, Arc<Tell>>,
+    /// When the system spoke of itself last.
+    pub system_told: Option<Timestamp>,
     /// Runs that watch a check.
     pub watchers: OrdMap<CheckName, OrdSet<RunId>>,
     /// Episodes that read something.
@@ -194,6 +200,8 @@ impl Default for State {
             now: Timestamp(0),
             seq: 0,
             cursor: Cursor::default(),
+            fact_hash: "".into(),
+            streams: None,
             epoch: 0,
             phase: Phase::CatchingUp { here: 0, suspect: false },
             stop_no: 1,
@@ -211,6 +219,7 @@ impl Default for State {
             verdicts: OrdMap::new(),
             servers: OrdMap::new(),
             tells: OrdMap::new(),
+            system_told: None,
             watchers: OrdMap::new(),
             readers: OrdMap::new(),
             timers: OrdSet::new(),
@@ -227,6 +236,7 @@ pub fn fold(state: &mut State, record: &Record, seq: u64) -> Result<(), Illegal>
     state.seq = seq;
     fold_items(state, &record.items)?;
     state.now = state.now.max(record.now);
+    state.fact_hash = record.fact_hash.clone();
     Ok(())
 }
 
@@ -263,7 +273,17 @@ impl State {
                 self.genesis = genesis.clone();
                 self.domain = domain.clone();
             }
-            Event::Takeover { here, until, suspect } => self.taken_over(*here, *until, suspect.is_some()),
+            Event::Takeover { here, until, suspect, streams } => {
+                self.streams = self.streams.or(*streams);
+                self.taken_over(*here, *until, suspect.is_some());
+            }
+            Event::Suspected { .. } => {
+                self.phase = match self.phase {
+                    Phase::CatchingUp { here, .. } => Phase::CatchingUp { here, suspect: true },
+                    Phase::Live => Phase::Suspect,
+                    phase => phase,
+                }
+            }
             Event::CaughtUp => {
                 let Phase::CatchingUp { suspect, .. } = self.phase else {
                     return Err(Illegal("caught up twice".into()));
@@ -299,7 +319,7 @@ impl State {
             Event::RunnerServes { runner, serves } => {
                 self.servers.insert(runner.clone(), serves.clone());
                 self.changed(&Read::Servers);
-                self.release(|by| matches!(by, Block::NoServer { .. }));
+                self.release(|by| matches!(by, Block::NoServer { .. } | Block::OtherDeclaration { .. }));
             }
             Event::LooksTaken { vantage, looks } => self.take_looks(vantage, looks),
             Event::ResyncAsked { vantage, .. } | Event::VantageSilent { vantage } => {
@@ -610,10 +630,13 @@ impl State {
         let unknown = || Illegal(format!("message {} of {} is not under way", key.n, key.run));
         match what {
             TellEvent::Queued { at, text, playbook, fingerprint } => {
-                if let Some(fingerprint) = fingerprint {
+                if let (Some(fingerprint), Some(playbook)) = (fingerprint, playbook) {
                     self.change_episode(fingerprint, |episode| {
                         episode.told.insert(playbook.clone());
                     });
+                }
+                if playbook.is_none() {
+                    self.system_told = Some(self.now);
                 }
                 let tell = Tell {
                     text: text.clone(),

@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use regreen_playbook::set::Receiver;
 use regreen_schemas::{
-    Fingerprint, PlaybookName, Span, Zone,
+    Fingerprint, PlaybookName, RunId, Span, Zone,
     action::{Effect, NOTIFY_LOG, NOTIFY_WEBHOOK},
     command::{Kind, Task},
     event::{Event, TellEvent},
-    fact::{Outcome, TellKey, Verb, episode_id},
+    fact::{Alerts, Outcome, TellKey, Verb, episode_id},
+    hash::h,
     id::ReceiverName,
     run::RunResult,
 };
@@ -26,11 +27,11 @@ impl Decider<'_> {
         key: TellKey,
         after: Span,
         text: Arc<str>,
-        playbook: &PlaybookName,
+        playbook: Option<&PlaybookName>,
         fingerprint: Option<Fingerprint>,
     ) -> Result<(), Illegal> {
         let at = self.s.now + after;
-        self.tell(&key, TellEvent::Queued { at, text, playbook: playbook.clone(), fingerprint })?;
+        self.tell(&key, TellEvent::Queued { at, text, playbook: playbook.cloned(), fingerprint })?;
         let catching_up = matches!(self.s.phase, crate::state::Phase::CatchingUp { .. });
         if after == Span::ZERO && !catching_up { self.tell_due(&key) } else { Ok(()) }
     }
@@ -52,7 +53,13 @@ impl Decider<'_> {
                 |text| format!("{} [{default}]", text.text(&World::of(&self.s, &set, run))),
             );
             let key = TellKey { run: run.id.clone(), receiver: ReceiverName::new(escalate.to.clone()), n };
-            self.queue(key, escalate.after, text.into(), &run.playbook, run.episodes.iter().next().cloned())?;
+            self.queue(
+                key,
+                escalate.after,
+                text.into(),
+                Some(&run.playbook),
+                run.episodes.iter().next().cloned(),
+            )?;
         }
         Ok(())
     }
@@ -75,12 +82,30 @@ impl Decider<'_> {
         if escalate.is_empty() {
             // That nobody is to be told is put on record too, once; it is given up at once.
             let key = TellKey { run: run.clone(), receiver: ReceiverName::from("nobody"), n: first };
-            return self.queue(key, Span::ZERO, text.into(), name, Some(fingerprint.clone()));
+            return self.queue(key, Span::ZERO, text.into(), Some(name), Some(fingerprint.clone()));
         }
         for (n, escalate) in (first..).zip(&escalate) {
             let run = run.clone();
             let key = TellKey { run, receiver: ReceiverName::new(escalate.to.clone()), n };
-            self.queue(key, escalate.after, text.into(), name, Some(fingerprint.clone()))?;
+            self.queue(key, escalate.after, text.into(), Some(name), Some(fingerprint.clone()))?;
+        }
+        Ok(())
+    }
+
+    /// Alertmanager cut alerts off: nobody decides what was never sent, so people hear of it, once an hour.
+    pub(crate) fn truncated(&mut self, alerts: &Alerts) -> Result<(), Illegal> {
+        let lately = self.s.system_told.is_some_and(|at| self.s.now - at < bounds::SYSTEM_TELLS);
+        let Some(set) = self.set().filter(|_| alerts.truncated > 0 && !lately) else { return Ok(()) };
+        let text: Arc<str> = format!(
+            "Alertmanager cut {} alerts off a payload for receiver {}: raise its max_alerts, they are not decided",
+            alerts.truncated, alerts.receiver
+        )
+        .into();
+        let now = self.s.now.0.to_be_bytes();
+        let run = RunId::from(h(&[self.s.genesis.as_str().as_bytes(), b"system", &now]));
+        for (n, receiver) in (0..).zip(&set.system) {
+            let key = TellKey { run: run.clone(), receiver: ReceiverName::new(receiver.clone()), n };
+            self.queue(key, Span::ZERO, text.clone(), None, None)?;
         }
         Ok(())
     }

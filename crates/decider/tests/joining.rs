@@ -38,7 +38,8 @@ fn a_resend_joins_its_own_run_though_a_newer_one_is_open() {
     let set = load(vec![Source { path: "p".into(), text: SET.into() }]).0.expect("a good set");
     let fact = Set { files: vec![SetFile { path: "p".into(), hash: "h".into() }] };
     let library = Library { sets: BTreeMap::from([(fact.hash(), Arc::new(set))]) };
-    let actions = BTreeMap::from([("http.request".into(), "h".into())]);
+    let actions =
+        BTreeMap::from([("http.request".into(), regreen_schemas::action::HTTP_REQUEST.hash().into())]);
     let history = [
         Item::Set(fact),
         Item::Serves(Serves { nonce: "n".into(), zone: "main".into(), actions }),
@@ -48,7 +49,7 @@ fn a_resend_joins_its_own_run_though_a_newer_one_is_open() {
         firing("a"),
         firing("b"),
     ];
-    let takeover = Event::Takeover { here: 3, until: Timestamp(1), suspect: None };
+    let takeover = Event::Takeover { here: 3, until: Timestamp(1), suspect: None, streams: None };
     let (mut state, _) =
         decide(State::default(), &library, &Input::Log(takeover), Timestamp(1)).expect("legal");
     let mut started = 0;

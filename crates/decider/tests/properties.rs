@@ -171,7 +171,8 @@ impl Case {
         case.log(Event::Genesis { genesis: "g".into(), domain: "default".into() });
         case.takeover(false);
         case.fact("loader", Item::Set(set.clone()), None);
-        let actions = BTreeMap::from([("http.request".into(), "h".into())]);
+        let actions =
+            BTreeMap::from([("http.request".into(), regreen_schemas::action::HTTP_REQUEST.hash().into())]);
         case.fact(
             "r1",
             Item::Serves(Serves { nonce: Nonce::from("n1"), zone: "main".into(), actions }),
@@ -194,7 +195,7 @@ impl Case {
         for heard in self.heard.values_mut() {
             *heard = *heard + (self.now - self.state.now);
         }
-        self.log(Event::Takeover { here, until: self.now, suspect: suspect_event });
+        self.log(Event::Takeover { here, until: self.now, suspect: suspect_event, streams: None });
     }
 
     fn here(&mut self) {

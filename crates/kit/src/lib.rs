@@ -6,6 +6,7 @@ pub mod health;
 pub mod secrets;
 pub mod shutdown;
 pub mod telemetry;
+pub mod trace;
 
 pub use shutdown::Shutdown;
 

@@ -46,7 +46,7 @@ pub fn init(
     let traces = provider.as_ref().map(|provider| {
         tracing_opentelemetry::layer()
             .with_tracer(provider.tracer(service))
-            .with_filter(EnvFilter::new("off,regreen::trace=info"))
+            .with_filter(EnvFilter::new("off,regreen::trace=debug"))
     });
     // Somebody has set a subscriber before: a test, most likely. Its choice stands.
     let _ = tracing_subscriber::registry().with(traces).with(logs).try_init();

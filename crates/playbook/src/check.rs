@@ -20,9 +20,23 @@ use crate::{
     value::{Type, Value},
 };
 
+fn unknown_receiver(name: &str, set: &Set) -> String {
+    nearest(name, set.receivers.keys().map(AsRef::as_ref)).map_or_else(
+        || "declare it under `receivers:` of `policy:`".to_owned(),
+        |near| format!("did you mean `{near}`?"),
+    )
+}
+
 /// Joins the drafts and checks them. The set is only used when there is no error.
 pub(crate) fn together(draft: Draft, findings: &mut Findings) -> Set {
     let mut set = Set { receivers: draft.receivers, ..Set::default() };
+    for (name, place) in draft.system {
+        if !set.receivers.contains_key(&name) {
+            let message = format!("unknown receiver `{name}`");
+            findings.error(205, place, message, "not declared", unknown_receiver(&name, &set));
+        }
+        set.system.push(name);
+    }
     let mut owners: BTreeMap<Arc<str>, Arc<str>> = BTreeMap::new();
     for (group, (drafted, place)) in &draft.groups {
         for name in drafted.nodes.iter().flat_map(|(name, node)| node.aliases.iter().chain([name])) {
@@ -496,11 +510,7 @@ impl Judge<'_> {
         let lenient = |problem: &Problem| matches!(problem.code, 304 | 306 | 307);
         for (escalate, node) in self.playbook.escalate.iter().zip(&self.places.escalate) {
             if !self.set.receivers.contains_key(&escalate.to) {
-                let near = nearest(&escalate.to, self.set.receivers.keys().map(AsRef::as_ref));
-                let hint = near.map_or_else(
-                    || "declare it under `receivers:` of `policy:`".to_owned(),
-                    |near| format!("did you mean `{near}`?"),
-                );
+                let hint = unknown_receiver(&escalate.to, self.set);
                 self.error(
                     205,
                     node.get("to").unwrap_or(node),

@@ -184,9 +184,9 @@ pub const POLICY: &[Key] = &[
     must("apiVersion", "`regreen/v1`."),
     must("policy", "Its name."),
     key("receivers", "Channels to tell, by name."),
+    key("system", "Receivers that hear of the system itself: alerts that Alertmanager cut off."),
     later("approvers"),
     later("ceilings"),
-    later("system"),
 ];
 /// A receiver.
 pub const RECEIVER: &[Key] = &[

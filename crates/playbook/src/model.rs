@@ -249,6 +249,8 @@ pub enum StepKind {
 pub struct Use {
     /// Its declaration.
     pub action: &'static Declaration,
+    /// Hash of the declaration: whoever serves it must know the same.
+    pub declared: Arc<str>,
     /// Its parameters.
     pub args: Vec<(&'static str, Arg)>,
     /// The inventory object it acts on.

@@ -39,6 +39,7 @@ pub(crate) struct Draft {
     pub groups: BTreeMap<Arc<str>, (inventory::Draft, Place)>,
     pub checks: BTreeMap<String, CheckDraft>,
     pub receivers: BTreeMap<Arc<str>, Receiver>,
+    pub system: Vec<(Arc<str>, Place)>,
 }
 
 /// Where the parts of a playbook stand.
@@ -560,6 +561,7 @@ fn action(walk: &mut Walk<'_>, fields: Fields<'_>) -> Option<Use> {
     });
     Some(Use {
         action: declared,
+        declared: declared.hash().into(),
         args,
         subject,
         effect,
@@ -861,11 +863,13 @@ fn check(walk: &mut Walk<'_>, name: &Node, value: &Node, draft: &mut Draft) {
 }
 
 fn policy(walk: &mut Walk<'_>, document: &Node, draft: &mut Draft) {
-    let Some(receivers) =
-        walk.fields(document, "policy", keys::POLICY).and_then(|fields| fields.get("receivers"))
-    else {
-        return;
-    };
+    let Some(fields) = walk.fields(document, "policy", keys::POLICY) else { return };
+    for node in fields.get("system").map(|system| walk.list(system, "system")).unwrap_or_default() {
+        if let Some(name) = walk.name(node, "receiver") {
+            draft.system.push((name.into(), walk.place(node.range.clone())));
+        }
+    }
+    let Some(receivers) = fields.get("receivers") else { return };
     for (name, value) in walk.named(receivers, "receivers") {
         let Some(receiver_name) = walk.name(name, "receiver").map(Arc::<str>::from) else { continue };
         let Some(fields) = walk.fields(value, "receiver", keys::RECEIVER) else { continue };

@@ -25,6 +25,8 @@ pub struct Set {
     pub checks: BTreeMap<CheckName, view::Check>,
     /// Channels by name.
     pub receivers: BTreeMap<Arc<str>, Receiver>,
+    /// Receivers that hear of the system itself.
+    pub system: Vec<Arc<str>>,
     /// For each kind of budget in use: the largest `max`, so that enough is remembered.
     pub budgets: BTreeMap<BudgetScope, u32>,
 }

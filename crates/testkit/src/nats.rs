@@ -23,12 +23,24 @@ impl Nats {
     /// # Panics
     /// When there is no nats-server or it does not come up.
     pub async fn start() -> Self {
+        Self::start_with(|port, store| {
+            format!(
+                "host: 127.0.0.1\nport: {port}\nmax_payload: 2MB\njetstream {{ store_dir: {store:?}, sync_interval: always, max_file_store: 2GB }}\n"
+            )
+        })
+        .await
+    }
+
+    /// Starts one with the configuration for this port and store.
+    ///
+    /// # Panics
+    /// As [`Nats::start`].
+    pub async fn start_with(config: impl FnOnce(u16, &str) -> String) -> Self {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let port = free_port();
-        let config = format!(
-            "host: 127.0.0.1\nport: {port}\nmax_payload: 2MB\njetstream {{ store_dir: {:?}, sync_interval: always, max_file_store: 2GB }}\n",
-            dir.path().join("js")
-        );
+        let store = dir.path().join("js");
+        std::fs::create_dir(&store).expect("a writable directory");
+        let config = config(port, &store.display().to_string());
         std::fs::write(dir.path().join("nats.conf"), config).expect("a writable directory");
         let mut nats = Self { dir, port, process: None };
         nats.restart().await;

@@ -4,13 +4,12 @@ use std::{collections::BTreeMap, process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use regreen_bus::{
-    Bus,
+    Bus, log,
     reader::Reader,
     streams::{self, Sizing},
     tickets,
     writer::Writer,
 };
-use regreen_engine::recover;
 use regreen_kit::clock;
 use regreen_schemas::{
     WIRE_VERSION,
@@ -144,15 +143,16 @@ pub struct Stop {
     connect: Connect,
 }
 
-/// The stop switch's current number, from the newest of the log.
-async fn stop_no(bus: &Bus) -> anyhow::Result<u64> {
-    Ok(recover::recover(bus).await?.state.stop_no)
+/// The stop switch's current number and the end of the log, from the newest record (rule 16).
+async fn newest(bus: &Bus) -> anyhow::Result<(u64, u64)> {
+    let (seq, bytes) = log::newest(bus).await.map_err(anyhow::Error::from_boxed)?;
+    Ok((record::decode(&bytes)?.stop_no, seq))
 }
 
 pub async fn stop(options: Stop) -> anyhow::Result<ExitCode> {
     let connected = client::connect(&options.connect).await?;
     let bus = &connected.bus;
-    stop_no(bus).await.context("the switch's number can't be read")?;
+    newest(bus).await.context("the switch's number can't be read")?;
     let stop = ticket::Stop {
         v: WIRE_VERSION,
         by: connected.operator.as_str().into(),
@@ -160,8 +160,8 @@ pub async fn stop(options: Stop) -> anyhow::Result<ExitCode> {
     };
     let number = tickets::stop(bus, &stop, async || {
         loop {
-            match stop_no(bus).await {
-                Ok(number) => return number,
+            match newest(bus).await {
+                Ok((number, _)) => return number,
                 Err(error) => {
                     tracing::warn!(%error, "the log can't be read; trying again");
                     tokio::time::sleep(Duration::from_millis(500)).await;
@@ -189,12 +189,10 @@ pub struct Resume {
 pub async fn resume(options: Resume) -> anyhow::Result<ExitCode> {
     let connected = client::connect(&options.connect).await?;
     let bus = &connected.bus;
-    let recovered = recover::recover(bus).await?;
-    let after = recovered.tail.seq;
+    let (stop_no, after) = newest(bus).await.context("the log can't be read")?;
     let what = if options.suspect {
         Operator::ResumeSuspect
     } else {
-        let stop_no = recovered.state.stop_no;
         if tickets::stopped(bus, stop_no).await?.is_none() {
             out::error("the stop switch is not on");
             return Ok(ExitCode::from(1));

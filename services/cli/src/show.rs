@@ -3,14 +3,13 @@
 
 use std::{process::ExitCode, time::Duration};
 
-use regreen_bus::{stories, streams, tickets};
+use regreen_bus::{stories, tickets};
 use regreen_decider::{Phase, State};
 use regreen_engine::recover;
 use regreen_kit::clock;
 use regreen_schemas::{
     RunId, Span,
     run::{Decision, Outcome},
-    story::Story,
 };
 use serde_json::json;
 
@@ -79,15 +78,7 @@ pub async fn runs(command: Runs) -> anyhow::Result<ExitCode> {
 
 async fn list_runs(json: bool, connect: &Connect) -> anyhow::Result<ExitCode> {
     let bus = client::connect(connect).await?.bus;
-    let extent = streams::extent(&bus, bus.names.runs()).await?;
-    let mut found: Vec<Story> = Vec::new();
-    // One message a run is kept: the sequence has holes, so messages are asked for one by one.
-    let stream = bus.js.get_stream_no_info(bus.names.runs()).await?;
-    for seq in extent.first.max(1)..=extent.last {
-        if let Ok(message) = stream.get_raw_message(seq).await {
-            found.push(serde_json::from_slice(&message.payload)?);
-        }
-    }
+    let mut found = stories::all(&bus).await.map_err(anyhow::Error::from_boxed)?;
     found.sort_by_key(|story| story.started);
     if json {
         out::json(&found)?;

@@ -17,6 +17,7 @@ use regreen_bus::{
     writer::Writer as Facts,
 };
 use regreen_decider::{Library, Stage, State, Stories};
+use regreen_kit::trace;
 use regreen_schemas::{
     CheckName, Instance, RunId, Span, WIRE_VERSION,
     command::{Command, Task},
@@ -148,6 +149,8 @@ impl Effects {
         decision_seq: u64,
         trace: Option<Arc<str>>,
     ) {
+        let span = trace::span(&format!("dispatch {}", task.action), trace.as_deref());
+        let trace = trace::context(&span, trace.as_ref());
         let command = Command {
             v: WIRE_VERSION,
             run: run.clone(),
@@ -172,10 +175,10 @@ impl Effects {
             if ours.is_none_or(|ours| !self.inherited.contains(&ours)) {
                 continue;
             }
-            let trace = || run.trace.clone();
+            let parent = || run.trace.clone();
             match &run.stage {
                 Stage::Dispatched(open) if open.task.claim_by > state.now => {
-                    self.send(id, &open.instance, open.number, &open.task, open.stop_no, seq, trace()).await;
+                    self.send(id, &open.instance, open.number, &open.task, open.stop_no, seq, parent()).await;
                 }
                 Stage::Revoking(open, _) => {
                     self.revoke(id.clone(), open.instance.clone(), open.number, state.epoch, seq);

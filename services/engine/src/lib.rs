@@ -3,6 +3,7 @@
 
 mod effects;
 mod feed;
+mod guard;
 pub mod library;
 mod metrics;
 pub mod recover;

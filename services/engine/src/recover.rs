@@ -29,6 +29,12 @@ pub enum Error {
     /// Records are missing.
     #[error(transparent)]
     Gap(#[from] Gap),
+    /// The server gives no record.
+    #[error("record {seq} of DECISIONS does not come: NATS is away, or this user may not follow DECISIONS")]
+    Silent {
+        /// Which.
+        seq: u64,
+    },
     /// A record can't be read.
     #[error("record {seq} of DECISIONS")]
     Unreadable {
@@ -73,6 +79,8 @@ pub struct Recovered {
     pub sets: BTreeMap<SetHash, fact::Set>,
 }
 
+/// Longest wait for a record that must be there.
+const ANSWER_MAX: std::time::Duration = std::time::Duration::from_secs(30);
 /// Stories of ended runs that are kept to fill the projection again.
 const ENDED_MAX: usize = 1000;
 
@@ -101,7 +109,10 @@ impl Recovered {
         let extent = streams::extent(bus, bus.names.decisions()).await?;
         let mut reader = Reader::new(bus, bus.names.decisions(), self.tail.seq);
         while self.tail.seq < extent.last {
-            let stored = reader.next().await?;
+            let Ok(stored) = tokio::time::timeout(ANSWER_MAX, reader.next()).await else {
+                return Err(Error::Silent { seq: self.tail.seq + 1 });
+            };
+            let stored = stored?;
             let seq = stored.seq;
             let record =
                 record::decode(&stored.payload).map_err(|source| Error::Unreadable { seq, source })?;

@@ -3,6 +3,7 @@
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
     time::Duration,
 };
 
@@ -34,6 +35,7 @@ use crate::{
     Error, Options, Status,
     effects::{Effects, dead},
     feed::{self, Pulled, Tickets},
+    guard::{self, Clocks, Expected},
     library,
     metrics::Metrics,
     recover::{self, Recovered},
@@ -50,6 +52,9 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A record on its way: gives the log back, with the record and its sequence.
 type Flight = JoinHandle<(Log, Record, Result<u64, log::Error>)>;
+
+/// What a look found: why the streams are not as they were, and the clocks.
+type Looking = JoinHandle<Result<(Option<String>, Clocks), Error>>;
 
 pub(crate) struct Shell {
     bus: Bus,
@@ -77,6 +82,10 @@ pub(crate) struct Shell {
     effects: Effects,
     health: Health,
     status: watch::Sender<Status>,
+    /// H of the fact being decided (rule 4).
+    fact_hash: Arc<str>,
+    /// A look at streams and clocks that is under way.
+    looking: Option<Looking>,
     last_write: Span,
     suspect: Option<String>,
 }
@@ -93,28 +102,30 @@ impl Shell {
         streams::present(&bus).await?;
         let mut recovered = recover::recover(&bus).await?;
         let own = Writer::start(&bus, FactKind::Engine, owner.as_str(), PATIENCE);
-        let (here, until, wall) = loop {
+        let (here, until, clocks) = loop {
             if !options.own_server {
                 wait_for_silence(&bus, &mut recovered).await?;
             }
-            let wall = clock::wall();
-            let here = own.store(&fact::Engine::Here { boot: owner.clone(), wall }).await?.seq;
-            let until = stream_time(&bus, here).await?;
+            let (here, until, clocks) = guard::here(&bus, &own, &owner).await?;
             let before = recovered.tail.seq;
             recovered.fold_on(&bus, |_, _, _| std::ops::ControlFlow::Continue(())).await?;
             if recovered.tail.seq == before {
-                break (here, until, wall);
+                break (here, until, clocks);
             }
         };
         let metrics = Metrics::default();
         health.metrics(|registry| metrics.register(registry));
         let suspect =
-            if recovered.tail.seq > 1 { suspicion(until - recovered.state.now, until - wall) } else { None };
+            if recovered.tail.seq > 1 { suspicion(until - recovered.state.now, clocks.skew) } else { None };
         let mut library = recovered.library(&bus).await?;
         library::store(&bus, &options.files).await?;
         let wanted = library::set_of(&options.files);
         library::bring(&bus, &mut library, &wanted).await?;
         let Recovered { state, tail, stories, ended, .. } = recovered;
+        let streams = match state.streams {
+            Some(_) => None,
+            None => Some(streams::created(&bus).await?),
+        };
         let effects = Effects::new(&bus, own.clone(), stories, metrics);
         let (tickets, stops) = Tickets::follow(&bus, 0);
         let facts_after = if state.cursor.item == Cursor::WHOLE {
@@ -129,6 +140,7 @@ impl Shell {
             prev_hash: tail.hash.clone(),
             log: Some(Log::new(&bus, tail)),
             flight: None,
+            fact_hash: state.fact_hash.clone(),
             base: state.clone(),
             state,
             library,
@@ -136,7 +148,8 @@ impl Shell {
             items: Vec::new(),
             bytes: 0,
             clock: None,
-            until: clock::Carried::from(until),
+            until: clocks.stream,
+            looking: None,
             tickets,
             stops,
             own,
@@ -151,10 +164,14 @@ impl Shell {
         shell.effects.inherit(&shell.state);
         shell.state.seq = shell.n + 1;
         shell.base = shell.state.clone();
-        shell.decide(&Input::Log(Event::Takeover { here, until, suspect }), Cause::Log, shell.state.now);
+        let takeover = Event::Takeover { here, until, suspect, streams };
+        shell.decide(&Input::Log(takeover), Cause::Log, shell.state.now);
         shell.write();
         // Nothing else is decided before the log is ours.
         shell.landed().await?;
+        if let Some(why) = guard::look(&shell.bus, &shell.expected()).await? {
+            shell.freeze(why);
+        }
         shell.bring_in_force(wanted);
         Ok(shell)
     }
@@ -175,9 +192,14 @@ impl Shell {
     pub async fn run(mut self, mut shutdown: Shutdown) -> Result<(), Error> {
         let mut pulse = tokio::time::interval(PULSE);
         pulse.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut look = tokio::time::interval(guard::EVERY);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut connects = self.bus.connects();
+        connects.mark_unchanged();
         self.report();
         loop {
             let room = self.items.len() < ITEMS_MAX && self.bytes < BYTES_MAX / 2;
+            let frozen = self.state.phase == Phase::Frozen;
             tokio::select! {
                 biased;
                 landed = async { self.flight.as_mut().expect("invariant: guarded by the condition").await }, if self.flight.is_some() => {
@@ -186,14 +208,22 @@ impl Shell {
                     self.log = Some(log);
                     self.acknowledged(&record, outcome?).await;
                 }
-                stop = self.stops.recv() => match stop {
-                    Some(stop) => self.stop(stop?),
+                stop = self.stops.recv(), if !frozen => match stop {
+                    Some(Ok(stop)) => self.stop(stop),
+                    Some(Err(gap)) => self.freeze(gap.to_string()),
                     None => return Ok(()),
                 },
-                stored = self.facts.recv(), if room && self.state.phase != Phase::Frozen => match stored {
-                    Some(stored) => self.fact(stored?).await?,
+                stored = self.facts.recv(), if room && !frozen => match stored {
+                    Some(Ok(stored)) => self.fact(stored).await?,
+                    Some(Err(gap)) => self.freeze(gap.to_string()),
                     None => return Ok(()),
                 },
+                looked = async { self.looking.as_mut().expect("invariant: guarded by the condition").await }, if self.looking.is_some() => {
+                    self.looking = None;
+                    self.looked(looked.expect("invariant: a look does not panic"));
+                }
+                _ = look.tick() => self.look(),
+                Ok(()) = connects.changed() => self.look(),
                 _ = pulse.tick() => {}
                 () = shutdown.wait() => break,
             }
@@ -211,6 +241,52 @@ impl Shell {
     /// The engine's `now`: live by the boot-time clock, before that by the facts' own times (rule 12).
     fn now(&self) -> Timestamp {
         self.clock.map_or(self.state.now, clock::Carried::now).max(self.state.now)
+    }
+
+    /// What the log says of the streams now.
+    fn expected(&self) -> Expected {
+        // As of what is acknowledged or on its way: a cursor never runs ahead of FACTS.
+        let State { cursor, fact_hash, streams, .. } = &self.base;
+        Expected { cursor: *cursor, fact_hash: fact_hash.clone(), tail: self.acked, created: *streams }
+    }
+
+    /// Begins a look at streams and clocks, unless one is under way or there is nothing left to lose.
+    fn look(&mut self) {
+        if self.looking.is_some() || self.state.phase == Phase::Frozen {
+            return;
+        }
+        let (bus, own, owner, expected) =
+            (self.bus.clone(), self.own.clone(), self.owner.clone(), self.expected());
+        self.looking = Some(tokio::spawn(async move {
+            let wrong = guard::look(&bus, &expected).await?;
+            let (_, _, clocks) = guard::here(&bus, &own, &owner).await?;
+            Ok((wrong, clocks))
+        }));
+    }
+
+    fn looked(&mut self, looked: Result<(Option<String>, Clocks), Error>) {
+        let (wrong, clocks) = match looked {
+            Ok(found) => found,
+            // No answer proves nothing; the next look comes.
+            Err(error) => return tracing::warn!(%error, "streams and clocks can't be compared now"),
+        };
+        if let Some(why) = wrong {
+            return self.freeze(why);
+        }
+        match suspicion(Span::ZERO, clocks.skew) {
+            Some(why) if self.state.phase == Phase::Live => {
+                self.suspect = Some(format!("{why:?}"));
+                let now = self.now();
+                self.decide(&Input::Log(Event::Suspected { why }), Cause::Log, now);
+                self.report();
+            }
+            Some(_) => {}
+            // The stream's time may be ahead of what our clock carried forward; `now` never goes back.
+            None => {
+                let stream = clocks.stream;
+                self.clock = self.clock.map(|own| if stream.now() > own.now() { stream } else { own });
+            }
+        }
     }
 
     fn stop(&mut self, pulled: Pulled) {
@@ -235,6 +311,7 @@ impl Shell {
             let until = self.state.now.max(stored.time);
             self.fire(until);
         }
+        self.fact_hash = guard::fact_hash(&stored.payload);
         let kind = self.bus.names.parse_fact(&stored.subject).map(|(kind, source)| (kind, source.to_owned()));
         let decoded = kind.map(|(kind, source)| (fact::decode(kind, &stored.payload), source));
         let (items, source) = match decoded {
@@ -345,6 +422,9 @@ impl Shell {
         };
         self.state = state;
         self.state.close_item(&cause);
+        if matches!(cause, Cause::Fact { .. }) {
+            self.state.fact_hash = self.fact_hash.clone();
+        }
         if events.is_empty()
             && matches!(cause, Cause::Fact { .. })
             && self.items.last().is_some_and(|item| item.events.is_empty())
@@ -427,11 +507,17 @@ impl Shell {
             prev_hash: self.prev_hash.as_str().into(),
             items: std::mem::take(&mut self.items),
             cursor: self.state.cursor,
+            fact_hash: self.state.fact_hash.clone(),
+            stop_no: self.state.stop_no,
             now,
         };
         self.bytes = 0;
         self.state.seq = self.n + 1;
         self.base = self.state.clone();
+        if Span(clock::boot().0 - self.last_write.0) > SILENCE {
+            // This process stood still: who knows what happened meanwhile (rule 12).
+            self.look();
+        }
         self.last_write = clock::boot();
         let bytes = Bytes::from(serde_json::to_vec(&record).expect("invariant: wire types are plain data"));
         self.prev_hash = regreen_schemas::hash::sha256_hex(&bytes);
@@ -479,14 +565,6 @@ impl Shell {
             stopped: self.state.stopped.as_ref().map(ToString::to_string),
         });
     }
-}
-
-/// When the stream stored the fact: T of rule 12.
-async fn stream_time(bus: &Bus, seq: u64) -> Result<Timestamp, Error> {
-    let stream =
-        bus.js.get_stream(bus.names.facts()).await.map_err(|error| Error::Nats(error.to_string()))?;
-    let message = stream.get_raw_message(seq).await.map_err(|error| Error::Nats(error.to_string()))?;
-    Ok(Timestamp(message.time.timestamp_millis()))
 }
 
 /// On a shared server another engine may be active: its records are folded until none has come for five seconds.

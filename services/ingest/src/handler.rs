@@ -16,7 +16,7 @@ use regreen_bus::{
     Bus, publish,
     writer::{NotStored, Writer},
 };
-use regreen_kit::health::Health;
+use regreen_kit::{health::Health, trace};
 use regreen_schemas::WIRE_VERSION;
 use serde_json::json;
 
@@ -95,7 +95,10 @@ pub async fn alertmanager(
         }
         Err(error) => return ingest.refuse(error.status(), "unreadable", "the body can't be read"),
     };
-    let trace = headers.get("traceparent").and_then(|value| value.to_str().ok()).map(Arc::from);
+    let parent: Option<Arc<str>> =
+        headers.get(trace::HEADER).and_then(|value| value.to_str().ok()).map(Arc::from);
+    let span = trace::span("webhook", parent.as_deref());
+    let trace = trace::context(&span, parent.as_ref());
     let parsed = match payload::parse(&body, trace) {
         Ok(parsed) => parsed,
         Err(why) => return ingest.refuse(StatusCode::BAD_REQUEST, "malformed", &why),

@@ -1,7 +1,7 @@
 //! `http.request`: one HTTP request. Sure failures are told from unknown outcomes: what never left this host, and
 //! what the server refused, did nothing; everything else is looked up.
 
-use std::error::Error as _;
+use std::{error::Error as _, time::Duration};
 
 use futures::future::BoxFuture;
 use regreen_action::{Action, Call, Refusal};
@@ -21,6 +21,9 @@ use serde_json::{Value, json};
 
 /// Most bytes of an answer that are read.
 const ANSWER_BYTES_MAX: usize = 64 * 1024;
+/// Longest time for a connection. The pool opens it in the call, after the ticket: so it is bounded far below the
+/// timeout, lest a request leave long after its call window (rule 18).
+const CONNECT_MAX: Duration = Duration::from_secs(3);
 /// Longest pause that a server may ask for.
 const RETRY_AFTER_MAX: Span = Span::minutes(60);
 
@@ -64,8 +67,11 @@ impl Request {
     /// When there is no TLS.
     pub fn new(secrets: Secrets) -> Result<Self, reqwest::Error> {
         // A redirect would send the effect, and its credentials, where nobody decided it.
-        let client =
-            Client::builder().redirect(redirect::Policy::none()).pool_max_idle_per_host(512).build()?;
+        let client = Client::builder()
+            .redirect(redirect::Policy::none())
+            .pool_max_idle_per_host(512)
+            .connect_timeout(CONNECT_MAX)
+            .build()?;
         Ok(Self { client, secrets })
     }
 

@@ -1,0 +1,106 @@
+//! Looks every half minute, and after each reconnect, whether the streams still are what the log was made from
+//! (rule 4) and whether the clocks agree (rule 12). A miss freezes; clocks apart make suspect.
+
+use std::time::Duration;
+
+use regreen_bus::{Bus, streams, writer::Writer};
+use regreen_kit::clock;
+use regreen_schemas::{
+    Span, Timestamp, event::Streams, fact, hash::h, id::Nonce, record::Cursor, ticket::Ticket,
+};
+
+use crate::Error;
+
+/// How often it is looked.
+pub const EVERY: Duration = Duration::from_secs(30);
+
+/// What the log says of the streams.
+#[derive(Clone, Debug)]
+pub struct Expected {
+    /// Up to where FACTS is decided.
+    pub cursor: Cursor,
+    /// H of the message there.
+    pub fact_hash: std::sync::Arc<str>,
+    /// Newest acknowledged record.
+    pub tail: u64,
+    /// When the streams were created.
+    pub created: Option<Streams>,
+}
+
+/// What a fact message is recognised by.
+pub fn fact_hash(payload: &[u8]) -> std::sync::Arc<str> {
+    h(&[payload]).into()
+}
+
+/// Compares the streams with the log. `Ok(Some(why))`: they are not what they were.
+///
+/// # Errors
+/// When the server does not answer: nothing is concluded from that.
+pub async fn look(bus: &Bus, expected: &Expected) -> Result<Option<String>, Error> {
+    let created = match streams::created(bus).await {
+        Ok(created) => created,
+        Err(missing @ streams::Error::Missing { .. }) => return Ok(Some(missing.to_string())),
+        Err(error) => return Err(error.into()),
+    };
+    if let Some(wanted) = expected.created.filter(|wanted| *wanted != created) {
+        return Ok(Some(format!("a stream was made anew: {created:?} is found, {wanted:?} was known")));
+    }
+    let cursor = expected.cursor.seq;
+    let facts = streams::extent(bus, bus.names.facts()).await?;
+    if facts.first > cursor + 1 || facts.last < cursor {
+        let (first, last) = (facts.first, facts.last);
+        return Ok(Some(format!("FACTS holds {first} to {last}, and {cursor} is decided")));
+    }
+    if cursor >= facts.first && cursor > 0 && !expected.fact_hash.is_empty() {
+        let found = fact_hash(&raw(bus, bus.names.facts(), cursor).await?);
+        if found != expected.fact_hash {
+            return Ok(Some(format!("fact {cursor} is not the one that was decided")));
+        }
+    }
+    newest_ticket(bus, expected.tail).await
+}
+
+/// No ticket names a decision beyond the tail: else DECISIONS was cut.
+async fn newest_ticket(bus: &Bus, tail: u64) -> Result<Option<String>, Error> {
+    let tickets = streams::extent(bus, bus.names.tickets()).await?;
+    if tickets.last == 0 || tickets.first > tickets.last {
+        return Ok(None);
+    }
+    let Ok(ticket) = serde_json::from_slice(&raw(bus, bus.names.tickets(), tickets.last).await?) else {
+        return Ok(None);
+    };
+    let (Ticket::Started { decision_seq, .. } | Ticket::Revoked { decision_seq, .. }) = ticket;
+    // Newer records may have been acknowledged since the look began.
+    let tail = tail.max(streams::extent(bus, bus.names.decisions()).await?.last);
+    Ok((decision_seq > tail)
+        .then(|| format!("a ticket names record {decision_seq} of DECISIONS, which ends at {tail}")))
+}
+
+async fn raw(bus: &Bus, stream: String, seq: u64) -> Result<bytes::Bytes, Error> {
+    let nats = |error: &dyn std::fmt::Display| Error::Nats(error.to_string());
+    let stream = bus.js.get_stream_no_info(stream).await.map_err(|error| nats(&error))?;
+    Ok(stream.get_raw_message(seq).await.map_err(|error| nats(&error))?.payload)
+}
+
+/// What the clocks say: the stream's time and ours, at the same moment.
+#[derive(Clone, Copy, Debug)]
+pub struct Clocks {
+    /// T of rule 12, carried forward.
+    pub stream: clock::Carried,
+    /// Server minus engine.
+    pub skew: Span,
+}
+
+/// Says `here`, and reads back when the stream stored it. Returns its sequence, too.
+///
+/// # Errors
+/// When it is not stored, or can't be read back.
+pub async fn here(bus: &Bus, own: &Writer, owner: &Nonce) -> Result<(u64, Timestamp, Clocks), Error> {
+    let wall = clock::wall();
+    let seq = own.store(&fact::Engine::Here { boot: owner.clone(), wall }).await?.seq;
+    let stream =
+        bus.js.get_stream_no_info(bus.names.facts()).await.map_err(|error| Error::Nats(error.to_string()))?;
+    let message = stream.get_raw_message(seq).await.map_err(|error| Error::Nats(error.to_string()))?;
+    let until = Timestamp(message.time.timestamp_millis());
+    Ok((seq, until, Clocks { stream: clock::Carried::from(until), skew: until - wall }))
+}

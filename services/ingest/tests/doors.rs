@@ -1,0 +1,86 @@
+//! The doors of ingest against a real nats-server: TLS, both kinds of credentials, and 503 while NATS is away.
+
+use std::{sync::mpsc, time::Duration};
+
+use regreen_bus::{
+    Bus, connect,
+    streams::{self, Sizing},
+};
+use regreen_kit::{config::Config, health::Health, shutdown};
+use regreen_schemas::{Domain, Timestamp};
+use regreen_testkit::{Nats, init_tls};
+
+const BODY: &str = r#"{"version":"4","receiver":"r","alerts":[{"status":"firing","labels":{"alertname":"A"},"annotations":{},
+    "startsAt":"2026-11-20T11:45:23Z","endsAt":"0001-01-01T00:00:00Z","generatorURL":"","fingerprint":"c5ffedcb9d39b69c"}]}"#;
+
+#[tokio::test]
+async fn tls_with_bearer_and_basic_and_503_while_nats_is_away() {
+    init_tls();
+    let mut nats = Nats::start().await;
+    let options = connect::Options {
+        url: nats.url(),
+        domain: Domain::from("default"),
+        user: "ingest".into(),
+        seed: None,
+    };
+    let bus = Bus::connect(&options).await.expect("a connection");
+    streams::init(&bus, Sizing { replicas: 1, bytes: 100_000_000 }, Timestamp(1), false)
+        .await
+        .expect("streams");
+
+    let dir = tempfile::tempdir().expect("a directory");
+    let write = |name: &str, text: &str| {
+        let path = dir.path().join(name);
+        std::fs::write(&path, text).expect("a file");
+        path.display().to_string()
+    };
+    let pair = rcgen::generate_simple_self_signed(vec!["localhost".into()]).expect("a certificate");
+    let (cert, key) =
+        (write("cert.pem", &pair.cert.pem()), write("key.pem", &pair.signing_key.serialize_pem()));
+    let (token, password) = (write("token", "t0ken\n"), write("password", "pässword\n"));
+    let text = format!(
+        "auth:\n  alertmanager: {{bearer: {{file: {token}}}}}\n  legacy: {{basic: {{user: am, password: {{file: {password}}}}}}}\ntls: {{cert: {cert}, key: {key}}}\n"
+    );
+    let config = Config::read(&write("config.yaml", &text).into()).expect("a configuration");
+
+    let app = regreen_ingest::router(&bus, &config, &Health::default()).expect("credentials");
+    let (trigger, shutdown) = shutdown::channel();
+    let (bound, address) = mpsc::channel();
+    let tls = config.tls.clone();
+    let serving = tokio::spawn(async move {
+        let tell = move |address| bound.send(address).expect("the test waits");
+        let listen = "127.0.0.1:0".parse().expect("an address");
+        regreen_ingest::serve(app, listen, tls.as_ref(), tell, shutdown).await
+    });
+    let address = tokio::task::spawn_blocking(move || address.recv_timeout(Duration::from_secs(10)))
+        .await
+        .expect("no panic")
+        .expect("it is bound");
+    let root = reqwest::Certificate::from_pem(pair.cert.pem().as_bytes()).expect("a certificate");
+    let client = reqwest::Client::builder().tls_certs_only([root]).build().expect("a client");
+    let url = format!("https://localhost:{}/webhooks/alertmanager", address.port());
+    let status = async |request: reqwest::RequestBuilder| {
+        request.body(BODY).send().await.expect("an answer").status().as_u16()
+    };
+    assert_eq!(status(client.post(&url).bearer_auth("t0ken")).await, 200);
+    assert_eq!(status(client.post(&url).basic_auth("am", Some("pässword"))).await, 200);
+    assert_eq!(status(client.post(&url).basic_auth("am", Some("t0ken"))).await, 401);
+    assert_eq!(status(client.post(&url).bearer_auth("t0ken2")).await, 401);
+    assert_eq!(status(client.post(&url)).await, 401);
+    let plain = reqwest::Client::new().post(url.replace("https", "http")).body(BODY).send().await;
+    assert!(
+        plain.is_err() || plain.is_ok_and(|answer| !answer.status().is_success()),
+        "no plain text beside TLS"
+    );
+    let stored = streams::extent(&bus, bus.names.facts()).await.expect("FACTS").last;
+    assert_eq!(stored, 2, "what was answered 200 is stored, and nothing else");
+    let sources: Vec<String> = [bus.names.fact(regreen_schemas::subject::FactKind::Alerts, "legacy")].into();
+    let stream = bus.js.get_stream_no_info(bus.names.facts()).await.expect("FACTS");
+    let newest = stream.get_last_raw_message_by_subject(&sources[0]).await.expect("a fact");
+    assert_eq!(newest.sequence, 2, "the credential's name is the source");
+
+    nats.kill();
+    assert_eq!(status(client.post(&url).bearer_auth("t0ken")).await, 503, "not stored is not accepted");
+    trigger.end();
+    serving.await.expect("no panic").expect("it ends well");
+}

@@ -1,0 +1,180 @@
+//! Stories at the edges: traces, truncated payloads, a runner killed in its call, streams made anew, an old server.
+
+use std::{
+    io::Write as _,
+    process::Command,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use axum::{Router, body::Bytes, extract::State, routing::post};
+use regreen_testkit::{Nats, sink::Answer, wait_for};
+use regreen_tests::{TOKEN, World, alert, payload, regreen};
+use serde_json::json;
+
+#[tokio::test]
+async fn one_trace_spans_webhook_dispatch_and_call() {
+    let seen: Arc<Mutex<Vec<u8>>> = Arc::default();
+    let take = async |State(seen): State<Arc<Mutex<Vec<u8>>>>, body: Bytes| {
+        seen.lock().expect("no handler panics").extend_from_slice(&body);
+    };
+    let app = Router::new().route("/v1/traces", post(take)).with_state(seen.clone());
+    let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.expect("a free port");
+    let port = listener.local_addr().expect("an address").port();
+    tokio::spawn(async move { axum::serve(listener, app).await });
+
+    let mut world = World::new(|text| text).await;
+    let mut config = std::fs::File::options()
+        .append(true)
+        .open(world.path().join("config.yaml"))
+        .expect("the configuration");
+    writeln!(config, "otlp_endpoint: http://127.0.0.1:{port}").expect("writable");
+    world.start().await;
+    world.services[0].break_health(500, true);
+    world.verdict("web/one", "down").await;
+    let answer = reqwest::Client::new()
+        .post(world.webhook())
+        .bearer_auth(TOKEN)
+        .header("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
+        .body(payload(&[alert("one")]).to_string())
+        .send()
+        .await
+        .expect("an answer");
+    assert_eq!(answer.status(), 200);
+    world.ended("repaired").await;
+    // Spans carry the trace's id as its sixteen bytes.
+    let id = [0x0a, 0xf7, 0x65, 0x19, 0x16, 0xcd, 0x43, 0xdd, 0x84, 0x48, 0xeb, 0x21, 0x1c, 0x80, 0x31, 0x9c];
+    wait_for("all spans of the trace", Duration::from_secs(20), async || {
+        let seen = seen.lock().expect("no handler panics").clone();
+        let count = seen.windows(id.len()).filter(|window| *window == id).count();
+        let text = String::from_utf8_lossy(&seen).into_owned();
+        let named = ["webhook", "dispatch http.request", "call http.request"].map(|name| text.contains(name));
+        if named == [true; 3] && count >= 3 { Ok(()) } else { Err((named, count)) }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn alerts_that_were_cut_off_are_told() {
+    let mut world = World::new(|text| text).await;
+    let policy = world.set().join("policy.yaml");
+    let text = std::fs::read_to_string(&policy).expect("the policy");
+    std::fs::write(&policy, format!("{text}system: [oncall]\n")).expect("writable");
+    world.start().await;
+    for _ in 0..2 {
+        let cut =
+            payload(&[alert("two")]).to_string().replace("\"truncatedAlerts\":0", "\"truncatedAlerts\":3");
+        assert_eq!(world.post(cut, TOKEN).await, 200);
+    }
+    wait_for("the page", Duration::from_secs(20), async || {
+        let pages = world.pager.effects();
+        if pages.iter().any(|page| page.body.contains("cut 3 alerts off")) { Ok(()) } else { Err(pages) }
+    })
+    .await;
+    assert_eq!(world.pager.effects().len(), 1, "once an hour, not at each repeat");
+}
+
+#[tokio::test]
+async fn a_runner_killed_in_its_call_is_looked_up_and_not_repeated() {
+    let mut world = World::new(|text| text.replace("timeout: 1s", "timeout: 2s")).await;
+    world.start().await;
+    world.services[0].break_health(500, true);
+    world.verdict("web/one", "down").await;
+    world.services[0].answer([Answer::DoneThenSilent]);
+    world.fire("one").await;
+    wait_for("the effect", Duration::from_secs(20), async || {
+        let effects = world.services[0].effects();
+        if effects.len() == 1 { Ok(()) } else { Err(effects) }
+    })
+    .await;
+    // Between ticket and result: nobody is left who knows how the call ended.
+    let killed = Command::new("pkill")
+        .args(["-KILL", "-f"])
+        .arg(format!("runner-process {}", world.path().display()))
+        .status()
+        .expect("pkill runs");
+    assert!(killed.success(), "there was no runner to kill");
+    let story = wait_for("the run's end", Duration::from_secs(90), async || {
+        let runs = world.json(&["runs", "list"]);
+        if runs[0]["result"].is_string() { Ok(runs[0].clone()) } else { Err(runs) }
+    })
+    .await;
+    let told = story.to_string();
+    assert_eq!(story["result"], "repaired", "{told}");
+    for wanted in ["overdue", "began", "attempt_unknown", "observed", "step_succeeded"] {
+        assert!(told.contains(wanted), "{wanted} in {told}");
+    }
+    assert_eq!(world.services[0].effects().len(), 1, "looked up, not repeated");
+}
+
+#[tokio::test]
+async fn facts_made_anew_freeze_the_domain() {
+    let nats = Nats::start().await;
+    let mut world = World::new(|text| text).await;
+    world.on(&nats.url());
+    world.start().await;
+    let options = regreen_bus::connect::Options {
+        url: nats.url(),
+        domain: "default".into(),
+        user: "vandal".into(),
+        seed: None,
+    };
+    let bus = regreen_bus::Bus::connect(&options).await.expect("a connection");
+    let mut stream = bus.js.get_stream(bus.names.facts()).await.expect("FACTS");
+    let config = stream.info().await.expect("its settings").config.clone();
+    bus.js.delete_stream(bus.names.facts()).await.expect("deleted");
+    bus.js.create_stream(config).await.expect("made anew");
+    wait_for("the freeze", Duration::from_secs(60), async || {
+        let status = world.json(&["status"]);
+        if status["wrong"].to_string().contains("frozen") { Ok(()) } else { Err(status) }
+    })
+    .await;
+    world.services[0].break_health(500, true);
+    assert_eq!(world.fire("one").await, 200, "ingest stores what comes; nobody decides it");
+    assert_eq!(world.services[0].effects(), []);
+}
+
+#[tokio::test]
+async fn init_tells_drift_and_an_old_server_is_refused() {
+    let nats = Nats::start().await;
+    let init = |url: &str| {
+        let arguments = ["init", "--size-mib", "200", "--nats", url];
+        Command::new(regreen()).args(arguments).output().expect("it starts")
+    };
+    assert!(init(&nats.url()).status.success());
+    let options = regreen_bus::connect::Options {
+        url: nats.url(),
+        domain: "default".into(),
+        user: "vandal".into(),
+        seed: None,
+    };
+    let bus = regreen_bus::Bus::connect(&options).await.expect("a connection");
+    let mut stream = bus.js.get_stream(bus.names.facts()).await.expect("FACTS");
+    let mut config = stream.info().await.expect("its settings").config.clone();
+    config.max_age = Duration::from_hours(24);
+    bus.js.update_stream(config).await.expect("changed");
+    let told = init(&nats.url());
+    let said = String::from_utf8_lossy(&told.stderr).into_owned();
+    assert_eq!(told.status.code(), Some(1));
+    assert!(said.contains("max_age") && said.contains("nothing was changed"), "{said}");
+
+    // A server of another age: it says its version before anything else.
+    let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
+    let url = format!("nats://{}", listener.local_addr().expect("an address"));
+    std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().expect("a client");
+        let info = json!({"server_id": "old", "version": "2.9.10", "go": "go1.19", "host": "127.0.0.1", "port": 4222,
+            "max_payload": 1_048_576, "proto": 1, "headers": true, "jetstream": true, "client_id": 1});
+        write!(stream, "INFO {info}\r\n").expect("the client listens");
+        let mut read = [0; 4096];
+        while std::io::Read::read(&mut stream, &mut read).is_ok_and(|n| n > 0) {
+            if stream.write_all(b"PONG\r\n").is_err() {
+                return;
+            }
+        }
+    });
+    let refused = init(&url);
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert_eq!(refused.status.code(), Some(2), "{said}");
+    assert!(said.contains("2.9.10") && said.contains("2.12") && said.contains("upgrade"), "{said}");
+}
