@@ -71,6 +71,15 @@ pub struct Item {
     pub events: Vec<Event>,
 }
 
+/// A hash of the state, to show that whoever folds the log folds it alike.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct StateHash {
+    /// The state after this record.
+    pub seq: u64,
+    /// SHA-256, hex.
+    pub hash: Arc<str>,
+}
+
 /// One message of DECISIONS.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Record {
@@ -94,6 +103,12 @@ pub struct Record {
     pub fact_hash: Arc<str>,
     /// The stop switch's current number (rule 16).
     pub stop_no: u64,
+    /// The state after this record is hashed; a later record says what came out.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub hashed: bool,
+    /// What the writer's state was after an earlier record (rule 9).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state_hash: Option<StateHash>,
     /// `now` when the record was closed: an empty record still says that the engine lives.
     pub now: Timestamp,
 }

@@ -189,6 +189,8 @@ async fn genesis(bus: &Bus, now: Timestamp, facts: u64, over_facts: bool) -> Res
         cursor: Cursor::after(facts),
         fact_hash: "".into(),
         stop_no: 1,
+        hashed: false,
+        state_hash: None,
         now,
     };
     let bytes = Bytes::from(serde_json::to_vec(&record).expect("invariant: wire types are plain data"));

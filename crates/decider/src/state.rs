@@ -8,8 +8,9 @@ use std::{
 };
 
 use imbl::{OrdMap, OrdSet, Vector};
+
 use regreen_schemas::{
-    CheckName, Domain, Fingerprint, PlaybookName, RunId, SetHash, Timestamp,
+    CheckName, Domain, Fingerprint, PlaybookName, RunId, SetHash, Span, Timestamp,
     alert::{self, Alert},
     check::Status,
     event::{Event, Read, RunEvent, Streams, Target, TellEvent},
@@ -18,6 +19,7 @@ use regreen_schemas::{
     record::{Cause, Cursor, Item, Record},
     run::{Block, Decision, RunResult},
 };
+use serde::{Serialize, Serializer};
 
 use crate::{
     bounds,
@@ -37,7 +39,7 @@ impl std::fmt::Display for Illegal {
 impl std::error::Error for Illegal {}
 
 /// How far the engine may go.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum Phase {
     /// Nobody has taken over yet, or a takeover reads what happened meanwhile: nothing is dispatched (rule 13).
     CatchingUp {
@@ -55,7 +57,7 @@ pub enum Phase {
 }
 
 /// An alert from its first firing to its end.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Episode {
     /// The alert that opened it.
     pub alert: Alert,
@@ -69,8 +71,8 @@ pub struct Episode {
     pub straggler: bool,
     /// The newest decisions.
     pub decisions: Vec<Decision>,
-    /// When they were made.
-    pub decided: Timestamp,
+    /// When it was decided again last.
+    pub reconsidered: Option<Timestamp>,
     /// A change of one of these makes it be decided again.
     pub reads: Vec<Read>,
     /// When it is to be decided again.
@@ -84,7 +86,7 @@ pub struct Episode {
 }
 
 /// What is known of a vantage.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct VantageState {
     /// Its process.
     pub boot: Nonce,
@@ -99,7 +101,7 @@ pub struct VantageState {
 }
 
 /// A message to people that is under way.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Tell {
     /// What.
     pub text: Arc<str>,
@@ -114,7 +116,7 @@ pub struct Tell {
 }
 
 /// What a deadline belongs to.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub enum TimerKey {
     /// A run's next deadline.
     Run(RunId),
@@ -126,8 +128,16 @@ pub enum TimerKey {
     Tell(TellKey),
 }
 
+/// A map as a list of pairs: JSON's own take only text for keys.
+fn pairs<K: Ord + Serialize, V: Serialize, S: Serializer>(
+    map: &OrdMap<K, V>,
+    to: S,
+) -> Result<S::Ok, S::Error> {
+    to.collect_seq(map)
+}
+
 /// Everything a decision may read, beside the set in force.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct State {
     /// The domain.
     pub domain: Domain,
@@ -160,12 +170,14 @@ pub struct State {
     /// Open runs.
     pub runs: OrdMap<RunId, Arc<Run>>,
     /// Open run of each playbook and target.
+    #[serde(serialize_with = "pairs")]
     pub open: OrdMap<(PlaybookName, Option<Target>), RunId>,
     /// Locks by path.
     pub locks: OrdMap<Arc<str>, RunId>,
     /// Runs waiting for a lock, first come first served.
     pub queue: OrdMap<u64, RunId>,
     /// End of the last run that dispatched an effect.
+    #[serde(serialize_with = "pairs")]
     pub cooldowns: OrdMap<(PlaybookName, Option<Target>), Timestamp>,
     /// Destructive attempts by budget key, oldest first.
     pub spent: OrdMap<Arc<str>, Vector<Timestamp>>,
@@ -178,16 +190,19 @@ pub struct State {
     /// What runners serve.
     pub servers: OrdMap<RunnerName, Serves>,
     /// Messages to people.
+    #[serde(serialize_with = "pairs")]
     pub tells: OrdMap<TellKey, Arc<Tell>>,
     /// When the system spoke of itself last.
     pub system_told: Option<Timestamp>,
     /// Runs that watch a check.
     pub watchers: OrdMap<CheckName, OrdSet<RunId>>,
     /// Episodes that read something.
+    #[serde(serialize_with = "pairs")]
     pub readers: OrdMap<Read, OrdSet<Fingerprint>>,
     /// Deadlines in order.
     pub timers: OrdSet<(Timestamp, TimerKey)>,
     /// The deadline of each key.
+    #[serde(serialize_with = "pairs")]
     pub armed: OrdMap<TimerKey, Timestamp>,
 }
 
@@ -354,15 +369,12 @@ impl State {
 
     /// Our absence proves nothing: what concludes from absence waits for as long as we were away (rule 13).
     fn taken_over(&mut self, here: u64, until: Timestamp, suspect: bool) {
-        let away = until - self.now;
+        let away = (until - self.now).max(Span::ZERO);
         // Only an operator ends suspicion; a restart of a frozen domain comes up suspect.
         let before =
             matches!(self.phase, Phase::Suspect | Phase::Frozen | Phase::CatchingUp { suspect: true, .. });
         self.phase = Phase::CatchingUp { here, suspect: suspect || before };
         self.epoch = self.seq;
-        if away.0 <= 0 {
-            return;
-        }
         let runs: Vec<RunId> = self.runs.keys().cloned().collect();
         for id in runs {
             self.change_run(&id, |run| run.shift(away));
@@ -430,7 +442,7 @@ impl State {
             closed: None,
             straggler: false,
             decisions: Vec::new(),
-            decided: self.now,
+            reconsidered: None,
             reads: Vec::new(),
             again_at: None,
             handled: BTreeMap::new(),
@@ -468,7 +480,8 @@ impl State {
         let now = self.now;
         for fingerprint in readers {
             self.change_episode(&fingerprint, |episode| {
-                let at = now.max(episode.decided + bounds::RECONSIDER);
+                // The first change is looked at at once: a verdict that comes just after its alert costs no time.
+                let at = episode.reconsidered.map_or(now, |last| now.max(last + bounds::RECONSIDER));
                 episode.again_at = Some(episode.again_at.map_or(at, |again| again.min(at)));
             });
         }
@@ -507,9 +520,10 @@ impl State {
             episode.decisions = decisions.to_vec();
             episode.reads = reads.to_vec();
             episode.again_at = again_at;
-            episode.decided = now;
             if heard {
                 episode.heard = now;
+            } else {
+                episode.reconsidered = Some(now);
             }
         });
     }
@@ -664,6 +678,16 @@ impl State {
             }
         }
         Ok(())
+    }
+
+    /// SHA-256 of everything in it, hex: two engines that folded the same records have the same (rule 9).
+    ///
+    /// # Panics
+    /// Never: the state is plain data.
+    #[must_use]
+    pub fn hash(&self) -> String {
+        let bytes = serde_json::to_vec(self).expect("invariant: the state is plain data");
+        regreen_schemas::hash::sha256_hex(&bytes)
     }
 
     /// The id that the next run gets: `H(genesis, k)`.

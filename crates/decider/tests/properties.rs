@@ -195,7 +195,10 @@ impl Case {
         for heard in self.heard.values_mut() {
             *heard = *heard + (self.now - self.state.now);
         }
-        self.log(Event::Takeover { here, until: self.now, suspect: suspect_event, streams: None });
+        // Written at the old engine's `now`, as the shell does: the time between is our absence.
+        let until = std::mem::replace(&mut self.now, self.state.now);
+        self.log(Event::Takeover { here, until, suspect: suspect_event, streams: None });
+        self.now = until;
     }
 
     fn here(&mut self) {

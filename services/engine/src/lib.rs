@@ -4,6 +4,7 @@
 mod effects;
 mod feed;
 mod guard;
+mod hashes;
 pub mod library;
 mod metrics;
 pub mod recover;

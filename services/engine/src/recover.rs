@@ -59,6 +59,14 @@ pub enum Error {
         #[source]
         source: Illegal,
     },
+    /// This build folds the log to another state than the engine that wrote it.
+    #[error(
+        "the state after record {seq} of DECISIONS is not the one that its writer had (rule 9): run the release that wrote it"
+    )]
+    Diverged {
+        /// Which.
+        seq: u64,
+    },
     /// A set is not at hand.
     #[error(transparent)]
     Library(#[from] library::Error),
@@ -77,6 +85,8 @@ pub struct Recovered {
     pub ended: Vec<regreen_schemas::story::Story>,
     /// Every set that the log named.
     pub sets: BTreeMap<SetHash, fact::Set>,
+    /// The newest state whose hash the log will say.
+    marked: Option<State>,
 }
 
 /// Longest wait for a record that must be there.
@@ -93,6 +103,7 @@ impl Recovered {
             stories: Stories::default(),
             ended: Vec::new(),
             sets: BTreeMap::new(),
+            marked: None,
         }
     }
 
@@ -108,6 +119,7 @@ impl Recovered {
     ) -> Result<(), Error> {
         let extent = streams::extent(bus, bus.names.decisions()).await?;
         let mut reader = Reader::new(bus, bus.names.decisions(), self.tail.seq);
+        let mut proof = None;
         while self.tail.seq < extent.last {
             let Ok(stored) = tokio::time::timeout(ANSWER_MAX, reader.next()).await else {
                 return Err(Error::Silent { seq: self.tail.seq + 1 });
@@ -123,6 +135,14 @@ impl Recovered {
                 return Ok(());
             }
             fold(&mut self.state, &record, seq).map_err(|source| Error::Illegal { seq, source })?;
+            if let Some(said) = &record.state_hash
+                && let Some(state) = self.marked.take_if(|state| state.seq == said.seq)
+            {
+                proof = Some((state, said.hash.clone()));
+            }
+            if record.hashed {
+                self.marked = Some(self.state.clone());
+            }
             let told = self.stories.fold(&record, seq);
             self.ended.extend(told.into_iter().filter(|story| story.result.is_some()));
             let surplus = self.ended.len().saturating_sub(ENDED_MAX);
@@ -134,7 +154,11 @@ impl Recovered {
             }
             self.tail = Tail { seq, hash: sha256_hex(&stored.payload) };
         }
-        Ok(())
+        // The newest proof covers what came before it.
+        match proof {
+            Some((state, said)) if *state.hash() != *said => Err(Error::Diverged { seq: state.seq }),
+            _ => Ok(()),
+        }
     }
 
     /// The sets that the state needs, compiled.

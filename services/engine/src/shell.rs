@@ -36,6 +36,7 @@ use crate::{
     effects::{Effects, dead},
     feed::{self, Pulled, Tickets},
     guard::{self, Clocks, Expected},
+    hashes::Hashes,
     library,
     metrics::Metrics,
     recover::{self, Recovered},
@@ -86,6 +87,7 @@ pub(crate) struct Shell {
     fact_hash: Arc<str>,
     /// A look at streams and clocks that is under way.
     looking: Option<Looking>,
+    hashes: Hashes,
     last_write: Span,
     suspect: Option<String>,
 }
@@ -156,6 +158,7 @@ impl Shell {
             effects,
             health,
             status,
+            hashes: Hashes::default(),
             last_write: clock::boot(),
             suspect: suspect.as_ref().map(|suspicion| format!("{suspicion:?}")),
             bus,
@@ -509,8 +512,13 @@ impl Shell {
             cursor: self.state.cursor,
             fact_hash: self.state.fact_hash.clone(),
             stop_no: self.state.stop_no,
+            hashed: self.hashes.due(),
+            state_hash: self.hashes.take(),
             now,
         };
+        if record.hashed {
+            self.hashes.begin(self.state.clone());
+        }
         self.bytes = 0;
         self.state.seq = self.n + 1;
         self.base = self.state.clone();
