@@ -94,3 +94,30 @@ impl Config {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_example_is_a_configuration_and_shows_every_key() {
+        let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../docs/config.example.yaml");
+        let config = Config::read(&path).expect("a configuration");
+        let Config { api_version, config, auth, tls, secrets, reference, otlp_endpoint } = config;
+        assert_eq!((api_version.as_deref(), config.as_deref()), (Some("regreen/v1"), Some("example")));
+        assert_eq!((auth.len(), tls.is_some(), reference.len()), (2, true, 2));
+        assert!(
+            otlp_endpoint.is_some() && secrets.get("web-token").is_err(),
+            "named, and not on this machine"
+        );
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_with_its_place() {
+        let dir = std::env::temp_dir().join(format!("regreen-config-{}", std::process::id()));
+        std::fs::write(&dir, "auht: {}\n").expect("a writable directory");
+        let said = Config::read(&dir).expect_err("unknown").to_string();
+        std::fs::remove_file(&dir).expect("removed");
+        assert!(said.contains("auht"), "{said}");
+    }
+}
