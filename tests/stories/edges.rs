@@ -12,6 +12,17 @@ use regreen_testkit::{Nats, sink::Answer, wait_for};
 use regreen_tests::{TOKEN, World, alert, payload, regreen};
 use serde_json::json;
 
+/// Somebody with all rights and no sense.
+async fn vandal(nats: &Nats) -> regreen_bus::Bus {
+    let options = regreen_bus::connect::Options {
+        url: nats.url(),
+        domain: "default".into(),
+        user: "vandal".into(),
+        seed: None,
+    };
+    regreen_bus::Bus::connect(&options).await.expect("a connection")
+}
+
 #[tokio::test]
 async fn one_trace_spans_webhook_dispatch_and_call() {
     let seen: Arc<Mutex<Vec<u8>>> = Arc::default();
@@ -113,13 +124,7 @@ async fn facts_made_anew_freeze_the_domain() {
     let mut world = World::new(|text| text).await;
     world.on(&nats.url());
     world.start().await;
-    let options = regreen_bus::connect::Options {
-        url: nats.url(),
-        domain: "default".into(),
-        user: "vandal".into(),
-        seed: None,
-    };
-    let bus = regreen_bus::Bus::connect(&options).await.expect("a connection");
+    let bus = vandal(&nats).await;
     let mut stream = bus.js.get_stream(bus.names.facts()).await.expect("FACTS");
     let config = stream.info().await.expect("its settings").config.clone();
     bus.js.delete_stream(bus.names.facts()).await.expect("deleted");
@@ -142,13 +147,7 @@ async fn init_tells_drift_and_an_old_server_is_refused() {
         Command::new(regreen()).args(arguments).output().expect("it starts")
     };
     assert!(init(&nats.url()).status.success());
-    let options = regreen_bus::connect::Options {
-        url: nats.url(),
-        domain: "default".into(),
-        user: "vandal".into(),
-        seed: None,
-    };
-    let bus = regreen_bus::Bus::connect(&options).await.expect("a connection");
+    let bus = vandal(&nats).await;
     let mut stream = bus.js.get_stream(bus.names.facts()).await.expect("FACTS");
     let mut config = stream.info().await.expect("its settings").config.clone();
     config.max_age = Duration::from_hours(24);

@@ -1,7 +1,7 @@
 //! What leaves after a record is acknowledged, and only then (rule 6): commands, revokes, stories, views, the tick.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeSet, VecDeque},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -25,11 +25,12 @@ use regreen_schemas::{
     fact::Engine,
     id::{Vantage, action_key},
     record::{Record, Tick},
+    story::Story,
     ticket::Ticket,
     view::{Checks, Verdict},
 };
 
-use crate::metrics::Metrics;
+use crate::{metrics::Metrics, recover::ENDED_MAX};
 
 /// How long a verdict in VIEW may be taken for true.
 const VERDICT_FRESH: Span = Span::seconds(30);
@@ -45,6 +46,8 @@ pub struct Effects {
     version: Option<u64>,
     showing: Arc<AtomicBool>,
     resync: Vec<Vantage>,
+    /// Stories of the newest ended runs: RUNS may lose its tail with the server.
+    ended: VecDeque<Story>,
     /// What was under way when this engine took over.
     inherited: BTreeSet<(RunId, Instance, u32)>,
 }
@@ -61,6 +64,7 @@ impl Effects {
             version: None,
             showing: Arc::default(),
             resync: Vec::new(),
+            ended: VecDeque::new(),
             inherited: BTreeSet::new(),
         }
     }
@@ -109,6 +113,7 @@ impl Effects {
             }
         }
         for story in self.stories.fold(record, seq) {
+            self.keep(&story);
             self.told.tell(story).await;
         }
         self.show_checks(state, library);
@@ -131,9 +136,24 @@ impl Effects {
         self.inherited = state.runs.iter().filter_map(open).collect();
     }
 
-    /// Fills the projection's gaps after a start.
-    pub async fn fill(&mut self, ended: Vec<regreen_schemas::story::Story>) {
-        for story in ended.into_iter().chain(self.stories.open()) {
+    /// Remembers what was told of ended runs before this engine.
+    pub fn told(&mut self, ended: Vec<Story>) {
+        ended.iter().for_each(|story| self.keep(story));
+    }
+
+    fn keep(&mut self, story: &Story) {
+        if story.result.is_some() {
+            if self.ended.len() >= ENDED_MAX {
+                self.ended.pop_front();
+            }
+            self.ended.push_back(story.clone());
+        }
+    }
+
+    /// Fills the projection's gaps, after a start or a reconnect. What RUNS holds already is written again, or is
+    /// newer and stays.
+    pub async fn fill(&self) {
+        for story in self.ended.iter().cloned().chain(self.stories.open()) {
             self.told.tell(story).await;
         }
     }

@@ -92,7 +92,7 @@ pub struct Recovered {
 /// Longest wait for a record that must be there.
 const ANSWER_MAX: std::time::Duration = std::time::Duration::from_secs(30);
 /// Stories of ended runs that are kept to fill the projection again.
-const ENDED_MAX: usize = 1000;
+pub(crate) const ENDED_MAX: usize = 1000;
 
 impl Recovered {
     fn new() -> Self {

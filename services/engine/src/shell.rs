@@ -163,7 +163,8 @@ impl Shell {
             suspect: suspect.as_ref().map(|suspicion| format!("{suspicion:?}")),
             bus,
         };
-        shell.effects.fill(ended).await;
+        shell.effects.told(ended);
+        shell.effects.fill().await;
         shell.effects.inherit(&shell.state);
         shell.state.seq = shell.n + 1;
         shell.base = shell.state.clone();
@@ -226,7 +227,10 @@ impl Shell {
                     self.looked(looked.expect("invariant: a look does not panic"));
                 }
                 _ = look.tick() => self.look(),
-                Ok(()) = connects.changed() => self.look(),
+                Ok(()) = connects.changed() => {
+                    self.look();
+                    self.effects.fill().await;
+                }
                 _ = pulse.tick() => {}
                 () = shutdown.wait() => break,
             }
