@@ -136,6 +136,14 @@ async fn facts_made_anew_freeze_the_domain() {
     .await;
     world.services[0].break_health(500, true);
     assert_eq!(world.fire("one").await, 200, "ingest stores what comes; nobody decides it");
+    // The frozen engine goes on writing that it lives: it had the time to act, and did not.
+    let records = || world.json(&["status"])["decisions"].as_u64().unwrap_or_default();
+    let before = records();
+    wait_for("some records more", Duration::from_secs(20), async || {
+        let now = records();
+        if now >= before + 3 { Ok(()) } else { Err(now) }
+    })
+    .await;
     assert_eq!(world.services[0].effects(), []);
 }
 

@@ -239,6 +239,19 @@ pub async fn extent(bus: &Bus, name: String) -> Result<reader::Extent, Error> {
     reader::extent(&mut stream).await.map_err(|error| Error::Stream { stream: name, why: error.to_string() })
 }
 
+/// One message of a stream, asked of its leader.
+///
+/// # Errors
+/// [`Error::Stream`] when it is not there or nobody answers.
+pub async fn message(bus: &Bus, name: String, seq: u64) -> Result<reader::Stored, Error> {
+    let failed =
+        |error: &dyn std::fmt::Display| Error::Stream { stream: name.clone(), why: error.to_string() };
+    let stream = bus.js.get_stream_no_info(&name).await.map_err(|error| failed(&error))?;
+    let found = stream.get_raw_message(seq).await.map_err(|error| failed(&error))?;
+    let time = Timestamp(found.time.timestamp_millis());
+    Ok(reader::Stored { seq, time, subject: found.subject.to_string(), payload: found.payload })
+}
+
 fn missing_or(name: &str, error: &jetstream::context::GetStreamError) -> Error {
     match error.kind() {
         jetstream::context::GetStreamErrorKind::JetStream(error)

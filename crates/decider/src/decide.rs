@@ -1,5 +1,5 @@
-//! The entry: one fact or one due timer in, events out. Every emitted event is applied at
-//! once, so that the next decision within the same fact already sees it.
+//! The entry: one fact or one due timer in, events out. Every emitted event is applied at once, so that the next
+//! decision within the same fact already sees it.
 
 use std::{collections::BTreeMap, sync::Arc};
 

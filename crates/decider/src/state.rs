@@ -8,7 +8,6 @@ use std::{
 };
 
 use imbl::{OrdMap, OrdSet, Vector};
-
 use regreen_schemas::{
     CheckName, Domain, Fingerprint, PlaybookName, RunId, SetHash, Span, Timestamp,
     alert::{self, Alert},

@@ -50,16 +50,16 @@ pub fn write_private(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     std::fs::rename(&next, path).with_context(|| format!("{} can't be written", path.display()))
 }
 
+/// The seed in the file of `--creds`, if one is given.
+pub fn read_seed(creds: Option<&Path>) -> anyhow::Result<Option<String>> {
+    let text = creds.map(std::fs::read_to_string).transpose().context("--creds can't be read")?;
+    Ok(text.map(|text| text.trim().to_owned()))
+}
+
 pub async fn connect(options: &Connect) -> anyhow::Result<Connected> {
     let (client, listen) = match &options.nats {
         Some(nats) => {
-            let seed = options
-                .creds
-                .as_ref()
-                .map(std::fs::read_to_string)
-                .transpose()
-                .context("--creds can't be read")?;
-            let seed = seed.map(|seed| seed.trim().to_owned());
+            let seed = read_seed(options.creds.as_deref())?;
             let (nats, domain) = (nats.clone(), options.domain.clone());
             (Client { nats, domain, operator: "local".into(), seed, listen: String::new() }, None)
         }

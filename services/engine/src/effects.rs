@@ -137,7 +137,7 @@ impl Effects {
     }
 
     /// Remembers what was told of ended runs before this engine.
-    pub fn told(&mut self, ended: Vec<Story>) {
+    pub fn remember(&mut self, ended: Vec<Story>) {
         ended.iter().for_each(|story| self.keep(story));
     }
 

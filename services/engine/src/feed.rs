@@ -73,7 +73,7 @@ impl Tickets {
                 let stored = match reader.next().await {
                     Ok(stored) => stored,
                     Err(gap) => {
-                        // The shell ends on it; if it has ended already there is nobody to tell.
+                        // The shell freezes on it; if it has ended already there is nobody to tell.
                         let _ = queue.send(Err(gap)).await;
                         return;
                     }

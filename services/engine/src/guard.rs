@@ -52,7 +52,7 @@ pub async fn look(bus: &Bus, expected: &Expected) -> Result<Option<String>, Erro
         return Ok(Some(format!("FACTS holds {first} to {last}, and {cursor} is decided")));
     }
     if cursor >= facts.first && cursor > 0 && !expected.fact_hash.is_empty() {
-        let found = fact_hash(&raw(bus, bus.names.facts(), cursor).await?);
+        let found = fact_hash(&streams::message(bus, bus.names.facts(), cursor).await?.payload);
         if found != expected.fact_hash {
             return Ok(Some(format!("fact {cursor} is not the one that was decided")));
         }
@@ -66,9 +66,9 @@ async fn newest_ticket(bus: &Bus, tail: u64) -> Result<Option<String>, Error> {
     if tickets.last == 0 || tickets.first > tickets.last {
         return Ok(None);
     }
-    let Ok(ticket) = serde_json::from_slice(&raw(bus, bus.names.tickets(), tickets.last).await?) else {
-        return Ok(None);
-    };
+    // A pulled stop switch stands there too: it names no decision.
+    let newest = streams::message(bus, bus.names.tickets(), tickets.last).await?;
+    let Ok(ticket) = serde_json::from_slice(&newest.payload) else { return Ok(None) };
     let (Ticket::Started { decision_seq, .. } | Ticket::Revoked { decision_seq, .. }) = ticket;
     // Newer records may have been acknowledged since the look began.
     let tail = tail.max(streams::extent(bus, bus.names.decisions()).await?.last);
@@ -76,31 +76,26 @@ async fn newest_ticket(bus: &Bus, tail: u64) -> Result<Option<String>, Error> {
         .then(|| format!("a ticket names record {decision_seq} of DECISIONS, which ends at {tail}")))
 }
 
-async fn raw(bus: &Bus, stream: String, seq: u64) -> Result<bytes::Bytes, Error> {
-    let nats = |error: &dyn std::fmt::Display| Error::Nats(error.to_string());
-    let stream = bus.js.get_stream_no_info(stream).await.map_err(|error| nats(&error))?;
-    Ok(stream.get_raw_message(seq).await.map_err(|error| nats(&error))?.payload)
-}
-
-/// What the clocks say: the stream's time and ours, at the same moment.
+/// What we said of ourselves, and what the clocks said at that moment.
 #[derive(Clone, Copy, Debug)]
-pub struct Clocks {
-    /// T of rule 12, carried forward.
+pub struct Here {
+    /// Sequence of the fact.
+    pub seq: u64,
+    /// When the stream stored it: T of rule 12.
+    pub at: Timestamp,
+    /// The same, carried forward.
     pub stream: clock::Carried,
     /// Server minus engine.
     pub skew: Span,
 }
 
-/// Says `here`, and reads back when the stream stored it. Returns its sequence, too.
+/// Says `here`, and reads back when the stream stored it.
 ///
 /// # Errors
 /// When it is not stored, or can't be read back.
-pub async fn here(bus: &Bus, own: &Writer, owner: &Nonce) -> Result<(u64, Timestamp, Clocks), Error> {
+pub async fn here(bus: &Bus, own: &Writer, owner: &Nonce) -> Result<Here, Error> {
     let wall = clock::wall();
     let seq = own.store(&fact::Engine::Here { boot: owner.clone(), wall }).await?.seq;
-    let stream =
-        bus.js.get_stream_no_info(bus.names.facts()).await.map_err(|error| Error::Nats(error.to_string()))?;
-    let message = stream.get_raw_message(seq).await.map_err(|error| Error::Nats(error.to_string()))?;
-    let until = Timestamp(message.time.timestamp_millis());
-    Ok((seq, until, Clocks { stream: clock::Carried::from(until), skew: until - wall }))
+    let at = streams::message(bus, bus.names.facts(), seq).await?.time;
+    Ok(Here { seq, at, stream: clock::Carried::from(at), skew: at - wall })
 }

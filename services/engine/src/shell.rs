@@ -35,7 +35,7 @@ use crate::{
     Error, Options, Status,
     effects::{Effects, dead},
     feed::{self, Pulled, Tickets},
-    guard::{self, Clocks, Expected},
+    guard::{self, Expected, Here},
     hashes::Hashes,
     library,
     metrics::Metrics,
@@ -55,7 +55,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 type Flight = JoinHandle<(Log, Record, Result<u64, log::Error>)>;
 
 /// What a look found: why the streams are not as they were, and the clocks.
-type Looking = JoinHandle<Result<(Option<String>, Clocks), Error>>;
+type Looking = JoinHandle<Result<(Option<String>, Here), Error>>;
 
 pub(crate) struct Shell {
     bus: Bus,
@@ -104,21 +104,21 @@ impl Shell {
         streams::present(&bus).await?;
         let mut recovered = recover::recover(&bus).await?;
         let own = Writer::start(&bus, FactKind::Engine, owner.as_str(), PATIENCE);
-        let (here, until, clocks) = loop {
+        let here = loop {
             if !options.own_server {
                 wait_for_silence(&bus, &mut recovered).await?;
             }
-            let (here, until, clocks) = guard::here(&bus, &own, &owner).await?;
+            let here = guard::here(&bus, &own, &owner).await?;
             let before = recovered.tail.seq;
             recovered.fold_on(&bus, |_, _, _| std::ops::ControlFlow::Continue(())).await?;
             if recovered.tail.seq == before {
-                break (here, until, clocks);
+                break here;
             }
         };
         let metrics = Metrics::default();
         health.metrics(|registry| metrics.register(registry));
         let suspect =
-            if recovered.tail.seq > 1 { suspicion(until - recovered.state.now, clocks.skew) } else { None };
+            if recovered.tail.seq > 1 { suspicion(here.at - recovered.state.now, here.skew) } else { None };
         let mut library = recovered.library(&bus).await?;
         library::store(&bus, &options.files).await?;
         let wanted = library::set_of(&options.files);
@@ -150,7 +150,7 @@ impl Shell {
             items: Vec::new(),
             bytes: 0,
             clock: None,
-            until: clocks.stream,
+            until: here.stream,
             looking: None,
             tickets,
             stops,
@@ -163,12 +163,12 @@ impl Shell {
             suspect: suspect.as_ref().map(|suspicion| format!("{suspicion:?}")),
             bus,
         };
-        shell.effects.told(ended);
+        shell.effects.remember(ended);
         shell.effects.fill().await;
         shell.effects.inherit(&shell.state);
         shell.state.seq = shell.n + 1;
         shell.base = shell.state.clone();
-        let takeover = Event::Takeover { here, until, suspect, streams };
+        let takeover = Event::Takeover { here: here.seq, until: here.at, suspect, streams };
         shell.decide(&Input::Log(takeover), Cause::Log, shell.state.now);
         shell.write();
         // Nothing else is decided before the log is ours.
@@ -266,13 +266,12 @@ impl Shell {
             (self.bus.clone(), self.own.clone(), self.owner.clone(), self.expected());
         self.looking = Some(tokio::spawn(async move {
             let wrong = guard::look(&bus, &expected).await?;
-            let (_, _, clocks) = guard::here(&bus, &own, &owner).await?;
-            Ok((wrong, clocks))
+            Ok((wrong, guard::here(&bus, &own, &owner).await?))
         }));
     }
 
-    fn looked(&mut self, looked: Result<(Option<String>, Clocks), Error>) {
-        let (wrong, clocks) = match looked {
+    fn looked(&mut self, looked: Result<(Option<String>, Here), Error>) {
+        let (wrong, here) = match looked {
             Ok(found) => found,
             // No answer proves nothing; the next look comes.
             Err(error) => return tracing::warn!(%error, "streams and clocks can't be compared now"),
@@ -280,7 +279,7 @@ impl Shell {
         if let Some(why) = wrong {
             return self.freeze(why);
         }
-        match suspicion(Span::ZERO, clocks.skew) {
+        match suspicion(Span::ZERO, here.skew) {
             Some(why) if self.state.phase == Phase::Live => {
                 self.suspect = Some(format!("{why:?}"));
                 let now = self.now();
@@ -290,7 +289,7 @@ impl Shell {
             Some(_) => {}
             // The stream's time may be ahead of what our clock carried forward; `now` never goes back.
             None => {
-                let stream = clocks.stream;
+                let stream = here.stream;
                 self.clock = self.clock.map(|own| if stream.now() > own.now() { stream } else { own });
             }
         }
@@ -418,6 +417,11 @@ impl Shell {
     /// Decides under a net: a panic or contradiction of ours puts the fact aside, never the log (rule 10). Returns
     /// whether it went well.
     fn decide(&mut self, input: &Input<'_>, cause: Cause, now: Timestamp) -> bool {
+        // The fact at the cursor stays the same where none is decided, also when this is rolled back.
+        let fact_hash = match &cause {
+            Cause::Fact { .. } => self.fact_hash.clone(),
+            Cause::Timer | Cause::Log => self.state.fact_hash.clone(),
+        };
         // Moved, not cloned: with one owner the maps are changed in place.
         let state = std::mem::take(&mut self.state);
         let library = &self.library;
@@ -429,9 +433,7 @@ impl Shell {
         };
         self.state = state;
         self.state.close_item(&cause);
-        if matches!(cause, Cause::Fact { .. }) {
-            self.state.fact_hash = self.fact_hash.clone();
-        }
+        self.state.fact_hash = fact_hash;
         if events.is_empty()
             && matches!(cause, Cause::Fact { .. })
             && self.items.last().is_some_and(|item| item.events.is_empty())
@@ -464,11 +466,9 @@ impl Shell {
             Cause::Fact { .. } => Event::FactRejected { reason: reason.into() },
         };
         let mut state = self.base.clone();
-        // What was decided a moment ago can be folded: it was applied once already.
-        let _ = fold_items(&mut state, &self.items);
+        fold_items(&mut state, &self.items).expect("invariant: what was applied once can be folded");
         state.now = state.now.max(now);
-        // Neither event can fail to apply.
-        let _ = state.apply(&event);
+        state.apply(&event).expect("invariant: neither event can fail to apply");
         (false, state, vec![event])
     }
 

@@ -13,7 +13,10 @@ use regreen_bus::rights::{Role, Server, User, server_config};
 use regreen_schemas::{Domain, subject::Names};
 
 use super::{Options, child_command};
-use crate::{client::write_private, programs};
+use crate::{
+    client::{read_seed, write_private},
+    programs,
+};
 
 /// How long the server may take to say its ports.
 const START_MAX: Duration = Duration::from_secs(20);
@@ -60,13 +63,8 @@ pub fn roles(vantage: &str) -> Vec<Role> {
 /// Starts the private server, or says where the other one is.
 pub fn start(options: &Options, domain: &Domain) -> anyhow::Result<(Option<Child>, Place)> {
     if let Some(url) = &options.nats {
-        let seed = options
-            .creds
-            .as_ref()
-            .map(std::fs::read_to_string)
-            .transpose()
-            .context("--creds can't be read")?;
-        let seeds = seed.map(|seed| ("*".to_owned(), seed.trim().to_owned())).into_iter().collect();
+        let seed = read_seed(options.creds.as_deref())?;
+        let seeds = seed.map(|seed| ("*".to_owned(), seed)).into_iter().collect();
         return Ok((None, Place { url: url.clone(), seeds, own: false, store: 0 }));
     }
     let dir = std::path::absolute(&options.data_dir)?;
