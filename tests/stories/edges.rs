@@ -8,6 +8,9 @@ use std::{
 };
 
 use axum::{Router, body::Bytes, extract::State, routing::post};
+use regreen_bus::{log, streams};
+use regreen_kit::clock;
+use regreen_schemas::{Span, Timestamp, hash::sha256_hex};
 use regreen_testkit::{Nats, sink::Answer, wait_for};
 use regreen_tests::{TOKEN, World, alert, payload, regreen};
 use serde_json::json;
@@ -184,4 +187,44 @@ async fn init_tells_drift_and_an_old_server_is_refused() {
     let said = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert_eq!(refused.status.code(), Some(2), "{said}");
     assert!(said.contains("2.9.10") && said.contains("2.12") && said.contains("upgrade"), "{said}");
+}
+
+#[tokio::test]
+async fn a_log_that_was_silent_for_long_is_suspect_until_somebody_resumes() {
+    let nats = Nats::start().await;
+    let bus = vandal(&nats).await;
+    // A domain that was made an hour ago and last heard of then.
+    let long_ago = Timestamp(clock::wall().0 - Span::minutes(60).0);
+    let sizing = streams::Sizing { replicas: 1, bytes: 200 << 20 };
+    streams::init(&bus, sizing, long_ago, false).await.expect("made");
+    let (seq, genesis) = log::newest(&bus).await.expect("Genesis");
+    let mut record = regreen_schemas::record::decode(&genesis).expect("readable");
+    let hash = sha256_hex(&genesis);
+    (record.n, record.prev_hash, record.items) = (2, hash.as_str().into(), Vec::new());
+    let bytes = serde_json::to_vec(&record).expect("plain data");
+    log::Log::new(&bus, log::Tail { seq, hash }).append(bytes.into()).await.expect("written");
+
+    let mut world = World::new(|text| text).await;
+    world.on(&nats.url());
+    world.launch();
+    wait_for("suspicion", Duration::from_secs(40), async || {
+        let status = world.json(&["status"]);
+        if status["wrong"].to_string().contains("regreen resume --suspect") { Ok(()) } else { Err(status) }
+    })
+    .await;
+    world.verdict("web/one", "up").await;
+    world.services[0].break_health(500, true);
+    world.verdict("web/one", "down").await;
+    assert_eq!(world.fire("one").await, 200);
+    wait_for("the decision", Duration::from_secs(20), async || {
+        let alerts = world.json(&["alerts", "list"]);
+        if alerts[0]["decisions"].to_string().contains("suspect") { Ok(()) } else { Err(alerts) }
+    })
+    .await;
+    assert_eq!(world.services[0].effects(), [], "nothing is done before somebody has looked");
+    let resumed = world.cli(&["resume", "--suspect"]);
+    assert!(resumed.status.success(), "{resumed:?}");
+    world.ended("repaired").await;
+    assert_eq!(world.services[0].effects().len(), 1);
+    world.ready().await;
 }

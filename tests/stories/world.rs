@@ -138,11 +138,11 @@ impl World {
         self.dir.path()
     }
 
-    /// Starts `regreen up` and waits until it is ready.
+    /// Starts `regreen up`.
     ///
     /// # Panics
-    /// When it does not come up.
-    pub async fn start(&mut self) {
+    /// When it can't be started.
+    pub fn launch(&mut self) {
         let mut command = Command::new(regreen());
         command
             .args(["up", "--data-dir"])
@@ -161,6 +161,22 @@ impl World {
         command.env("PATH", folder);
         self.up =
             Some(Process::start(&mut command, &self.dir.path().join("up.log")).expect("regreen starts"));
+    }
+
+    /// Starts `regreen up` and waits until it is ready.
+    ///
+    /// # Panics
+    /// When it does not come up.
+    pub async fn start(&mut self) {
+        self.launch();
+        self.ready().await;
+    }
+
+    /// Waits until `up` is ready and has looked at its services.
+    ///
+    /// # Panics
+    /// When it does not come up.
+    pub async fn ready(&self) {
         let url = format!("{}/readyz", self.url());
         let log = self.dir.path().join("up.log");
         wait_for("regreen to be ready", Duration::from_secs(40), async || {

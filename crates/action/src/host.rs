@@ -33,6 +33,8 @@ use crate::{Action, Call, alarm::Alarm, journal::Journal};
 
 /// Longest time between the ticket and the call (rule 18).
 const CALL_WINDOW: Span = Span::seconds(5);
+/// Longest time for the look before a call and its connection, together. Below the redelivery of a command.
+const OPENING_MAX: Duration = Duration::from_secs(8);
 /// Patience of one try to store an outcome; there is always another.
 const STORE_PATIENCE: Duration = Duration::from_secs(10);
 /// Pause before a consumer that broke is opened again.
@@ -193,6 +195,17 @@ impl Host {
         Outcome { run, instance, attempt, nonce: self.nonce.clone(), outcome, timing }
     }
 
+    /// `claim_by` is in the engine's time, heard by the tick; in silence nothing begins. The engine's time, when there
+    /// is some left.
+    fn in_time(&self, command: &Command) -> Option<Timestamp> {
+        let now = self.heard.borrow().as_ref().and_then(Heard::now);
+        now.filter(|now| *now <= command.task.claim_by)
+    }
+
+    fn late(&self, command: &Command, detail: &str) -> Outcome {
+        self.outcome(command, Verb::NotCalled { reason: NotCalled::Late, detail: detail.into() }, None)
+    }
+
     /// Everything between a command and its outcome; `None` when the attempt is another's.
     async fn perform(&self, command: &Command, message: &jetstream::Message) -> Option<Outcome> {
         let not_called = |reason, detail: String| {
@@ -205,18 +218,16 @@ impl Host {
             None => Err((NotCalled::Refused, format!("{} is not served here", command.task.action))),
             Some(action) => action.prepare(command).map_err(|refusal| (refusal.reason, refusal.detail)),
         };
-        let call = match prepared {
+        let mut call = match prepared {
             Ok(call) => call,
             Err((reason, detail)) => {
                 ack(message).await;
                 return not_called(reason, detail);
             }
         };
-        // `claim_by` is in the engine's time, heard by the tick; in silence nothing begins.
-        let now = self.heard.borrow().as_ref().and_then(Heard::now);
-        let Some(now) = now.filter(|now| *now <= command.task.claim_by) else {
+        let Some(now) = self.in_time(command) else {
             ack(message).await;
-            return not_called(NotCalled::Late, "claim_by has passed, or the engine is silent".into());
+            return Some(self.late(command, "claim_by has passed, or the engine is silent"));
         };
         match (command.task.kind, command.task.effect) {
             (Kind::Observe(look), _) => {
@@ -225,14 +236,14 @@ impl Host {
             }
             (Kind::Perform, Effect::Read) => {
                 ack(message).await;
-                Some(self.call(command, call.as_ref()).await)
+                Some(self.call(command, call.as_mut()).await)
             }
             // A second copy in this process would read the first one's ticket as its own.
             (Kind::Perform, _) if !self.first_copy(command, now) => {
                 ack(message).await;
                 None
             }
-            (Kind::Perform, _) => self.with_ticket(command, call.as_ref(), message).await,
+            (Kind::Perform, _) => self.with_ticket(command, call.as_mut(), message).await,
         }
     }
 
@@ -250,15 +261,29 @@ impl Host {
     async fn with_ticket(
         &self,
         command: &Command,
-        call: &dyn Call,
+        call: &mut dyn Call,
         message: &jetstream::Message,
     ) -> Option<Outcome> {
+        let opening = async {
+            let before = call.before().await;
+            call.open().await;
+            before
+        };
+        let Ok(pre_state) = tokio::time::timeout(OPENING_MAX, opening).await else {
+            ack(message).await;
+            return Some(self.late(command, "the look before the call, or the connection, took too long"));
+        };
+        // Meanwhile its time may have passed.
+        if self.in_time(command).is_none() {
+            ack(message).await;
+            return Some(self.late(command, "claim_by has passed, or the engine is silent"));
+        }
         let ticket = Ticket::Started {
             v: WIRE_VERSION,
             runner: self.options.name.clone(),
             nonce: self.nonce.clone(),
             decision_seq: command.decision_seq,
-            pre_state: call.before().await,
+            pre_state,
         };
         // Class *tell* goes without the stop's guard: a stopped system must still be able to say so.
         let guard = (command.task.effect != Effect::Tell).then_some(command.stop_no);
@@ -273,8 +298,7 @@ impl Host {
                 Some(self.call(command, call).await)
             }
             Ok(Taken::Won { .. }) => {
-                let detail = "the call window had closed when the ticket was won".into();
-                Some(self.outcome(command, Verb::NotCalled { reason: NotCalled::Late, detail }, None))
+                Some(self.late(command, "the call window had closed when the ticket was won"))
             }
             Ok(Taken::Lost(..)) => None,
             Ok(Taken::Stopped) => {
@@ -289,7 +313,7 @@ impl Host {
     }
 
     /// The call, bounded by its timeout, and by the process's end beyond that.
-    async fn call(&self, command: &Command, call: &dyn Call) -> Outcome {
+    async fn call(&self, command: &Command, call: &mut dyn Call) -> Outcome {
         let armed = self.alarm.arm(command.task.timeout);
         let _span = trace::span(&format!("call {}", command.task.action), command.trace.as_deref());
         let began = clock::wall();

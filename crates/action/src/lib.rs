@@ -35,8 +35,14 @@ pub trait Call: Send + Sync {
         Box::pin(async { None })
     }
 
+    /// Opens what the call needs, a connection most likely, before the ticket: won, the call shall leave at once
+    /// (rule 18). What fails here is told by [`Call::perform`].
+    fn open(&mut self) -> BoxFuture<'_, ()> {
+        Box::pin(async {})
+    }
+
     /// Does it. Answers `Ok`, `Failed` only when it is sure that nothing happened, else `Unknown`.
-    fn perform(&self) -> BoxFuture<'_, Verb>;
+    fn perform(&mut self) -> BoxFuture<'_, Verb>;
 
     /// Looks whether it was done; `before` is what the ticket kept.
     fn observe(&self, look: u8, before: Option<Value>) -> BoxFuture<'_, Verb>;

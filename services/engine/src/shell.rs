@@ -516,7 +516,7 @@ impl Shell {
             cursor: self.state.cursor,
             fact_hash: self.state.fact_hash.clone(),
             stop_no: self.state.stop_no,
-            hashed: self.hashes.due(),
+            hashed: self.hashes.due(self.n),
             state_hash: self.hashes.take(),
             now,
         };

@@ -8,7 +8,7 @@ use regreen_kit::{Shutdown, secrets::Secrets};
 use regreen_schemas::{
     action::{Declaration, NOTIFY_LOG, NOTIFY_WEBHOOK},
     command::Command,
-    fact::{Failure, Verb},
+    fact::{Answer, Failure, Verb},
 };
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
@@ -39,6 +39,12 @@ fn text(command: &Command, key: &str) -> Result<String, Refusal> {
     found.map(str::to_owned).ok_or_else(|| Refusal::refused(format!("`{key}` is missing")))
 }
 
+/// A message whose outcome is unknown is sent again, with the same key (rule 17): nobody looks it up.
+fn not_looked_up<'a>(look: u8) -> BoxFuture<'a, Verb> {
+    let state = "a message is not looked up".into();
+    Box::pin(async move { Verb::Observed { look, answer: Answer::CannotTell { state } } })
+}
+
 /// Says it in the log.
 struct Log;
 
@@ -57,14 +63,14 @@ impl Action for Log {
 }
 
 impl Call for Line {
-    fn perform(&self) -> BoxFuture<'_, Verb> {
+    fn perform(&mut self) -> BoxFuture<'_, Verb> {
         Box::pin(async {
             tracing::warn!(target: "regreen::tell", receiver = self.receiver, "{}", self.text);
             Verb::Ok { result: Value::Null }
         })
     }
-    fn observe(&self, _: u8, _: Option<Value>) -> BoxFuture<'_, Verb> {
-        self.perform()
+    fn observe(&self, look: u8, _: Option<Value>) -> BoxFuture<'_, Verb> {
+        not_looked_up(look)
     }
 }
 
@@ -107,7 +113,7 @@ impl Action for Webhook {
 }
 
 impl Call for Post {
-    fn perform(&self) -> BoxFuture<'_, Verb> {
+    fn perform(&mut self) -> BoxFuture<'_, Verb> {
         Box::pin(async {
             let transient = |reason: String| Verb::Failed {
                 kind: Failure::Transient,
@@ -125,7 +131,7 @@ impl Call for Post {
             }
         })
     }
-    fn observe(&self, _: u8, _: Option<Value>) -> BoxFuture<'_, Verb> {
-        self.perform()
+    fn observe(&self, look: u8, _: Option<Value>) -> BoxFuture<'_, Verb> {
+        not_looked_up(look)
     }
 }

@@ -1,5 +1,6 @@
 //! The runner: the only service that changes the world. It holds credentials and stands near what it touches.
 
+mod connection;
 pub mod providers;
 
 use regreen_action::{Action, Options};
@@ -9,9 +10,9 @@ use regreen_kit::{Shutdown, secrets::Secrets};
 /// Why a runner can't run.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The HTTP client.
+    /// TLS.
     #[error("no HTTP client")]
-    Client(#[from] reqwest::Error),
+    Tls(#[from] rustls::Error),
     /// The host.
     #[error(transparent)]
     Host(#[from] regreen_action::Error),

@@ -1,9 +1,12 @@
 //! `http.request`: one HTTP request. Sure failures are told from unknown outcomes: what never left this host, and
 //! what the server refused, did nothing; everything else is looked up.
 
-use std::{error::Error as _, time::Duration};
-
+use bytes::Bytes;
 use futures::future::BoxFuture;
+use hyper::{
+    Method, StatusCode,
+    header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER},
+};
 use regreen_action::{Action, Call, Refusal};
 use regreen_kit::secrets::Secrets;
 use regreen_playbook::{cel, value::Value as Cel};
@@ -14,16 +17,13 @@ use regreen_schemas::{
     command::Command,
     fact::{Answer, Failure, Verb},
 };
-use reqwest::{Client, Method, RequestBuilder, StatusCode, Url, header::RETRY_AFTER, redirect};
 use secrecy::ExposeSecret as _;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use url::Url;
 
-/// Most bytes of an answer that are read.
-const ANSWER_BYTES_MAX: usize = 64 * 1024;
-/// Longest time for a connection. The pool opens it in the call, after the ticket: so it is bounded far below the
-/// timeout, lest a request leave long after its call window (rule 18).
-const CONNECT_MAX: Duration = Duration::from_secs(3);
+use crate::connection::{Client, Connection, Error, Ready, Reply};
+
 /// Longest pause that a server may ask for.
 const RETRY_AFTER_MAX: Span = Span::minutes(60);
 
@@ -65,14 +65,8 @@ impl Request {
     ///
     /// # Errors
     /// When there is no TLS.
-    pub fn new(secrets: Secrets) -> Result<Self, reqwest::Error> {
-        // A redirect would send the effect, and its credentials, where nobody decided it.
-        let client = Client::builder()
-            .redirect(redirect::Policy::none())
-            .pool_max_idle_per_host(512)
-            .connect_timeout(CONNECT_MAX)
-            .build()?;
-        Ok(Self { client, secrets })
+    pub fn new(secrets: Secrets) -> Result<Self, rustls::Error> {
+        Ok(Self { client: Client::new()?, secrets })
     }
 
     /// Replaces every `{secret: name}`.
@@ -100,11 +94,23 @@ impl Request {
 
 fn http_url(text: &str) -> Result<Url, Refusal> {
     let url = Url::parse(text).map_err(|error| Refusal::refused(format!("`{text}` is no URL: {error}")))?;
-    if matches!(url.scheme(), "http" | "https") {
-        Ok(url)
-    } else {
-        Err(Refusal::refused("only http and https"))
+    if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
+        return Err(Refusal::refused("only http and https"));
     }
+    if !url.username().is_empty() || url.password().is_some() {
+        let header = AUTHORIZATION;
+        return Err(Refusal::refused(format!(
+            "credentials in a URL are seen: put them into a header `{header}`"
+        )));
+    }
+    Ok(url)
+}
+
+fn header(headers: &mut HeaderMap, name: &str, value: &str) -> Result<(), Refusal> {
+    let wrong = |what: &str| Refusal::refused(format!("header `{name}`: {what} is not as HTTP wants it"));
+    let parsed: HeaderName = name.parse().map_err(|_| wrong("its name"))?;
+    headers.append(parsed, HeaderValue::from_str(value).map_err(|_| wrong("its value"))?);
+    Ok(())
 }
 
 impl Action for Request {
@@ -118,93 +124,123 @@ impl Action for Request {
         let method = params.method.as_deref().unwrap_or("GET");
         let method: Method =
             method.parse().map_err(|_| Refusal::refused(format!("`{method}` is no method")))?;
-        let mut request = self.client.request(method, http_url(&params.url)?);
+        let mut headers = HeaderMap::new();
         for (name, value) in &params.headers {
             let Value::String(value) = self.reveal(value)? else {
                 return Err(Refusal::refused(format!("header `{name}` is no text")));
             };
-            request = request.header(name, value);
+            header(&mut headers, name, &value)?;
         }
         if let Some(name) = &params.idempotency_header {
-            request = request.header(name, command.action_key.as_ref());
+            header(&mut headers, name, command.action_key.as_ref())?;
         }
-        if let Some(body) = &params.body {
-            request = request.json(&self.reveal(body)?);
+        let mut body = Bytes::new();
+        if let Some(value) = &params.body {
+            body = serde_json::to_vec(&self.reveal(value)?)
+                .map_err(|error| Refusal::refused(error.to_string()))?
+                .into();
+            headers.entry(CONTENT_TYPE).or_insert(HeaderValue::from_static("application/json"));
         }
         let observe = match params.observe {
             None => None,
             Some(Observe { url, done }) => {
                 let done = cel::parse(&done)
                     .map_err(|error| Refusal::refused(format!("`done`: {}", error.message)))?;
-                Some((self.client.get(http_url(&url)?), done))
+                Some((get(http_url(&url)?), done))
             }
         };
+        let request = Ready { url: http_url(&params.url)?, method, headers, body };
         // What can't be built is refused before any ticket.
-        if request.try_clone().is_none_or(|request| request.build().is_err()) {
-            return Err(Refusal::refused("the request can't be built: a header is not as HTTP wants it"));
-        }
-        Ok(Box::new(Ready { request, accept: params.accept, effect: command.task.effect, observe }))
+        request
+            .request()
+            .map_err(|error| Refusal::refused(format!("the request can't be built: {error}")))?;
+        Ok(Box::new(Prepared {
+            client: self.client.clone(),
+            connection: None,
+            request,
+            accept: params.accept,
+            effect: command.task.effect,
+            observe,
+        }))
     }
 }
 
-struct Ready {
-    request: RequestBuilder,
-    accept: Vec<u16>,
-    effect: Effect,
-    observe: Option<(RequestBuilder, cel::Expr)>,
+fn get(url: Url) -> Ready {
+    Ready { url, method: Method::GET, headers: HeaderMap::new(), body: Bytes::new() }
 }
 
-impl Call for Ready {
+struct Prepared {
+    client: Client,
+    /// Opened before the ticket, or why it is not.
+    connection: Option<Result<Connection, Error>>,
+    request: Ready,
+    accept: Vec<u16>,
+    effect: Effect,
+    observe: Option<(Ready, cel::Expr)>,
+}
+
+impl Call for Prepared {
     fn before(&self) -> BoxFuture<'_, Option<Value>> {
         Box::pin(async {
             // Without it `done` sees no `before`, and says so if it needs one.
             let (request, _) = self.observe.as_ref()?;
-            let (status, json) = answer(request.try_clone()?).await.ok()?;
+            let (status, json) = self.answer(request).await.ok()?;
             Some(json!({"status": status.as_u16(), "json": json}))
         })
     }
 
-    fn perform(&self) -> BoxFuture<'_, Verb> {
+    fn open(&mut self) -> BoxFuture<'_, ()> {
+        Box::pin(async { self.connection = Some(self.client.open(&self.request.url).await) })
+    }
+
+    fn perform(&mut self) -> BoxFuture<'_, Verb> {
         Box::pin(async {
-            let Some(request) = self.request.try_clone() else {
-                return failed(Failure::Permanent, "the request can't be sent twice".into(), None);
+            let opened = match self.connection.take() {
+                Some(opened) => opened,
+                // Only reads are not opened beforehand: they have no ticket.
+                None => self.client.open(&self.request.url).await,
             };
-            match request.send().await {
-                Ok(response) => self.judge(response).await,
-                Err(error) => self.broken(&error),
+            let reply = match opened {
+                Ok(connection) => connection.send(&self.request).await,
+                Err(error) => Err(error),
+            };
+            match reply {
+                Ok(reply) => self.judge(&reply),
+                // What never left is a sure failure, anything else is unknown.
+                Err(error) if error.nothing_left() || self.effect == Effect::Read => {
+                    failed(Failure::Transient, error.to_string(), None)
+                }
+                Err(error) => Verb::Unknown { reason: error.to_string().into() },
             }
         })
     }
 
     fn observe(&self, look: u8, before: Option<Value>) -> BoxFuture<'_, Verb> {
         Box::pin(async move {
-            let Some((request, done)) =
-                self.observe.as_ref().and_then(|(request, done)| Some((request.try_clone()?, done)))
-            else {
+            let Some((request, done)) = &self.observe else {
                 return Verb::Observed {
                     look,
                     answer: Answer::CannotTell { state: "nothing says how to look".into() },
                 };
             };
-            match answer(request).await {
+            match self.answer(request).await {
                 Ok((status, json)) => Verb::Observed { look, answer: tell(done, status, json, before) },
-                Err(error) => failed(Failure::Transient, chain(&error), None),
+                Err(error) => failed(Failure::Transient, error.to_string(), None),
             }
         })
     }
 }
 
-impl Ready {
-    async fn judge(&self, response: reqwest::Response) -> Verb {
-        let status = response.status();
+impl Prepared {
+    fn judge(&self, reply: &Reply) -> Verb {
+        let status = reply.status;
         let accepted =
             if self.accept.is_empty() { status.is_success() } else { self.accept.contains(&status.as_u16()) };
-        let asked = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+        let asked = reply.headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
         let retry_after = asked.map(|seconds: i64| Span::seconds(seconds.clamp(0, RETRY_AFTER_MAX.0 / 1000)));
         if accepted {
             // The effect is done, whatever its answer looks like.
-            let json = body(response).await.unwrap_or_default();
-            return Verb::Ok { result: json!({"status": status.as_u16(), "json": json}) };
+            return Verb::Ok { result: json!({"status": status.as_u16(), "json": json(reply)}) };
         }
         let reason = format!("the server answered {status}");
         match status {
@@ -220,16 +256,9 @@ impl Ready {
         }
     }
 
-    /// No answer: what never left is a sure failure, anything else is unknown.
-    fn broken(&self, error: &reqwest::Error) -> Verb {
-        let reason = chain(error);
-        if error.is_connect() || self.effect == Effect::Read {
-            failed(Failure::Transient, reason, None)
-        } else if error.is_builder() {
-            failed(Failure::Permanent, reason, None)
-        } else {
-            Verb::Unknown { reason: reason.into() }
-        }
+    async fn answer(&self, request: &Ready) -> Result<(StatusCode, Value), Error> {
+        let reply = self.client.open(&request.url).await?.send(request).await?;
+        Ok((reply.status, json(&reply)))
     }
 }
 
@@ -237,33 +266,9 @@ fn failed(kind: Failure, reason: String, retry_after: Option<Span>) -> Verb {
     Verb::Failed { kind, reason: reason.into(), retry_after }
 }
 
-/// The error with its causes, without the URL: it may hold a secret.
-fn chain(error: &reqwest::Error) -> String {
-    let mut text =
-        if error.is_connect() { "no connection".to_owned() } else { "the request broke".to_owned() };
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
-}
-
-async fn answer(request: RequestBuilder) -> Result<(StatusCode, Value), reqwest::Error> {
-    let response = request.send().await?;
-    Ok((response.status(), body(response).await?))
-}
-
-/// The JSON of an answer; null when it is none, or too long.
-async fn body(mut response: reqwest::Response) -> Result<Value, reqwest::Error> {
-    let mut bytes = Vec::new();
-    while let Some(chunk) = response.chunk().await? {
-        bytes.extend_from_slice(&chunk);
-        if bytes.len() > ANSWER_BYTES_MAX {
-            return Ok(Value::Null);
-        }
-    }
-    Ok(serde_json::from_slice(&bytes).unwrap_or_default())
+/// The JSON of an answer; null when it is none, too long, or broke off.
+fn json(reply: &Reply) -> Value {
+    reply.body.as_ref().and_then(|body| serde_json::from_slice(body).ok()).unwrap_or_default()
 }
 
 struct Seen {

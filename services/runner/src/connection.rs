@@ -1,0 +1,229 @@
+//! HTTP with the connection in hand: it is opened before the ticket, so that a request leaves at once when the ticket
+//! is won (rule 18). A library's pool opens it inside the call, seconds later if the network is slow.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full};
+use hyper::{
+    Method, Request, StatusCode, Uri,
+    body::Incoming,
+    client::conn::http1::{SendRequest, handshake},
+    header::{HOST, HeaderMap, HeaderValue},
+};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::connect::HttpConnector;
+use tower_service::Service as _;
+use url::Url;
+
+/// Most bytes of an answer that are read.
+pub const ANSWER_BYTES_MAX: usize = 64 * 1024;
+/// Longest time for a connection, TLS included.
+const CONNECT_MAX: Duration = Duration::from_secs(3);
+/// A connection idle for longer is not used again: servers close theirs after five seconds or more, and one that
+/// goes while the ticket is on its way would cost the attempt.
+const IDLE_MAX: Duration = Duration::from_secs(2);
+/// Idle connections kept for one address.
+const IDLE_COUNT_MAX: usize = 512;
+/// Addresses with idle connections.
+const ADDRESSES_MAX: usize = 256;
+
+type Sender = SendRequest<Full<Bytes>>;
+
+/// A request that may be sent any number of times.
+#[derive(Clone, Debug)]
+pub struct Ready {
+    /// Where.
+    pub url: Url,
+    /// How.
+    pub method: Method,
+    /// `Host` is added.
+    pub headers: HeaderMap,
+    /// May be empty.
+    pub body: Bytes,
+}
+
+/// What came back.
+#[derive(Debug)]
+pub struct Reply {
+    /// Its status.
+    pub status: StatusCode,
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// Its body; `None` when it is longer than [`ANSWER_BYTES_MAX`], or broke off.
+    pub body: Option<Bytes>,
+}
+
+/// Why there is no reply. None of these names the URL: it may hold a secret.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No connection: nothing has left.
+    #[error("no connection: {0}")]
+    NoConnection(String),
+    /// The connection was closed before anything had left.
+    #[error("the connection was closed before the request had left")]
+    NotSent,
+    /// The request has left, wholly or in part, and there is no answer.
+    #[error("the request broke: {0}")]
+    Broken(String),
+}
+
+impl Error {
+    /// Whether the server can't have seen the request.
+    pub fn nothing_left(&self) -> bool {
+        !matches!(self, Self::Broken(_))
+    }
+}
+
+/// Opens connections, and keeps those that are idle for a moment.
+#[derive(Clone)]
+pub struct Client {
+    connector: HttpsConnector<HttpConnector>,
+    idle: Arc<Mutex<HashMap<String, Vec<(Instant, Sender)>>>>,
+}
+
+/// An open connection, for one request.
+pub struct Connection {
+    client: Client,
+    address: String,
+    sender: Sender,
+}
+
+impl Client {
+    /// A client that trusts what the machine trusts.
+    ///
+    /// # Errors
+    /// When there is no TLS.
+    pub fn new() -> Result<Self, rustls::Error> {
+        let mut plain = HttpConnector::new();
+        plain.enforce_http(false);
+        plain.set_nodelay(true);
+        let connector = HttpsConnectorBuilder::new()
+            .try_with_platform_verifier()?
+            .https_or_http()
+            .enable_http1()
+            .wrap_connector(plain);
+        Ok(Self { connector, idle: Arc::default() })
+    }
+
+    /// A connection to where this URL points.
+    ///
+    /// # Errors
+    /// [`Error::NoConnection`].
+    pub async fn open(&self, url: &Url) -> Result<Connection, Error> {
+        let address = url.origin().ascii_serialization();
+        let sender = match self.take_idle(&address) {
+            Some(sender) => sender,
+            None => tokio::time::timeout(CONNECT_MAX, self.connect(&address))
+                .await
+                .map_err(|_| Error::NoConnection(format!("none within {CONNECT_MAX:?}")))??,
+        };
+        Ok(Connection { client: self.clone(), address, sender })
+    }
+
+    async fn connect(&self, address: &str) -> Result<Sender, Error> {
+        let uri: Uri = address.parse().map_err(|error| Error::NoConnection(chain(&error)))?;
+        // HttpConnector is always ready.
+        let stream = self
+            .connector
+            .clone()
+            .call(uri)
+            .await
+            .map_err(|error| Error::NoConnection(chain(error.as_ref())))?;
+        let (mut sender, connection) =
+            handshake(stream).await.map_err(|error| Error::NoConnection(chain(&error)))?;
+        tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "a connection ended");
+            }
+        });
+        sender.ready().await.map_err(|error| Error::NoConnection(chain(&error)))?;
+        Ok(sender)
+    }
+
+    fn take_idle(&self, address: &str) -> Option<Sender> {
+        let mut idle = self.idle.lock().expect("invariant: nobody panics with the map in hand");
+        let waiting = idle.get_mut(address)?;
+        while let Some((since, sender)) = waiting.pop() {
+            if since.elapsed() < IDLE_MAX && sender.is_ready() {
+                return Some(sender);
+            }
+        }
+        idle.remove(address);
+        None
+    }
+
+    fn give_back(&self, address: String, sender: Sender) {
+        let mut idle = self.idle.lock().expect("invariant: nobody panics with the map in hand");
+        if idle.len() >= ADDRESSES_MAX {
+            idle.retain(|_, waiting| waiting.last().is_some_and(|(since, _)| since.elapsed() < IDLE_MAX));
+        }
+        let waiting = idle.entry(address).or_default();
+        if waiting.len() < IDLE_COUNT_MAX {
+            waiting.push((Instant::now(), sender));
+        }
+    }
+}
+
+impl Connection {
+    /// Sends a request and reads its answer.
+    ///
+    /// # Errors
+    /// [`Error::NotSent`] when it is sure that nothing has left, else [`Error::Broken`].
+    pub async fn send(mut self, ready: &Ready) -> Result<Reply, Error> {
+        let request = ready.request().map_err(|error| Error::NoConnection(error.to_string()))?;
+        let response = self.sender.try_send_request(request).await.map_err(|mut error| {
+            if error.take_message().is_some() { Error::NotSent } else { Error::Broken(chain(error.error())) }
+        })?;
+        let (head, body) = response.into_parts();
+        let body = read(body).await;
+        if body.is_some() && self.sender.ready().await.is_ok() {
+            self.client.give_back(self.address, self.sender);
+        }
+        Ok(Reply { status: head.status, headers: head.headers, body })
+    }
+}
+
+impl Ready {
+    /// The request in the form that a server of its own wants (RFC 9112, section 3.2.1).
+    ///
+    /// # Errors
+    /// When a part of it is not as HTTP wants it.
+    pub fn request(&self) -> Result<Request<Full<Bytes>>, hyper::http::Error> {
+        let host = &self.url[url::Position::BeforeHost..url::Position::AfterPort];
+        let target = &self.url[url::Position::BeforePath..url::Position::AfterQuery];
+        let mut request =
+            Request::builder().method(&self.method).uri(target).body(Full::new(self.body.clone()))?;
+        *request.headers_mut() = self.headers.clone();
+        request.headers_mut().insert(HOST, HeaderValue::from_str(host)?);
+        Ok(request)
+    }
+}
+
+async fn read(mut body: Incoming) -> Option<Bytes> {
+    let mut bytes = Vec::new();
+    while let Some(frame) = body.frame().await {
+        if let Ok(chunk) = frame.ok()?.into_data() {
+            bytes.extend_from_slice(&chunk);
+            if bytes.len() > ANSWER_BYTES_MAX {
+                return None;
+            }
+        }
+    }
+    Some(bytes.into())
+}
+
+/// An error with its causes.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}

@@ -1,0 +1,157 @@
+//! `http.request` against a server whose every word is chosen here: what is open before the ticket, what is sure,
+//! and what is unknown.
+
+use std::sync::Arc;
+
+use regreen_action::{Action as _, Call, Refusal};
+use regreen_kit::secrets::Secrets;
+use regreen_runner::providers::http::Request;
+use regreen_schemas::{
+    Instance, RunId, Span, Timestamp,
+    action::{Effect, HTTP_REQUEST},
+    command::{Command, Kind, Task},
+    fact::{Failure, Verb},
+};
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpListener, TcpStream},
+};
+
+fn command(params: Value) -> Command {
+    Command {
+        v: 1,
+        run: RunId::from("r"),
+        instance: Instance::from("hit"),
+        attempt: 1,
+        task: Task {
+            kind: Kind::Perform,
+            action: HTTP_REQUEST.name.into(),
+            effect: Effect::Idempotent,
+            zone: "main".into(),
+            params: Arc::new(params),
+            node: None,
+            claim_by: Timestamp(0),
+            timeout: Span::seconds(5),
+        },
+        action_key: "key".into(),
+        decision_seq: 1,
+        stop_no: 1,
+        trace: None,
+    }
+}
+
+fn action() -> Request {
+    regreen_kit::init_tls();
+    Request::new(Secrets::default()).expect("TLS")
+}
+
+fn prepared(action: &Request, port: u16) -> Box<dyn Call> {
+    let params =
+        json!({"url": format!("http://127.0.0.1:{port}/hit?x=1"), "method": "POST", "body": {"a": 1}});
+    action.prepare(&command(params)).expect("prepared")
+}
+
+async fn listener() -> (TcpListener, u16) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let port = listener.local_addr().expect("bound").port();
+    (listener, port)
+}
+
+/// Reads one request up to the end of its body, which is `{"a":1}`.
+async fn request(stream: &mut TcpStream) -> String {
+    let mut text = String::new();
+    let mut buffer = [0; 1024];
+    while !text.ends_with(r#"{"a":1}"#) {
+        let n = stream.read(&mut buffer).await.expect("readable");
+        assert!(n > 0, "the request broke off: {text}");
+        text.push_str(&String::from_utf8_lossy(&buffer[..n]));
+    }
+    text
+}
+
+#[tokio::test]
+async fn the_connection_is_open_before_the_ticket_and_is_used_again() {
+    let ((listener, port), action) = (listener().await, action());
+    let mut call = prepared(&action, port);
+    call.open().await;
+    // Nothing but the connection is there before the call.
+    let (mut stream, _) = listener.accept().await.expect("a connection");
+    let mut byte = [0];
+    assert!(
+        matches!(stream.try_read(&mut byte), Err(error) if error.kind() == std::io::ErrorKind::WouldBlock)
+    );
+    let server = tokio::spawn(async move {
+        let first = request(&mut stream).await;
+        stream
+            .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 12\r\n\r\n{\"done\":\"y\"}")
+            .await
+            .expect("written");
+        let second = request(&mut stream).await;
+        stream
+            .write_all(b"HTTP/1.1 503 Busy\r\nretry-after: 7\r\ncontent-length: 0\r\n\r\n")
+            .await
+            .expect("written");
+        (first, second)
+    });
+    let done = call.perform().await;
+    assert_eq!(done, Verb::Ok { result: json!({"status": 200, "json": {"done": "y"}}) });
+    let mut again = prepared(&action, port);
+    again.open().await;
+    let busy = again.perform().await;
+    assert!(
+        matches!(busy, Verb::Failed { kind: Failure::Transient, retry_after: Some(Span(7000)), .. }),
+        "{busy:?}"
+    );
+    let (first, second) = server.await.expect("both on one connection");
+    assert!(first.starts_with("POST /hit?x=1 HTTP/1.1\r\n"), "{first}");
+    assert!(first.contains(&format!("host: 127.0.0.1:{port}\r\n")), "{first}");
+    assert_eq!(first, second);
+}
+
+#[tokio::test]
+async fn what_never_left_is_a_sure_failure_and_what_did_is_unknown() {
+    let ((listener, port), action) = (listener().await, action());
+    // Read, and hung up on without an answer.
+    let mut call = prepared(&action, port);
+    call.open().await;
+    let (mut stream, _) = listener.accept().await.expect("a connection");
+    let server = tokio::spawn(async move { request(&mut stream).await });
+    let broken = call.perform().await;
+    assert!(matches!(broken, Verb::Unknown { .. }), "{broken:?}");
+    server.await.expect("it had arrived");
+    // Broken by the server after the effect, maybe.
+    let mut call = prepared(&action, port);
+    call.open().await;
+    let (mut stream, _) = listener.accept().await.expect("a connection");
+    let server = tokio::spawn(async move {
+        request(&mut stream).await;
+        stream.write_all(b"HTTP/1.1 500 Oops\r\ncontent-length: 0\r\n\r\n").await.expect("written");
+    });
+    let oops = call.perform().await;
+    assert!(matches!(oops, Verb::Unknown { .. }), "{oops:?}");
+    server.await.expect("it had arrived");
+    // Nobody there.
+    drop(listener);
+    let mut call = prepared(&action, port);
+    call.open().await;
+    let nobody = call.perform().await;
+    let Verb::Failed { kind: Failure::Transient, reason, .. } = nobody else { panic!("{nobody:?}") };
+    assert!(reason.contains("no connection") && reason.contains("refused"), "{reason}");
+}
+
+#[tokio::test]
+async fn what_cant_be_a_request_is_refused_before_any_ticket() {
+    let action = action();
+    for (wrong, why) in [
+        (json!({"url": "ftp://x/"}), "only http"),
+        (json!({"url": "http://user:pass@x/"}), "credentials"),
+        (json!({"url": "http://x/", "headers": {"a b": "c"}}), "its name"),
+        (json!({"url": "http://x/", "headers": {"a": "c\n"}}), "its value"),
+        (json!({"url": "http://x/", "method": "G T"}), "no method"),
+        (json!({"url": "http://x/", "surprise": 1}), "surprise"),
+    ] {
+        let refused: Option<Refusal> = action.prepare(&command(wrong.clone())).err();
+        assert!(refused.as_ref().is_some_and(|refused| refused.detail.contains(why)), "{wrong}: {refused:?}");
+    }
+}
