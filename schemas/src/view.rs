@@ -12,6 +12,9 @@ use crate::{CheckName, Span, Timestamp, check::Status, id::Vantage};
 pub struct Checks {
     /// Version of the wire.
     pub v: u32,
+    /// The record that it reflects: an older one never replaces it.
+    #[serde(default)]
+    pub seq: u64,
     /// Raised with every change of the list; looks name it. Changing `watched` does not raise it.
     pub version: u64,
     /// The checks, one for each member, ordered by name.
@@ -67,6 +70,9 @@ pub enum Kind {
 pub struct Verdict {
     /// Version of the wire.
     pub v: u32,
+    /// The record that it reflects: an older one never replaces it.
+    #[serde(default)]
+    pub seq: u64,
     /// Joined by quorum.
     pub status: Status,
     /// Since when it has been so.

@@ -11,7 +11,7 @@ use axum::{Router, body::Bytes, extract::State, routing::post};
 use regreen_bus::{log, streams};
 use regreen_kit::clock;
 use regreen_schemas::{Span, Timestamp, hash::sha256_hex};
-use regreen_testkit::{Nats, sink::Answer, wait_for};
+use regreen_testkit::{Alertmanager, Nats, sink::Answer, wait_for};
 use regreen_tests::{TOKEN, World, alert, payload, regreen};
 use serde_json::json;
 
@@ -38,11 +38,7 @@ async fn one_trace_spans_webhook_dispatch_and_call() {
     tokio::spawn(async move { axum::serve(listener, app).await });
 
     let mut world = World::new(|text| text).await;
-    let mut config = std::fs::File::options()
-        .append(true)
-        .open(world.path().join("config.yaml"))
-        .expect("the configuration");
-    writeln!(config, "otlp_endpoint: http://127.0.0.1:{port}").expect("writable");
+    world.configure(&format!("otlp_endpoint: http://127.0.0.1:{port}"));
     world.start().await;
     world.services[0].break_health(500, true);
     world.verdict("web/one", "down").await;
@@ -86,6 +82,28 @@ async fn alerts_that_were_cut_off_are_told() {
     })
     .await;
     assert_eq!(world.pager.effects().len(), 1, "once an hour, not at each repeat");
+}
+
+#[tokio::test]
+async fn alerts_that_were_cut_off_are_fetched_where_that_is_configured() {
+    let mut world = World::new(|text| text).await;
+    let alertmanager = Alertmanager::start_cutting(1, &world.webhook(), TOKEN).await;
+    world.configure(&format!("alertmanagers: [{{url: {:?}}}]", alertmanager.url()));
+    // Both are there before anybody listens: the first payload that arrives has one, and says that one is missing.
+    for node in ["one", "two"] {
+        alertmanager.post(&json!({"alertname": "WebDown", "node": node}), false).await;
+    }
+    alertmanager.post(&json!({"alertname": "Another", "node": "three"}), false).await;
+    world.start().await;
+    wait_for("all three alerts", Duration::from_secs(40), async || {
+        let alerts = world.json(&["alerts", "list"]);
+        let text = alerts.to_string();
+        let all = ["one", "two", "three"].map(|node| text.contains(&format!("\"node\":\"{node}\"")));
+        if all == [true; 3] { Ok(()) } else { Err(alerts) }
+    })
+    .await;
+    let metrics = reqwest::get(format!("{}/metrics", world.url())).await.expect("an answer").text().await;
+    assert!(metrics.expect("text").contains("regreen_facts_rejected_total 0"));
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    io::Write as _,
     path::{Path, PathBuf},
     process::{Command, Output},
     time::Duration,
@@ -130,6 +131,15 @@ impl World {
     #[must_use]
     pub fn set(&self) -> PathBuf {
         self.dir.path().join("set")
+    }
+
+    /// Adds to the configuration.
+    ///
+    /// # Panics
+    /// When it can't be written.
+    pub fn configure(&self, text: &str) {
+        let file = fs::File::options().append(true).open(self.dir.path().join("config.yaml"));
+        writeln!(file.expect("the configuration"), "{text}").expect("writable");
     }
 
     /// The directory of everything.

@@ -8,6 +8,7 @@ use regreen_schemas::{
     subject::view_key,
     view::{Checks, Verdict},
 };
+use serde::Deserialize;
 use tokio::sync::watch;
 
 use crate::connect::Bus;
@@ -27,25 +28,59 @@ async fn bucket(bus: &Bus) -> Result<kv::Store, Error> {
     bus.js.get_key_value(bus.names.view()).await.map_err(Error::of)
 }
 
-/// Writes the list of checks.
+/// Tries to put something while others write the same key.
+const TRIES_MAX: u32 = 5;
+
+/// Writes the list of checks, unless what is there reflects a newer record.
 ///
 /// # Errors
 /// [`Error`]; the caller writes again later.
 pub async fn put_checks(bus: &Bus, checks: &Checks) -> Result<(), Error> {
-    put(bus, view_key::CHECKS, checks).await
+    put(bus, view_key::CHECKS, checks.seq, checks).await
 }
 
-/// Writes a verdict.
+/// Writes a verdict, unless what is there reflects a newer record.
 ///
 /// # Errors
 /// [`Error`]; the caller writes again later.
 pub async fn put_verdict(bus: &Bus, check: &str, verdict: &Verdict) -> Result<(), Error> {
-    put(bus, &view_key::verdict(check), verdict).await
+    put(bus, &view_key::verdict(check), verdict.seq, verdict).await
 }
 
-async fn put(bus: &Bus, key: &str, value: &impl serde::Serialize) -> Result<(), Error> {
+/// The newest verdict of a check.
+///
+/// # Errors
+/// [`Error`] when VIEW can't be read.
+pub async fn verdict(bus: &Bus, check: &str) -> Result<Option<Verdict>, Error> {
+    let found = bucket(bus).await?.get(view_key::verdict(check)).await.map_err(Error::of)?;
+    found.map(|bytes| serde_json::from_slice(&bytes).map_err(Error::of)).transpose()
+}
+
+#[derive(Deserialize)]
+struct Reflected {
+    #[serde(default)]
+    seq: u64,
+}
+
+/// By revision: an engine that was superseded, or a task that was slow, never wins over what is newer.
+async fn put(bus: &Bus, key: &str, seq: u64, value: &impl serde::Serialize) -> Result<(), Error> {
     let bytes = Bytes::from(serde_json::to_vec(value).expect("invariant: wire types are plain data"));
-    bucket(bus).await?.put(key, bytes).await.map(|_| ()).map_err(Error::of)
+    let bucket = bucket(bus).await?;
+    for _ in 0..TRIES_MAX {
+        let held = bucket.entry(key).await.map_err(Error::of)?;
+        let newer = held.as_ref().is_some_and(|held| {
+            serde_json::from_slice::<Reflected>(&held.value).is_ok_and(|held| held.seq > seq)
+        });
+        if newer {
+            return Ok(());
+        }
+        let revision = held.map_or(0, |held| held.revision);
+        match bucket.update(key, bytes.clone(), revision).await {
+            Err(error) if error.kind() == kv::UpdateErrorKind::WrongLastRevision => {}
+            other => return other.map(|_| ()).map_err(Error::of),
+        }
+    }
+    Err(Error(format!("others write {key} all the time")))
 }
 
 /// Follows the list of checks in the background, through every disconnect.

@@ -10,16 +10,19 @@ use regreen_bus::{
     stories::{self, Stories},
     streams::{self, Sizing},
     tickets::{self, Taken},
+    view,
     writer::Writer,
 };
 use regreen_schemas::{
     Domain, Instance, RunId, Timestamp,
+    check::Status,
     fact::{self, Item, Operator},
     hash::sha256_hex,
     record,
     story::Story,
     subject::FactKind,
     ticket::{Stop, Ticket},
+    view::{Checks, Verdict},
 };
 use regreen_testkit::{Nats, Proxy, wait_for};
 
@@ -317,4 +320,46 @@ async fn bodies_and_stories_read_back_and_an_older_story_does_not_win() {
     new.tell(story(2, 10)).await;
     until((2, 10)).await;
     assert_eq!(held().await, Some((2, 10)), "the older epoch stops");
+}
+
+#[tokio::test]
+async fn a_view_survives_a_kill_and_an_older_engine_does_not_win() {
+    let mut nats = Nats::start().await;
+    let proxy = Proxy::start(nats.port()).await;
+    domain(&nats).await;
+    let bus = connect(format!("nats://127.0.0.1:{}", proxy.port())).await;
+    let verdict = |seq: u64, status| Verdict {
+        v: 1,
+        seq,
+        status,
+        since: Timestamp(1),
+        as_of: Timestamp(1),
+        expires: Timestamp(2),
+    };
+    let put = async |seq, status| {
+        let what = verdict(seq, status);
+        wait_for("VIEW", Duration::from_secs(20), async || view::put_verdict(&bus, "web/one", &what).await)
+            .await;
+    };
+    put(5, Status::Up).await;
+    proxy.cut();
+    put(7, Status::Down).await;
+    nats.kill();
+    nats.restart().await;
+    // What an older engine, or a slow task, says late.
+    put(6, Status::Up).await;
+    let held = wait_for("VIEW", Duration::from_secs(20), async || view::verdict(&bus, "web/one").await).await;
+    assert_eq!(held, Some(verdict(7, Status::Down)));
+
+    // A probe follows the list through all of it.
+    let mut lists = view::follow_checks(&bus);
+    let list = |seq: u64| Checks { v: 1, seq, version: seq, ..Checks::default() };
+    for seq in [8, 9] {
+        let wanted = list(seq);
+        wait_for("VIEW", Duration::from_secs(20), async || view::put_checks(&bus, &wanted).await).await;
+        let seen = lists.wait_for(|checks| checks.as_ref() == Some(&wanted));
+        tokio::time::timeout(Duration::from_secs(20), seen).await.expect("in time").expect("followed");
+        nats.kill();
+        nats.restart().await;
+    }
 }

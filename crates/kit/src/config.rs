@@ -18,6 +18,8 @@ pub struct Config {
     pub config: Option<String>,
     /// Who may send webhooks, by name of the credential: it becomes the source of the facts.
     pub auth: BTreeMap<String, Credential>,
+    /// Alertmanagers whose API is asked for what they cut off a payload, in this order.
+    pub alertmanagers: Vec<Alertmanager>,
     /// Certificate and key with which webhooks are taken in.
     pub tls: Option<Tls>,
     /// Secrets that actions refer to.
@@ -41,6 +43,16 @@ pub enum Credential {
         /// The password.
         password: Reference,
     },
+}
+
+/// An Alertmanager's API.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Alertmanager {
+    /// `http://host:9093`, with its prefix if it has one.
+    pub url: String,
+    /// How we prove who we are.
+    pub auth: Option<Credential>,
 }
 
 /// Files in PEM.
@@ -103,9 +115,10 @@ mod tests {
     fn the_example_is_a_configuration_and_shows_every_key() {
         let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../docs/config.example.yaml");
         let config = Config::read(&path).expect("a configuration");
-        let Config { api_version, config, auth, tls, secrets, reference, otlp_endpoint } = config;
+        let Config { api_version, config, auth, alertmanagers, tls, secrets, reference, otlp_endpoint } =
+            config;
         assert_eq!((api_version.as_deref(), config.as_deref()), (Some("regreen/v1"), Some("example")));
-        assert_eq!((auth.len(), tls.is_some(), reference.len()), (2, true, 2));
+        assert_eq!((auth.len(), alertmanagers.len(), tls.is_some(), reference.len()), (2, 2, true, 2));
         assert!(
             otlp_endpoint.is_some() && secrets.get("web-token").is_err(),
             "named, and not on this machine"

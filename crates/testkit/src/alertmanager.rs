@@ -29,13 +29,25 @@ impl Alertmanager {
     /// # Panics
     /// When there is no Alertmanager or it does not come up.
     pub async fn start(url: &str, bearer: &str) -> Self {
+        Self::start_with(&json!(["..."]), 0, url, bearer).await
+    }
+
+    /// Starts one that groups alerts by their name and sends no more than `max_alerts` of a group.
+    ///
+    /// # Panics
+    /// When there is no Alertmanager or it does not come up.
+    pub async fn start_cutting(max_alerts: u32, url: &str, bearer: &str) -> Self {
+        Self::start_with(&json!(["alertname"]), max_alerts, url, bearer).await
+    }
+
+    async fn start_with(group_by: &Value, max_alerts: u32, url: &str, bearer: &str) -> Self {
         crate::init_tls();
         let dir = tempfile::tempdir().expect("a temporary directory");
         let port = free_port();
         let config = json!({
-            "route": {"receiver": "regreen", "group_by": ["..."], "group_wait": "0s", "group_interval": "1s", "repeat_interval": "1h"},
+            "route": {"receiver": "regreen", "group_by": group_by, "group_wait": "0s", "group_interval": "1s", "repeat_interval": "1h"},
             "receivers": [{"name": "regreen", "webhook_configs": [{
-                "url": url, "send_resolved": true, "http_config": {"authorization": {"credentials": bearer}}}]}],
+                "url": url, "send_resolved": true, "max_alerts": max_alerts, "http_config": {"authorization": {"credentials": bearer}}}]}],
         });
         let file = dir.path().join("alertmanager.yml");
         std::fs::write(&file, config.to_string()).expect("a writable directory");
@@ -58,6 +70,12 @@ impl Alertmanager {
         alertmanager
     }
 
+    /// Its address.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
     /// Fires an alert with these labels; with `ends` it resolves it.
     ///
     /// # Panics
@@ -73,7 +91,7 @@ impl Alertmanager {
             );
             alert["endsAt"] = json!(now.map(|now| now.to_rfc3339()));
         }
-        let url = format!("http://127.0.0.1:{}/api/v2/alerts", self.port);
+        let url = format!("{}/api/v2/alerts", self.url());
         let answer = reqwest::Client::new()
             .post(url)
             .json(&json!([alert]))

@@ -93,6 +93,7 @@ impl Effects {
                         (state.verdicts.get(check).map_or(record.now, |(_, since)| *since), record.now);
                     let verdict = Verdict {
                         v: WIRE_VERSION,
+                        seq,
                         status: *to,
                         since,
                         as_of: now,
@@ -116,7 +117,7 @@ impl Effects {
             self.keep(&story);
             self.told.tell(story).await;
         }
-        self.show_checks(state, library);
+        self.show_checks(state, seq, library);
         self.tick(state, seq).await;
     }
 
@@ -236,7 +237,7 @@ impl Effects {
     }
 
     /// Shows probes the list of checks, when it or what is watched has changed.
-    fn show_checks(&mut self, state: &State, library: &Library) {
+    fn show_checks(&mut self, state: &State, seq: u64, library: &Library) {
         let Some((hash, version)) = &state.set else { return };
         let Some(set) = library.sets.get(hash) else { return };
         let watched: BTreeSet<CheckName> = state.watchers.keys().cloned().collect();
@@ -246,6 +247,7 @@ impl Effects {
         }
         let checks = Checks {
             v: WIRE_VERSION,
+            seq,
             version: *version,
             checks: set.checks.values().cloned().collect(),
             watched: watched.iter().cloned().collect(),

@@ -20,7 +20,7 @@ use regreen_kit::{health::Health, trace};
 use regreen_schemas::WIRE_VERSION;
 use serde_json::json;
 
-use crate::{auth::Auth, payload};
+use crate::{auth::Auth, payload, payload::Parsed, rest::Rest};
 
 /// Largest part of a bad alert that is kept for people.
 const DEAD_BYTES_MAX: usize = 64 * 1024;
@@ -39,24 +39,47 @@ pub struct Ingest {
 struct Inner {
     bus: Bus,
     auth: Auth,
+    rest: Rest,
     writers: HashMap<String, Writer>,
     received: Counter,
     refused: Family<Reason, Counter>,
 }
 
 impl Ingest {
-    pub fn new(bus: &Bus, auth: Auth, writers: HashMap<String, Writer>, health: &Health) -> Self {
+    pub fn new(bus: &Bus, auth: Auth, rest: Rest, writers: HashMap<String, Writer>, health: &Health) -> Self {
         let (received, refused) = (Counter::default(), Family::default());
         health.metrics(|registry| {
             registry.register("alerts_received", "Alerts stored", received.clone());
             registry.register("alerts_refused", "Requests and alerts refused, by reason", refused.clone());
         });
-        Self { inner: Arc::new(Inner { bus: bus.clone(), auth, writers, received, refused }) }
+        Self { inner: Arc::new(Inner { bus: bus.clone(), auth, rest, writers, received, refused }) }
     }
 
     fn refuse(&self, status: StatusCode, reason: &'static str, message: &str) -> Response {
         self.inner.refused.get_or_create(&Reason { reason }).inc();
         (status, format!("{message}\n")).into_response()
+    }
+
+    /// What was cut off is fetched where that is configured; else the fact says how much is missing, and it is told.
+    async fn complete(&self, parsed: &mut Parsed) {
+        if parsed.truncated() == 0 {
+            return;
+        }
+        let truncated = parsed.truncated();
+        match self.inner.rest.fetch(parsed.receiver(), &parsed.group_labels).await {
+            Some(rest) => {
+                tracing::info!(
+                    truncated,
+                    found = rest.len(),
+                    "alerts that were cut off a payload are fetched"
+                );
+                parsed.complete(rest);
+            }
+            None => tracing::warn!(
+                truncated,
+                "Alertmanager cut alerts off: raise max_alerts of its receiver, or name it under `alertmanagers:`"
+            ),
+        }
     }
 
     /// Puts bad alerts where people find them. The answer is 200 all the same: Alertmanager would never send the
@@ -99,20 +122,16 @@ pub async fn alertmanager(
         headers.get(trace::HEADER).and_then(|value| value.to_str().ok()).map(Arc::from);
     let span = trace::span("webhook", parent.as_deref());
     let trace = trace::context(&span, parent.as_ref());
-    let parsed = match payload::parse(&body, trace) {
+    let mut parsed = match payload::parse(&body, trace) {
         Ok(parsed) => parsed,
         Err(why) => return ingest.refuse(StatusCode::BAD_REQUEST, "malformed", &why),
     };
-    if parsed.truncated > 0 {
-        tracing::warn!(
-            truncated = parsed.truncated,
-            "Alertmanager cut alerts off: raise max_alerts of its receiver"
-        );
-    }
     let Some(writer) = ingest.inner.writers.get(source) else {
         return ingest.refuse(StatusCode::UNAUTHORIZED, "credentials", "wrong or no credentials");
     };
-    for item in &parsed.items {
+    ingest.complete(&mut parsed).await;
+    let alerts = parsed.good.len();
+    for item in &parsed.items() {
         match writer.store(item).await {
             Ok(_) => {}
             Err(NotStored::TooLarge { .. }) => {
@@ -132,6 +151,6 @@ pub async fn alertmanager(
         tracing::warn!(%error, "bad alerts are not put aside yet");
         return ingest.refuse(StatusCode::SERVICE_UNAVAILABLE, "not_stored", "not stored: try again");
     }
-    ingest.inner.received.inc_by(u64::try_from(parsed.alerts).unwrap_or(u64::MAX));
+    ingest.inner.received.inc_by(u64::try_from(alerts).unwrap_or(u64::MAX));
     StatusCode::OK.into_response()
 }

@@ -4,6 +4,7 @@
 mod auth;
 mod handler;
 mod payload;
+mod rest;
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -17,7 +18,18 @@ use regreen_kit::{
 };
 use regreen_schemas::subject::FactKind;
 
-pub use auth::{Auth, Error as AuthError};
+use auth::Auth;
+
+/// Why webhooks can't be taken in.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Who may send.
+    #[error(transparent)]
+    Auth(#[from] auth::Error),
+    /// Where the rest of a payload is fetched.
+    #[error(transparent)]
+    Rest(#[from] rest::Error),
+}
 
 /// Largest body that is read.
 pub const BODY_BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -30,14 +42,14 @@ const GRACE: Duration = Duration::from_secs(5);
 /// The routes that take webhooks in.
 ///
 /// # Errors
-/// When a credential can't be read.
-pub fn router(bus: &Bus, config: &Config, health: &Health) -> Result<Router, AuthError> {
+/// [`Error`]: a credential can't be read, or an address is none.
+pub fn router(bus: &Bus, config: &Config, health: &Health) -> Result<Router, Error> {
     let auth = Auth::new(&config.auth)?;
     let writers = auth
         .names()
         .map(|name| (name.to_owned(), Writer::start(bus, FactKind::Alerts, name, PATIENCE)))
         .collect();
-    let state = handler::Ingest::new(bus, auth, writers, health);
+    let state = handler::Ingest::new(bus, auth, rest::Rest::new(&config.alertmanagers)?, writers, health);
     Ok(Router::new()
         .route("/webhooks/alertmanager", post(handler::alertmanager))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))

@@ -33,6 +33,8 @@ const IDLE_COUNT_MAX: usize = 512;
 const ADDRESSES_MAX: usize = 256;
 
 type Sender = SendRequest<Full<Bytes>>;
+/// By address, with the moment since which each is idle.
+type Idle = HashMap<String, Vec<(Instant, Sender)>>;
 
 /// A request that may be sent any number of times.
 #[derive(Clone, Debug)]
@@ -83,7 +85,7 @@ impl Error {
 #[derive(Clone)]
 pub struct Client {
     connector: HttpsConnector<HttpConnector>,
-    idle: Arc<Mutex<HashMap<String, Vec<(Instant, Sender)>>>>,
+    idle: Arc<Mutex<Idle>>,
 }
 
 /// An open connection, for one request.
