@@ -41,6 +41,11 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         streams: Option<Streams>,
     },
+    /// Facts that are long past are still to be read: nothing is dispatched before they are (rule 13).
+    FellBehind {
+        /// The last of them that was known then.
+        here: u64,
+    },
     /// The active engine no longer trusts its clock: nothing is dispatched without an operator (rules 12 and 14).
     Suspected {
         /// Why.

@@ -35,6 +35,8 @@ pub struct Stored {
     pub subject: String,
     /// Its bytes.
     pub payload: Bytes,
+    /// How many followed it in the stream when it was sent.
+    pub pending: u64,
 }
 
 /// The stream does not hold what must follow: nothing may be concluded from it any more.
@@ -97,7 +99,8 @@ impl Reader {
                 self.messages = None;
                 continue;
             };
-            let (found, time) = (info.stream_sequence, Timestamp(info.published.timestamp_millis()));
+            let (found, pending) = (info.stream_sequence, info.pending);
+            let time = Timestamp(info.published.timestamp_millis());
             if found == self.next {
                 self.next += 1;
                 self.suspected_gap = false;
@@ -106,6 +109,7 @@ impl Reader {
                     time,
                     subject: message.subject.to_string(),
                     payload: message.payload.clone(),
+                    pending,
                 });
             }
             self.messages = None;

@@ -249,7 +249,7 @@ pub async fn message(bus: &Bus, name: String, seq: u64) -> Result<reader::Stored
     let stream = bus.js.get_stream_no_info(&name).await.map_err(|error| failed(&error))?;
     let found = stream.get_raw_message(seq).await.map_err(|error| failed(&error))?;
     let time = Timestamp(found.time.timestamp_millis());
-    Ok(reader::Stored { seq, time, subject: found.subject.to_string(), payload: found.payload })
+    Ok(reader::Stored { seq, time, subject: found.subject.to_string(), payload: found.payload, pending: 0 })
 }
 
 fn missing_or(name: &str, error: &jetstream::context::GetStreamError) -> Error {

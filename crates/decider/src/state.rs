@@ -298,6 +298,14 @@ impl State {
                     phase => phase,
                 }
             }
+            Event::FellBehind { here } => {
+                let suspect = match self.phase {
+                    Phase::Live => false,
+                    Phase::Suspect => true,
+                    phase => return Err(Illegal(format!("fell behind while {phase:?}"))),
+                };
+                self.phase = Phase::CatchingUp { here: *here, suspect };
+            }
             Event::CaughtUp => {
                 let Phase::CatchingUp { suspect, .. } = self.phase else {
                     return Err(Illegal("caught up twice".into()));

@@ -14,7 +14,7 @@ use regreen_schemas::{
     Instance, RunId,
     ticket::{Holder, Stop, Ticket},
 };
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, task::JoinHandle};
 
 /// Facts that may wait for the shell: each may be as large as a message.
 const QUEUE_MAX: usize = 32;
@@ -49,10 +49,17 @@ pub struct Pulled {
 }
 
 /// Follows TICKETS: remembers holders, reports stops.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Tickets {
     bus: Bus,
     known: Arc<Mutex<Known>>,
+    follower: JoinHandle<()>,
+}
+
+impl Drop for Tickets {
+    fn drop(&mut self) {
+        self.follower.abort();
+    }
 }
 
 #[derive(Debug, Default)]
@@ -64,11 +71,11 @@ struct Known {
 impl Tickets {
     /// Starts following after a position.
     pub fn follow(bus: &Bus, after: u64) -> (Self, mpsc::Receiver<Result<Pulled, Gap>>) {
-        let this = Self { bus: bus.clone(), known: Arc::default() };
+        let known = Arc::new(Mutex::new(Known::default()));
         let mut reader = Reader::new(bus, bus.names.tickets(), after);
         let (queue, stops) = mpsc::channel(64);
-        let (tickets, names) = (this.clone(), bus.names.clone());
-        tokio::spawn(async move {
+        let (tickets, names) = (known.clone(), bus.names.clone());
+        let follower = tokio::spawn(async move {
             loop {
                 let stored = match reader.next().await {
                     Ok(stored) => stored,
@@ -80,7 +87,7 @@ impl Tickets {
                 };
                 let pulled = match names.parse_stop(&stored.subject) {
                     None => {
-                        tickets.note(stored);
+                        note(&tickets, stored);
                         continue;
                     }
                     Some(stop_no) => {
@@ -95,22 +102,7 @@ impl Tickets {
                 }
             }
         });
-        (this, stops)
-    }
-
-    fn note(&self, stored: Stored) {
-        let holder = serde_json::from_slice::<Ticket>(&stored.payload)
-            .ok()
-            .and_then(|ticket| tickets::holder(ticket, stored.seq));
-        let Some(holder) = holder else { return };
-        let mut known = self.known.lock().expect("invariant: nobody panics with the map in hand");
-        if known.order.len() >= HOLDERS_MAX
-            && let Some(oldest) = known.order.pop_front()
-        {
-            known.holders.remove(&oldest);
-        }
-        known.order.push_back(stored.subject.clone());
-        known.holders.insert(stored.subject, holder);
+        (Self { bus: bus.clone(), known, follower }, stops)
     }
 
     /// Who holds the ticket of an attempt: from memory, else from the server.
@@ -132,4 +124,19 @@ impl Tickets {
         let found = tickets::read(&self.bus, run, instance, attempt).await?;
         Ok(found.and_then(|(ticket, seq)| tickets::holder(ticket, seq)))
     }
+}
+
+fn note(known: &Mutex<Known>, stored: Stored) {
+    let holder = serde_json::from_slice::<Ticket>(&stored.payload)
+        .ok()
+        .and_then(|ticket| tickets::holder(ticket, stored.seq));
+    let Some(holder) = holder else { return };
+    let mut known = known.lock().expect("invariant: nobody panics with the map in hand");
+    if known.order.len() >= HOLDERS_MAX
+        && let Some(oldest) = known.order.pop_front()
+    {
+        known.holders.remove(&oldest);
+    }
+    known.order.push_back(stored.subject.clone());
+    known.holders.insert(stored.subject, holder);
 }

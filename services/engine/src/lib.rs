@@ -1,5 +1,5 @@
 //! The shell round the decider: reads facts, lets it decide, commits, and only then lets anything out (rule 6).
-//! One engine writes; it takes the log over at its start and steps down when another has.
+//! One engine writes; the others stand by, and step down again when another has taken over.
 
 mod effects;
 mod feed;
@@ -9,11 +9,13 @@ pub mod library;
 mod metrics;
 pub mod recover;
 mod shell;
+mod standby;
 
-use regreen_bus::Bus;
+use regreen_bus::{Bus, log};
 use regreen_kit::{Shutdown, health::Health};
-use regreen_schemas::id::Nonce;
 use tokio::sync::watch;
+
+use shell::Shell;
 
 pub use metrics::Metrics;
 
@@ -29,7 +31,7 @@ pub struct Options {
 /// What the engine says of itself.
 #[derive(Clone, Debug, Default)]
 pub struct Status {
-    /// `catching up`, `live`, `suspect: …`, `frozen: …`.
+    /// `standby`, `catching up`, `live`, `suspect: …`, `frozen: …`.
     pub phase: String,
     /// Sequence of its takeover.
     pub epoch: u64,
@@ -52,7 +54,7 @@ pub enum Error {
     Recover(#[from] recover::Error),
     /// The log took no record: another engine is active, or the stream was changed.
     #[error("the engine stops")]
-    Log(#[from] regreen_bus::log::Error),
+    Log(#[from] log::Error),
     /// A fact could not be stored.
     #[error("the engine can't announce itself")]
     Announce(#[from] regreen_bus::writer::NotStored),
@@ -67,7 +69,7 @@ pub enum Error {
     Nats(String),
 }
 
-/// Runs an engine until it is told to end, or must.
+/// Runs an engine, active or standing by, until it is told to end, or must.
 ///
 /// # Errors
 /// [`Error`] when it can't go on; a supervisor may start it again.
@@ -78,8 +80,27 @@ pub async fn run(
     status: watch::Sender<Status>,
     shutdown: Shutdown,
 ) -> Result<(), Error> {
-    health.say("engine", Err("taking over".into()));
-    let owner: Nonce = regreen_bus::tickets::nonce();
-    let shell = shell::Shell::take_over(bus, options, owner, health, status).await?;
-    shell.run(shutdown).await
+    let metrics = Metrics::default();
+    health.metrics(|registry| metrics.register(registry));
+    let mut alone = options.own_server;
+    loop {
+        health.say("engine", Err("taking over".into()));
+        let taking =
+            Shell::take_over(bus.clone(), &options, alone, metrics.clone(), health.clone(), status.clone());
+        let mut told = shutdown.clone();
+        let ended = tokio::select! {
+            shell = taking => match shell {
+                Ok(shell) => shell.run(shutdown.clone()).await,
+                Err(error) => Err(error),
+            },
+            () = told.wait() => Ok(()),
+        };
+        match ended {
+            Err(Error::Log(log::Error::Superseded { seq })) => {
+                tracing::warn!(seq, "another engine has taken over; standing by");
+                alone = false;
+            }
+            ended => return ended,
+        }
+    }
 }

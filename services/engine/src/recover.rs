@@ -1,12 +1,12 @@
 //! Recovery: the log is read from its beginning and folded; nothing is decided a second time. Explaining a moment
 //! is the same, stopped earlier.
 
-use std::{collections::BTreeMap, ops::ControlFlow};
+use std::{collections::BTreeMap, ops::ControlFlow, sync::Arc};
 
 use regreen_bus::{
     Bus,
     log::Tail,
-    reader::{Gap, Reader},
+    reader::{Gap, Reader, Stored},
     streams,
 };
 use regreen_decider::{Illegal, Library, State, Stories, fold};
@@ -87,6 +87,8 @@ pub struct Recovered {
     pub sets: BTreeMap<SetHash, fact::Set>,
     /// The newest state whose hash the log will say.
     marked: Option<State>,
+    /// That state, once the log has said its hash.
+    proof: Option<(State, Arc<str>)>,
 }
 
 /// Longest wait for a record that must be there.
@@ -104,6 +106,7 @@ impl Recovered {
             ended: Vec::new(),
             sets: BTreeMap::new(),
             marked: None,
+            proof: None,
         }
     }
 
@@ -119,43 +122,65 @@ impl Recovered {
     ) -> Result<(), Error> {
         let extent = streams::extent(bus, bus.names.decisions()).await?;
         let mut reader = Reader::new(bus, bus.names.decisions(), self.tail.seq);
-        let mut proof = None;
         while self.tail.seq < extent.last {
             let Ok(stored) = tokio::time::timeout(ANSWER_MAX, reader.next()).await else {
                 return Err(Error::Silent { seq: self.tail.seq + 1 });
             };
             let stored = stored?;
-            let seq = stored.seq;
-            let record =
-                record::decode(&stored.payload).map_err(|source| Error::Unreadable { seq, source })?;
-            if *record.prev_hash != *self.tail.hash {
-                return Err(Error::Chain { seq });
-            }
-            if visit(&self.state, &record, seq).is_break() {
+            let record = self.read(&stored)?;
+            if visit(&self.state, &record, stored.seq).is_break() {
                 return Ok(());
             }
-            fold(&mut self.state, &record, seq).map_err(|source| Error::Illegal { seq, source })?;
-            if let Some(said) = &record.state_hash
-                && let Some(state) = self.marked.take_if(|state| state.seq == said.seq)
-            {
-                proof = Some((state, said.hash.clone()));
-            }
-            if record.hashed {
-                self.marked = Some(self.state.clone());
-            }
-            let told = self.stories.fold(&record, seq);
-            self.ended.extend(told.into_iter().filter(|story| story.result.is_some()));
-            let surplus = self.ended.len().saturating_sub(ENDED_MAX);
-            self.ended.drain(..surplus);
-            for event in record.items.iter().flat_map(|item| &item.events) {
-                if let Event::SetAccepted { set, hash } = event {
-                    self.sets.insert(hash.clone(), set.clone());
-                }
-            }
-            self.tail = Tail { seq, hash: sha256_hex(&stored.payload) };
+            self.fold(&record, &stored)?;
         }
-        // The newest proof covers what came before it.
-        match proof {
+        self.prove()
+    }
+
+    /// The record in a stored message, which must follow the one before.
+    ///
+    /// # Errors
+    /// [`Error::Unreadable`] and [`Error::Chain`].
+    pub fn read(&self, stored: &Stored) -> Result<Record, Error> {
+        let seq = stored.seq;
+        let record = record::decode(&stored.payload).map_err(|source| Error::Unreadable { seq, source })?;
+        if *record.prev_hash == *self.tail.hash { Ok(record) } else { Err(Error::Chain { seq }) }
+    }
+
+    /// Folds a record.
+    ///
+    /// # Errors
+    /// [`Error::Illegal`].
+    pub fn fold(&mut self, record: &Record, stored: &Stored) -> Result<(), Error> {
+        let seq = stored.seq;
+        fold(&mut self.state, record, seq).map_err(|source| Error::Illegal { seq, source })?;
+        if let Some(said) = &record.state_hash
+            && let Some(state) = self.marked.take_if(|state| state.seq == said.seq)
+        {
+            // A newer proof covers what came before it.
+            self.proof = Some((state, said.hash.clone()));
+        }
+        if record.hashed {
+            self.marked = Some(self.state.clone());
+        }
+        let told = self.stories.fold(record, seq);
+        self.ended.extend(told.into_iter().filter(|story| story.result.is_some()));
+        let surplus = self.ended.len().saturating_sub(ENDED_MAX);
+        self.ended.drain(..surplus);
+        for event in record.items.iter().flat_map(|item| &item.events) {
+            if let Event::SetAccepted { set, hash } = event {
+                self.sets.insert(hash.clone(), set.clone());
+            }
+        }
+        self.tail = Tail { seq, hash: sha256_hex(&stored.payload) };
+        Ok(())
+    }
+
+    /// Compares the newest state whose hash the log has said (rule 9).
+    ///
+    /// # Errors
+    /// [`Error::Diverged`].
+    pub fn prove(&mut self) -> Result<(), Error> {
+        match self.proof.take() {
             Some((state, said)) if *state.hash() != *said => Err(Error::Diverged { seq: state.seq }),
             _ => Ok(()),
         }

@@ -12,7 +12,7 @@ use regreen_bus::{
     Bus,
     log::{self, Log},
     reader::{Gap, Stored},
-    streams,
+    streams, tickets,
     writer::Writer,
 };
 use regreen_decider::{Input, Library, Phase, State, decide, due, fold_items, suspicion};
@@ -40,14 +40,15 @@ use crate::{
     library,
     metrics::Metrics,
     recover::{self, Recovered},
+    standby,
 };
 
 /// How often deadlines are looked at.
 const PULSE: Duration = Duration::from_millis(20);
 /// The active engine writes at least so often (rule 11).
 const IDLE_MAX: Span = Span::seconds(1);
-/// A log silent for this long has no active engine (rule 11).
-const SILENCE: Span = Span::seconds(5);
+/// Older facts than this are the past: nothing is dispatched before it is read (rule 13).
+const BEHIND: Span = Span::seconds(5);
 /// How long the engine tries to store a fact of its own.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -89,34 +90,30 @@ pub(crate) struct Shell {
     looking: Option<Looking>,
     hashes: Hashes,
     last_write: Span,
+    /// Records that were acknowledged too late to let anything out before another one is (rule 11).
+    late: Vec<(Record, u64)>,
     suspect: Option<String>,
 }
 
 impl Shell {
-    /// Reads the log, says `here`, waits for silence on a shared server, and writes `Takeover` (rules 11 and 12).
+    /// Reads the log, waits for its turn, and writes `Takeover` (rules 11 and 12).
     pub async fn take_over(
         bus: Bus,
-        options: Options,
-        owner: Nonce,
+        options: &Options,
+        alone: bool,
+        metrics: Metrics,
         health: Health,
         status: watch::Sender<Status>,
     ) -> Result<Self, Error> {
         streams::present(&bus).await?;
+        let owner = tickets::nonce();
         let mut recovered = recover::recover(&bus).await?;
         let own = Writer::start(&bus, FactKind::Engine, owner.as_str(), PATIENCE);
-        let here = loop {
-            if !options.own_server {
-                wait_for_silence(&bus, &mut recovered).await?;
-            }
-            let here = guard::here(&bus, &own, &owner).await?;
-            let before = recovered.tail.seq;
-            recovered.fold_on(&bus, |_, _, _| std::ops::ControlFlow::Continue(())).await?;
-            if recovered.tail.seq == before {
-                break here;
-            }
-        };
-        let metrics = Metrics::default();
-        health.metrics(|registry| metrics.register(registry));
+        let here = standby::wait(&bus, &mut recovered, &own, &owner, alone, |standing| {
+            health.say("engine", Ok(()));
+            status.send_replace(standing);
+        })
+        .await?;
         let suspect =
             if recovered.tail.seq > 1 { suspicion(here.at - recovered.state.now, here.skew) } else { None };
         let mut library = recovered.library(&bus).await?;
@@ -160,6 +157,7 @@ impl Shell {
             status,
             hashes: Hashes::default(),
             last_write: clock::boot(),
+            late: Vec::new(),
             suspect: suspect.as_ref().map(|suspicion| format!("{suspicion:?}")),
             bus,
         };
@@ -210,7 +208,7 @@ impl Shell {
                     self.flight = None;
                     let (log, record, outcome) = landed.expect("invariant: the writer's task does not panic");
                     self.log = Some(log);
-                    self.acknowledged(&record, outcome?).await;
+                    self.acknowledged(record, outcome?).await;
                 }
                 stop = self.stops.recv(), if !frozen => match stop {
                     Some(Ok(stop)) => self.stop(stop),
@@ -317,6 +315,7 @@ impl Shell {
             let until = self.state.now.max(stored.time);
             self.fire(until);
         }
+        self.behind(&stored);
         self.fact_hash = guard::fact_hash(&stored.payload);
         let kind = self.bus.names.parse_fact(&stored.subject).map(|(kind, source)| (kind, source.to_owned()));
         let decoded = kind.map(|(kind, source)| (fact::decode(kind, &stored.payload), source));
@@ -374,6 +373,21 @@ impl Shell {
         Ok(())
     }
 
+    /// What happened long ago and was not read yet may be over by now: the rest is read first (rule 13).
+    fn behind(&mut self, stored: &Stored) {
+        let waits = self.clock.is_some() && stored.pending > 0 && self.now() - stored.time > BEHIND;
+        if waits && matches!(self.state.phase, Phase::Live | Phase::Suspect) {
+            let here = stored.seq + stored.pending;
+            tracing::warn!(
+                pending = stored.pending,
+                "facts are more than {BEHIND} old; nothing is dispatched before all are read"
+            );
+            let now = self.now();
+            self.decide(&Input::Log(Event::FellBehind { here }), Cause::Log, now);
+            self.report();
+        }
+    }
+
     /// The ticket that stands for a result. The server must answer: a guess would be wrong either way.
     async fn holder(&self, outcome: &fact::Outcome) -> Option<regreen_schemas::ticket::Holder> {
         if matches!(outcome.outcome, fact::Verb::Observed { .. }) {
@@ -393,7 +407,6 @@ impl Shell {
     fn caught_up(&mut self) {
         if self.clock.is_none() && !matches!(self.state.phase, Phase::CatchingUp { .. }) {
             self.clock = Some(clock::Carried::from(self.state.now.max(self.until.now())));
-            self.report();
         }
     }
 
@@ -526,7 +539,7 @@ impl Shell {
         self.bytes = 0;
         self.state.seq = self.n + 1;
         self.base = self.state.clone();
-        if Span(clock::boot().0 - self.last_write.0) > SILENCE {
+        if Span(clock::boot().0 - self.last_write.0) > standby::SILENCE {
             // This process stood still: who knows what happened meanwhile (rule 12).
             self.look();
         }
@@ -544,17 +557,28 @@ impl Shell {
         let Some(flight) = self.flight.take() else { return Ok(()) };
         let (log, record, outcome) = flight.await.expect("invariant: the writer's task does not panic");
         self.log = Some(log);
-        self.acknowledged(&record, outcome?).await;
+        self.acknowledged(record, outcome?).await;
         Ok(())
     }
 
-    async fn acknowledged(&mut self, record: &Record, seq: u64) {
+    /// Lets out what a record decided, if the log is still ours: an acknowledgement that took long may be followed by
+    /// a successor's takeover, and only the next one shows that there is none.
+    async fn acknowledged(&mut self, record: Record, seq: u64) {
         self.acked = seq;
-        let phase = self.status.borrow().phase.clone();
-        self.effects.after(record, seq, &self.state, &self.library).await;
-        if record.items.iter().any(|item| !item.events.is_empty()) || phase.is_empty() {
-            self.report();
-            library::prune(&mut self.library, &self.state);
+        // The newest write is this record's: there is one in flight.
+        let timely = standby::holds(self.last_write);
+        self.late.push((record, seq));
+        if !timely {
+            tracing::warn!(seq, "a record was acknowledged late; what it decided waits for the next one");
+            return;
+        }
+        for (record, seq) in std::mem::take(&mut self.late) {
+            let phase = self.status.borrow().phase.clone();
+            self.effects.after(&record, seq, &self.state, &self.library).await;
+            if record.items.iter().any(|item| !item.events.is_empty()) || phase.is_empty() {
+                self.report();
+                library::prune(&mut self.library, &self.state);
+            }
         }
     }
 
@@ -576,22 +600,5 @@ impl Shell {
             runs: self.state.runs.len(),
             stopped: self.state.stopped.as_ref().map(ToString::to_string),
         });
-    }
-}
-
-/// On a shared server another engine may be active: its records are folded until none has come for five seconds.
-async fn wait_for_silence(bus: &Bus, recovered: &mut Recovered) -> Result<(), Error> {
-    let mut silent_since = clock::boot();
-    loop {
-        let before = recovered.tail.seq;
-        recovered.fold_on(bus, |_, _, _| std::ops::ControlFlow::Continue(())).await?;
-        if recovered.tail.seq != before {
-            tracing::info!("another engine is active; standing by");
-            silent_since = clock::boot();
-        }
-        if Span(clock::boot().0 - silent_since.0) >= SILENCE {
-            return Ok(());
-        }
-        tokio::time::sleep(Duration::from_millis(250)).await;
     }
 }
