@@ -25,7 +25,7 @@ unit: tools
 
 # A few at a time: each story is half a dozen real processes.
 stories: tools
-	cargo build --locked -p regreen-cli -p regreen-simcloud
+	cargo build --workspace --locked
 	cargo test --locked -p regreen-tests -- --test-threads=3
 
 build: ## target/release/regreen

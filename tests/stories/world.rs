@@ -1,5 +1,10 @@
 //! A world for a story: two sinks as services, `regreen up` as a real process, and the command line to ask it.
 
+#[path = "fleet.rs"]
+mod fleet;
+
+pub use fleet::{Fleet, PARTS};
+
 use std::{
     fs,
     io::Write as _,
@@ -56,23 +61,33 @@ pub struct World {
     pub pager: Sink,
     /// The running `regreen up`.
     pub up: Option<Process>,
-    listen: u16,
+    pub(crate) listen: u16,
     nats: Option<String>,
+    creds: Option<PathBuf>,
 }
 
-/// The binary that `cargo build` made.
+/// The binary of the command line.
 ///
 /// # Panics
 /// When there is none, with the command.
 #[must_use]
 pub fn regreen() -> PathBuf {
+    binary("regreen")
+}
+
+/// A binary that `cargo build` made.
+///
+/// # Panics
+/// When there is none, with the command.
+#[must_use]
+pub fn binary(name: &str) -> PathBuf {
     let this = std::env::current_exe().expect("a program has a path");
     // A test lies in target/profile/deps, a program in target/profile.
     let folder = this.ancestors().skip(1).find(|folder| !folder.ends_with("deps")).expect("a folder");
-    let file = folder.join("regreen");
+    let file = folder.join(name);
     assert!(
         file.is_file(),
-        "{} is not there: run `cargo build -p regreen-cli` first, as `make test` does",
+        "{} is not there: run `cargo build --workspace` first, as `make test` does",
         file.display()
     );
     file
@@ -114,7 +129,7 @@ impl World {
         ] {
             fs::write(dir.path().join("set").join(name), text).expect("a writable directory");
         }
-        Self { dir, services, pager, up: None, listen: free_port(), nats: None }
+        Self { dir, services, pager, up: None, listen: free_port(), nats: None, creds: None }
     }
 
     /// Uses this server instead of a private one; `init` is run on it.
@@ -123,6 +138,21 @@ impl World {
     /// When `init` fails.
     pub fn on(&mut self, nats: &str) {
         self.nats = Some(nats.to_owned());
+        self.init();
+    }
+
+    /// As [`World::on`], on a server with the users whose seeds lie in this folder.
+    ///
+    /// # Panics
+    /// When `init` fails.
+    pub fn on_with(&mut self, nats: &str, keys: &Path) {
+        self.nats = Some(nats.to_owned());
+        self.creds = Some(keys.join("admin.seed"));
+        self.init();
+        self.creds = Some(keys.join("operator-local.seed"));
+    }
+
+    fn init(&self) {
         let output = self.cli(&["init", "--size-mib", "200"]);
         assert!(output.status.success(), "{output:?}");
     }
@@ -223,6 +253,9 @@ impl World {
             Some(nats) => command.arg("--nats").arg(nats),
             None => command.arg("--data-dir").arg(self.dir.path().join("data")),
         };
+        if let Some(creds) = &self.creds {
+            command.arg("--creds").arg(creds);
+        }
         command.output().expect("the command starts")
     }
 

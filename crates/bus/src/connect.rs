@@ -8,6 +8,8 @@ use rand::Rng;
 use regreen_schemas::{Domain, subject::Names};
 use tokio::sync::watch;
 
+use crate::rights::Role;
+
 /// Oldest server that has what the streams need: `persist_mode`, guarded writes on another subject.
 pub const SERVER_MIN: (u64, u64) = (2, 12);
 /// First pause before a reconnect.
@@ -28,6 +30,14 @@ pub struct Options {
     pub user: String,
     /// Seed of the user's nkey. Absent: no authentication (a foreign server without users).
     pub seed: Option<String>,
+}
+
+impl Options {
+    /// As this role.
+    #[must_use]
+    pub fn of(role: &Role, url: String, domain: Domain, seed: Option<String>) -> Self {
+        Self { url, domain, user: role.user(), seed }
+    }
 }
 
 /// Why there is no connection.
@@ -130,6 +140,25 @@ impl Bus {
         Ok(Self { client, js, names, connects })
     }
 
+    /// Connects, and waits for a server that is not there yet, as in a stack whose parts start together. What waiting
+    /// can't mend is an error at once.
+    ///
+    /// # Errors
+    /// [`Error`] when the server refuses this user or is unfit.
+    pub async fn connect_in_time(options: &Options) -> Result<Self, Error> {
+        let mut attempt = 0;
+        loop {
+            match Self::connect(options).await {
+                Err(Error::Connect { url, source }) if !refused(&source) => {
+                    attempt += 1;
+                    tracing::warn!(url, error = %source, "NATS is not there yet; trying again");
+                    tokio::time::sleep(reconnect_delay(attempt)).await;
+                }
+                connected => return connected,
+            }
+        }
+    }
+
     /// Changes with every (re)connect: followers of streams reopen then.
     #[must_use]
     pub fn connects(&self) -> watch::Receiver<u64> {
@@ -141,6 +170,12 @@ impl Bus {
     pub fn is_connected(&self) -> bool {
         self.client.connection_state() == async_nats::connection::State::Connected
     }
+}
+
+/// Whether the server was there and said no.
+fn refused(error: &async_nats::ConnectError) -> bool {
+    use async_nats::ConnectErrorKind as Kind;
+    matches!(error.kind(), Kind::Authentication | Kind::AuthorizationViolation | Kind::ServerParse)
 }
 
 /// Prefix of a user's inboxes: rights allow each user its own and no other.

@@ -220,20 +220,24 @@ pub struct Server {
     pub max_file_store: u64,
 }
 
-/// The configuration of nats-server for these users. Durations are quoted: an unquoted `2m` is rejected and the
-/// default used in its place.
+/// The configuration of a private nats-server for these users. Durations are quoted: an unquoted `2m` is rejected and
+/// the default used in its place.
 #[must_use]
 pub fn server_config(server: &Server, users: &[User], names: &Names) -> String {
-    let list = |subjects: &[String]| subjects.iter().map(|s| format!("{s:?}")).collect::<Vec<_>>().join(", ");
-    let mut out = String::new();
     let Server { port, store, ports_dir, max_file_store } = server;
-    let _ = write!(
-        out,
+    format!(
         "# Written by regreen. Users and rights come from one table (crates/bus/src/rights.rs).\n\
          host: 127.0.0.1\nport: {port}\nports_file_dir: {ports_dir:?}\nmax_payload: 2MB\n\
-         jetstream {{\n  store_dir: {store:?}\n  sync_interval: always\n  max_file_store: {max_file_store}\n  max_memory_store: 64MB\n}}\n\
-         authorization {{\n  users: [\n"
-    );
+         jetstream {{\n  store_dir: {store:?}\n  sync_interval: always\n  max_file_store: {max_file_store}\n  max_memory_store: 64MB\n}}\n{}",
+        authorization(users, names)
+    )
+}
+
+/// The part of a nats-server's configuration that says who may do what.
+#[must_use]
+pub fn authorization(users: &[User], names: &Names) -> String {
+    let list = |subjects: &[String]| subjects.iter().map(|s| format!("{s:?}")).collect::<Vec<_>>().join(", ");
+    let mut out = String::from("authorization {\n  users: [\n");
     for user in users {
         let _ = write!(out, "    # {}\n    {{ nkey: {}", user.role.user(), user.public);
         if let Some(publish) = user.role.publish(names) {

@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, path::PathBuf};
 
-use serde::Deserialize;
+use serde::{Deserialize, de::DeserializeOwned};
 
 use crate::secrets::{Reference, Secrets};
 
@@ -96,15 +96,30 @@ impl Config {
     /// # Errors
     /// [`Error`] with the place.
     pub fn read(path: &PathBuf) -> Result<Self, Error> {
-        let text =
-            std::fs::read_to_string(path).map_err(|source| Error::Read { path: path.clone(), source })?;
-        let config: Self = serde_saphyr::from_str(&text)
-            .map_err(|error| Error::Parse { path: path.clone(), why: error.to_string() })?;
-        match config.auth.keys().find(|name| !regreen_schemas::id::is_token(name)) {
-            Some(name) => Err(Error::Name(name.clone())),
-            None => Ok(config),
-        }
+        let config: Self = read(path)?;
+        names(&config.auth)?;
+        Ok(config)
     }
+}
+
+/// Credentials by name, whose names can be sources of facts.
+///
+/// # Errors
+/// [`Error::Name`].
+pub fn names(auth: &BTreeMap<String, Credential>) -> Result<(), Error> {
+    match auth.keys().find(|name| !regreen_schemas::id::is_token(name)) {
+        Some(name) => Err(Error::Name(name.clone())),
+        None => Ok(()),
+    }
+}
+
+/// Reads a file of YAML.
+///
+/// # Errors
+/// [`Error::Read`], or [`Error::Parse`] with the place.
+pub fn read<T: DeserializeOwned>(path: &PathBuf) -> Result<T, Error> {
+    let text = std::fs::read_to_string(path).map_err(|source| Error::Read { path: path.clone(), source })?;
+    serde_saphyr::from_str(&text).map_err(|error| Error::Parse { path: path.clone(), why: error.to_string() })
 }
 
 #[cfg(test)]

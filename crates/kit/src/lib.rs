@@ -2,6 +2,7 @@
 
 pub mod clock;
 pub mod config;
+pub mod daemon;
 pub mod health;
 pub mod secrets;
 pub mod shutdown;

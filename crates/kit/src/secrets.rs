@@ -71,6 +71,14 @@ impl Reference {
 }
 
 impl Secrets {
+    /// Whether every secret is at hand.
+    ///
+    /// # Errors
+    /// The first that is not.
+    pub fn check(&self) -> Result<(), Missing> {
+        self.0.iter().try_for_each(|(name, reference)| reference.read(name).map(|_| ()))
+    }
+
     /// Reads a secret anew, so that a rotated file is taken up without restart.
     ///
     /// # Errors

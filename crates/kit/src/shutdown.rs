@@ -1,6 +1,9 @@
 //! An orderly end: one signal, seen by every task; what is under way is finished within a grace period.
 
-use tokio::sync::watch;
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::watch,
+};
 
 /// A handle that tells when to end.
 #[derive(Clone, Debug)]
@@ -39,5 +42,19 @@ impl Shutdown {
     #[must_use]
     pub fn told(&self) -> bool {
         *self.told.borrow()
+    }
+}
+
+/// Returns at SIGINT or SIGTERM.
+pub async fn signals() {
+    let (Ok(mut interrupt), Ok(mut terminate)) =
+        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    else {
+        // Without handlers the signals end the process at once, which is allowed.
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
     }
 }

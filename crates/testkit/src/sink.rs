@@ -3,7 +3,10 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -46,6 +49,7 @@ struct Inner {
     answers: Mutex<VecDeque<Answer>>,
     health: Mutex<u16>,
     heals: Mutex<bool>,
+    calls: AtomicUsize,
 }
 
 /// A running sink. `GET` answers its health, everything else is an effect.
@@ -84,6 +88,12 @@ impl Sink {
         self.inner.effects.lock().expect("no handler panics").clone()
     }
 
+    /// How many requests for an effect have come, answered or not.
+    #[must_use]
+    pub fn calls(&self) -> usize {
+        self.inner.calls.load(Ordering::SeqCst)
+    }
+
     /// The next answers, one a request; `Done` when there is none.
     ///
     /// # Panics
@@ -115,6 +125,7 @@ async fn handle(
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         return (status, axum::Json(serde_json::json!({"effects": count}))).into_response();
     }
+    inner.calls.fetch_add(1, Ordering::SeqCst);
     let answer = inner.answers.lock().expect("no handler panics").pop_front().unwrap_or(Answer::Done);
     if let Answer::Refuse(status) = answer {
         return StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR).into_response();

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
 
 use clap::{Args as ClapArgs, Parser, Subcommand};
 
-use crate::{check, child, client, drill, explain, operate, show, up};
+use crate::{check, child, client, drill, explain, operate, show, up, users};
 
 /// Turns an alert into a verified repair, safely, and proves what it did.
 #[derive(Parser)]
@@ -24,6 +24,11 @@ enum Command {
     /// Creates the streams of a domain on a NATS server. What is there already is not changed; a difference is told.
     #[command(after_help = "Example:\n  regreen init --nats nats://10.0.0.5:4222 --replicas 3")]
     Init(operate::Init),
+    /// Makes one NATS user a service and person, with the least rights each: seeds, and what nats-server includes.
+    #[command(
+        after_help = "Example, for a server of your own:\n  regreen users --out keys --vantage ams --vantage fra --runner main --operator ana\n  echo 'include keys/authorization.conf' >> nats.conf\n  regreen init --nats nats://10.0.0.5:4222 --creds keys/admin.seed --replicas 3"
+    )]
+    Users(users::Options),
     /// Checks files and prints every finding. Exits 0 when they are good, 1 when not, 2 when they can't be read.
     #[command(
         after_help = "Examples:\n  regreen check playbooks/ inventory.yaml\n  regreen check --json playbooks/"
@@ -94,6 +99,7 @@ impl Args {
     pub fn run(self) -> anyhow::Result<ExitCode> {
         match self.command {
             Command::Up(options) => up::run(&options),
+            Command::Users(options) => users::run(&options),
             Command::Check(options) => check::run(&options),
             Command::Child(options) => child::run(&options),
             Command::Drill { drill } => drill::run(&drill),

@@ -11,6 +11,7 @@ mod out;
 mod programs;
 mod show;
 mod up;
+mod users;
 
 use std::process::ExitCode;
 

@@ -7,6 +7,7 @@ mod guard;
 mod hashes;
 pub mod library;
 mod metrics;
+pub mod process;
 pub mod recover;
 mod shell;
 mod standby;
@@ -90,7 +91,7 @@ pub async fn run(
         let mut told = shutdown.clone();
         let ended = tokio::select! {
             shell = taking => match shell {
-                Ok(shell) => shell.run(shutdown.clone()).await,
+                Ok(shell) => Box::pin(shell.run(shutdown.clone())).await,
                 Err(error) => Err(error),
             },
             () = told.wait() => Ok(()),

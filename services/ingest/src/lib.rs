@@ -4,16 +4,17 @@
 mod auth;
 mod handler;
 mod payload;
+pub mod process;
 mod rest;
 
-use std::{net::SocketAddr, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
 use axum::{Router, extract::DefaultBodyLimit, routing::post};
 use axum_server::tls_rustls::RustlsConfig;
 use regreen_bus::{Bus, writer::Writer};
 use regreen_kit::{
     Shutdown,
-    config::{Config, Tls},
+    config::{Config, Credential, Tls},
     health::Health,
 };
 use regreen_schemas::subject::FactKind;
@@ -26,6 +27,11 @@ pub enum Error {
     /// Who may send.
     #[error(transparent)]
     Auth(#[from] auth::Error),
+    /// Anybody could send.
+    #[error(
+        "without `auth:` webhooks are taken in on loopback only, and {0} is not: configure credentials, or listen on 127.0.0.1"
+    )]
+    Open(SocketAddr),
     /// Where the rest of a payload is fetched.
     #[error(transparent)]
     Rest(#[from] rest::Error),
@@ -38,6 +44,14 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How long requests under way may take to end.
 const GRACE: Duration = Duration::from_secs(5);
+
+/// Whether only those may send who should: without credentials, this machine alone.
+///
+/// # Errors
+/// [`Error::Open`].
+pub fn closed(auth: &BTreeMap<String, Credential>, listen: SocketAddr) -> Result<(), Error> {
+    if auth.is_empty() && !listen.ip().is_loopback() { Err(Error::Open(listen)) } else { Ok(()) }
+}
 
 /// The routes that take webhooks in.
 ///

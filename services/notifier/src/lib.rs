@@ -1,6 +1,10 @@
 //! The notifier: tells people. A host like the runner, with actions of class *tell*; failure to tell never blocks a
 //! repair and is tried again by the log.
 
+pub mod process;
+
+use std::path::PathBuf;
+
 use futures::future::BoxFuture;
 use regreen_action::{Action, Call, Options, Refusal};
 use regreen_bus::Bus;
@@ -22,6 +26,18 @@ pub enum Error {
     /// The host.
     #[error(transparent)]
     Host(#[from] regreen_action::Error),
+}
+
+/// The one notifier of a domain.
+#[must_use]
+pub fn options(journal: PathBuf) -> Options {
+    Options {
+        name: "notifier".into(),
+        zone: "main".into(),
+        journal,
+        at_once: process::AT_ONCE,
+        ends_process: false,
+    }
 }
 
 /// Runs a notifier until it is told to end.

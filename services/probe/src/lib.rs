@@ -2,6 +2,7 @@
 //! digest every five seconds (rule 22). The list of checks comes from VIEW.
 
 mod look;
+pub mod process;
 mod report;
 
 use std::{collections::BTreeMap, time::Duration};

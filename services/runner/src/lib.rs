@@ -1,6 +1,7 @@
 //! The runner: the only service that changes the world. It holds credentials and stands near what it touches.
 
 mod connection;
+pub mod process;
 pub mod providers;
 
 use regreen_action::{Action, Options};

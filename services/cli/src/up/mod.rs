@@ -72,11 +72,7 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
         out::error("nothing was started: these files are not good yet");
         return Ok(ExitCode::from(1));
     };
-    anyhow::ensure!(
-        !config.auth.is_empty() || options.listen.ip().is_loopback(),
-        "without `auth:` in --config webhooks are taken in on loopback only, and {} is not: configure credentials, or listen on 127.0.0.1",
-        options.listen
-    );
+    regreen_ingest::closed(&config.auth, options.listen)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let _telemetry = {
         let _inside = runtime.enter();
@@ -100,7 +96,7 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
     let services = services::Services { options: options.clone(), config, files, domain, place, shutdown };
     let runner_file = services.runner_file()?;
     runtime.spawn(async {
-        services::signals().await;
+        shutdown::signals().await;
         ENDING.store(true, Ordering::SeqCst);
     });
     let running = runtime.spawn(services.run());

@@ -13,9 +13,6 @@ use serde::{Deserialize, Serialize};
 
 /// Name of the runner of `up`.
 pub const NAME: &str = "main";
-/// Calls at the same time.
-const AT_ONCE: usize = 512;
-
 /// What the runner's process needs; readable by its owner only.
 #[derive(Serialize, Deserialize)]
 pub struct File {
@@ -51,14 +48,14 @@ pub fn run(file: &Path) -> anyhow::Result<ExitCode> {
         let bus = Bus::connect(&options).await?;
         let (trigger, shutdown) = shutdown::channel();
         tokio::spawn(async move {
-            super::services::signals().await;
+            shutdown::signals().await;
             trigger.end();
         });
         let host = Options {
             name: NAME.into(),
             zone: "main".into(),
             journal: file.journal,
-            at_once: AT_ONCE,
+            at_once: regreen_runner::process::AT_ONCE,
             ends_process: true,
         };
         regreen_runner::run(bus, host, config.secrets, shutdown).await?;

@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 
 use anyhow::Context as _;
-use regreen_action::Options as Host;
 use regreen_bus::{
     Bus, connect,
     rights::Role,
@@ -12,31 +11,10 @@ use regreen_bus::{
 use regreen_engine::{Status, library::File};
 use regreen_kit::{Shutdown, clock, config::Config, health::Health};
 use regreen_schemas::Domain;
-use tokio::{
-    signal::unix::{SignalKind, signal},
-    sync::watch,
-    task::JoinSet,
-};
+use tokio::{sync::watch, task::JoinSet};
 
 use super::{Options, nats::Place, runner};
 use crate::{client, out};
-
-/// Messages told at the same time.
-const TELLS_AT_ONCE: usize = 32;
-
-/// Returns at SIGINT or SIGTERM.
-pub async fn signals() {
-    let (Ok(mut interrupt), Ok(mut terminate)) =
-        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-    else {
-        // Without handlers the signals end the process at once, which is allowed.
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
-    }
-}
 
 /// Everything that the services need.
 pub struct Services {
@@ -66,12 +44,8 @@ impl Services {
     }
 
     async fn connect(&self, role: &Role) -> anyhow::Result<Bus> {
-        let options = connect::Options {
-            url: self.place.url.clone(),
-            domain: self.domain.clone(),
-            user: role.user(),
-            seed: self.place.seed(role),
-        };
+        let (url, domain) = (self.place.url.clone(), self.domain.clone());
+        let options = connect::Options::of(role, url, domain, self.place.seed(role));
         Ok(Bus::connect(&options).await?)
     }
 
@@ -134,14 +108,7 @@ impl Services {
         let (reference, shutdown) = (self.config.reference.clone(), self.shutdown.clone());
         tasks.spawn(async move { Ok(regreen_probe::run(probe, vantage.into(), reference, shutdown).await?) });
         let notifier = self.connect(&Role::Notifier).await?;
-        let journal = self.options.data_dir.join("notifier.journal");
-        let host = Host {
-            name: "notifier".into(),
-            zone: "main".into(),
-            journal,
-            at_once: TELLS_AT_ONCE,
-            ends_process: false,
-        };
+        let host = regreen_notifier::options(self.options.data_dir.join("notifier.journal"));
         let (secrets, shutdown) = (self.config.secrets.clone(), self.shutdown.clone());
         tasks.spawn(async move { Ok(regreen_notifier::run(notifier, host, secrets, shutdown).await?) });
         // The first service that ends takes the others with it: half a system is worse than none.

@@ -1,0 +1,84 @@
+//! An engine as a process of its own: its file, its user, its end.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use regreen_bus::{Bus, connect, rights::Role};
+use regreen_kit::{
+    Shutdown,
+    daemon::{self, Failure, Process},
+    health::Health,
+};
+use serde::Deserialize;
+use tokio::sync::watch;
+
+use crate::{Options, Status, library};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    /// `regreen/v1`.
+    #[serde(rename = "apiVersion")]
+    _api_version: Option<String>,
+    /// Its name, for people.
+    #[serde(rename = "config")]
+    _name: Option<String>,
+    process: Process,
+    /// Files and folders with playbooks, checks and policy.
+    playbooks: Vec<PathBuf>,
+    /// Files and folders with the inventory.
+    #[serde(default)]
+    inventory: Vec<PathBuf>,
+}
+
+impl File {
+    fn files(&self) -> Result<Vec<library::File>, library::Error> {
+        let paths: Vec<PathBuf> = self.playbooks.iter().chain(&self.inventory).cloned().collect();
+        library::read(&paths)
+    }
+}
+
+impl daemon::Config for File {
+    fn process(&self) -> &Process {
+        &self.process
+    }
+
+    fn check(&self) -> Result<(), Failure> {
+        let (set, findings) = library::compile(&self.files()?);
+        match set {
+            Some(_) => self.process.check(),
+            None => Err(format!("the set is not good yet:\n{}", findings.render(false)).into()),
+        }
+    }
+}
+
+/// `main` of `regreen-engine`.
+#[must_use]
+pub fn main() -> ExitCode {
+    let about = "Decides. Start two of them: one is active, the other stands by";
+    daemon::main("regreen-engine", about, include_str!("../../../docs/config/engine.yaml"), run)
+}
+
+async fn run(file: File, health: Health, shutdown: Shutdown) -> Result<(), Failure> {
+    let files = file.files()?;
+    let process = file.process;
+    let bus = Bus::connect_in_time(&connect::Options::of(
+        &Role::Engine,
+        process.nats.url.clone(),
+        process.domain.clone(),
+        process.seed()?,
+    ))
+    .await?;
+    let (status, mut watched) = watch::channel(Status::default());
+    tokio::spawn(async move {
+        let mut before = String::new();
+        while watched.changed().await.is_ok() {
+            let phase = watched.borrow_and_update().phase.clone();
+            if phase != before {
+                tracing::info!(phase, "this engine is");
+                before = phase;
+            }
+        }
+    });
+    let options = Options { own_server: false, files };
+    Ok(crate::run(bus, options, health, status, shutdown).await?)
+}

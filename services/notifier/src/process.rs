@@ -1,0 +1,62 @@
+//! A notifier as a process of its own: its file, its user, its end.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use regreen_bus::{Bus, connect, rights::Role};
+use regreen_kit::{
+    Shutdown,
+    daemon::{self, Failure, Process},
+    health::Health,
+    secrets::Secrets,
+};
+use serde::Deserialize;
+
+/// Messages told at the same time.
+pub const AT_ONCE: usize = 32;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    /// `regreen/v1`.
+    #[serde(rename = "apiVersion")]
+    _api_version: Option<String>,
+    /// Its name, for people.
+    #[serde(rename = "config")]
+    _name: Option<String>,
+    process: Process,
+    /// Where results wait until they are stored. It must survive restarts.
+    journal: PathBuf,
+    #[serde(default)]
+    secrets: Secrets,
+}
+
+impl daemon::Config for File {
+    fn process(&self) -> &Process {
+        &self.process
+    }
+
+    fn check(&self) -> Result<(), Failure> {
+        daemon::folder_of(&self.journal)?;
+        self.secrets.check()?;
+        self.process.check()
+    }
+}
+
+/// `main` of `regreen-notifier`.
+#[must_use]
+pub fn main() -> ExitCode {
+    let about = "Tells people";
+    daemon::main("regreen-notifier", about, include_str!("../../../docs/config/notifier.yaml"), run)
+}
+
+async fn run(file: File, _: Health, shutdown: Shutdown) -> Result<(), Failure> {
+    let File { process, journal, secrets, .. } = file;
+    let bus = Bus::connect_in_time(&connect::Options::of(
+        &Role::Notifier,
+        process.nats.url.clone(),
+        process.domain.clone(),
+        process.seed()?,
+    ))
+    .await?;
+    Ok(crate::run(bus, crate::options(journal), secrets, shutdown).await?)
+}

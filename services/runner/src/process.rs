@@ -1,0 +1,84 @@
+//! A runner as a process of its own: its file, its user, its end.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use regreen_action::Options;
+use regreen_bus::{Bus, connect, rights::Role};
+use regreen_kit::{
+    Shutdown,
+    daemon::{self, Failure, Process},
+    health::Health,
+    secrets::Secrets,
+};
+use serde::Deserialize;
+
+/// Calls at the same time, unless the file says otherwise.
+pub const AT_ONCE: usize = 512;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    /// `regreen/v1`.
+    #[serde(rename = "apiVersion")]
+    _api_version: Option<String>,
+    /// Its name, for people.
+    #[serde(rename = "config")]
+    _name: Option<String>,
+    process: Process,
+    /// Its name: it survives restarts, and no other runner has it.
+    name: String,
+    /// Where it stands.
+    #[serde(default = "zone")]
+    zone: String,
+    /// Where results wait until they are stored. It must survive restarts.
+    journal: PathBuf,
+    /// Calls at the same time.
+    #[serde(default = "at_once")]
+    at_once: usize,
+    #[serde(default)]
+    secrets: Secrets,
+}
+
+fn zone() -> String {
+    "main".into()
+}
+
+fn at_once() -> usize {
+    AT_ONCE
+}
+
+impl daemon::Config for File {
+    fn process(&self) -> &Process {
+        &self.process
+    }
+
+    fn check(&self) -> Result<(), Failure> {
+        daemon::token("name", &self.name)?;
+        daemon::token("zone", &self.zone)?;
+        daemon::folder_of(&self.journal)?;
+        self.secrets.check()?;
+        self.process.check()
+    }
+}
+
+/// `main` of `regreen-runner`.
+#[must_use]
+pub fn main() -> ExitCode {
+    let about = "Performs actions: the only service that changes the world";
+    daemon::main("regreen-runner", about, include_str!("../../../docs/config/runner.yaml"), run)
+}
+
+async fn run(file: File, _: Health, shutdown: Shutdown) -> Result<(), Failure> {
+    let File { process, name, zone, journal, at_once, secrets, .. } = file;
+    let role = Role::Runner { name: name.clone() };
+    let bus = Bus::connect_in_time(&connect::Options::of(
+        &role,
+        process.nats.url.clone(),
+        process.domain.clone(),
+        process.seed()?,
+    ))
+    .await?;
+    // Its hard deadline ends the process: it is alone in it.
+    let options = Options { name: name.into(), zone: zone.into(), journal, at_once, ends_process: true };
+    Ok(crate::run(bus, options, secrets, shutdown).await?)
+}

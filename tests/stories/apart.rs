@@ -1,0 +1,107 @@
+//! Stories of services that run apart: takeover, a stopped engine that comes back, a drained runner.
+
+use std::time::Duration;
+
+use regreen_testkit::{sink::Answer, wait_for};
+use regreen_tests::{Fleet, TOKEN, alert, payload};
+
+fn unchanged(text: String) -> String {
+    text
+}
+
+#[tokio::test]
+async fn two_engines_that_both_believe_to_be_active_make_one_log() {
+    let mut fleet = Fleet::new(unchanged).await;
+    fleet.start_all().await;
+    fleet.logged("engine-b", "standing by").await;
+    fleet.world.services[0].break_health(500, true);
+    fleet.world.verdict("web/one", "down").await;
+    // Fault 32: the active one stands still for longer than the log may be silent.
+    fleet.signal("engine-a", "STOP");
+    assert_eq!(fleet.world.fire("one").await, 200);
+    fleet.logged("engine-b", "phase=\"live\"").await;
+    fleet.world.ended("repaired").await;
+    fleet.signal("engine-a", "CONT");
+    fleet.logged("engine-a", "another engine has taken over").await;
+    assert_eq!(fleet.world.services[0].effects().len(), 1, "the loser does nothing");
+
+    // And back: the new one dies, the old one goes on.
+    fleet.kill("engine-b");
+    fleet.world.services[1].break_health(500, true);
+    assert_eq!(fleet.world.fire("two").await, 200);
+    wait_for("the second repair", Duration::from_secs(40), async || {
+        let effects = fleet.world.services[1].effects();
+        if effects.len() == 1 { Ok(()) } else { Err((effects, fleet.log("engine-a"))) }
+    })
+    .await;
+    fleet.world.verdict("web/two", "up").await;
+}
+
+#[tokio::test]
+async fn a_runner_that_is_told_to_end_finishes_its_call_first() {
+    let mut fleet = Fleet::new(|text| text.replace("timeout: 1s", "timeout: 10s")).await;
+    fleet.start_all().await;
+    fleet.world.services[0].break_health(500, true);
+    fleet.world.verdict("web/one", "down").await;
+    fleet.world.services[0].answer([Answer::Slow(Duration::from_secs(3))]);
+    assert_eq!(fleet.world.fire("one").await, 200);
+    wait_for("the call", Duration::from_secs(20), async || {
+        let calls = fleet.world.services[0].calls();
+        if calls == 1 { Ok(()) } else { Err(calls) }
+    })
+    .await;
+    fleet.signal("runner", "TERM");
+    assert!(fleet.ended("runner").await.success(), "{}", fleet.log("runner"));
+    let story = fleet.world.ended("repaired").await.to_string();
+    assert!(!story.contains("unknown"), "its result was stored before it ended: {story}");
+    for part in ["ingest", "probe", "notifier", "engine-a", "engine-b"] {
+        fleet.signal(part, "TERM");
+        assert!(fleet.ended(part).await.success(), "{part}: {}", fleet.log(part));
+    }
+}
+
+#[tokio::test]
+async fn every_service_checks_its_file_and_says_what_is_wrong() {
+    let fleet = Fleet::new(unchanged).await;
+    for part in regreen_tests::PARTS {
+        let good = fleet.check(part);
+        assert!(good.status.success(), "{part}: {good:?}");
+        let file = fleet.world.path().join(format!("{part}.yaml"));
+        let text = std::fs::read_to_string(&file).expect("the file");
+        for (wrong, code, why) in [
+            (format!("{text}surprise: 1\n"), 1, "surprise"),
+            (text.replace(".seed", ".sead"), 1, "can't be read"),
+            (text.replace("process:", "prozess:"), 1, "prozess"),
+        ] {
+            std::fs::write(&file, wrong).expect("writable");
+            let told = fleet.check(part);
+            let said = String::from_utf8_lossy(&told.stderr).into_owned();
+            assert_eq!(told.status.code(), Some(code), "{part}: {said}");
+            assert!(said.contains(why), "{part}: {said}");
+        }
+        std::fs::remove_file(&file).expect("there");
+        assert_eq!(fleet.check(part).status.code(), Some(2), "{part}");
+    }
+}
+
+#[tokio::test]
+async fn the_same_webhook_a_hundred_times_is_one_run() {
+    let mut fleet = Fleet::new(unchanged).await;
+    fleet.start_all().await;
+    fleet.world.services[0].break_health(500, true);
+    fleet.world.verdict("web/one", "down").await;
+    let body = payload(&[alert("one")]).to_string();
+    // Fault 13: from three Alertmanagers, all at once.
+    let mut posts = tokio::task::JoinSet::new();
+    for _ in 0..100 {
+        let (url, body) = (fleet.world.webhook(), body.clone());
+        posts.spawn(async move {
+            let request = reqwest::Client::new().post(url).bearer_auth(TOKEN).body(body);
+            request.send().await.expect("an answer").status().as_u16()
+        });
+    }
+    assert!(posts.join_all().await.into_iter().all(|status| status == 200));
+    fleet.world.ended("repaired").await;
+    assert_eq!(fleet.world.json(&["runs", "list"]).as_array().map(Vec::len), Some(1));
+    assert_eq!(fleet.world.services[0].effects().len(), 1);
+}

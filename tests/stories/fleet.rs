@@ -1,0 +1,208 @@
+//! Every service as a process of its own, with its own user on one nats-server: what a deployment is.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, ExitStatus, Output},
+    time::Duration,
+};
+
+use regreen_testkit::{
+    Nats,
+    process::{Process, free_port},
+    wait_for,
+};
+
+use crate::{World, binary, regreen};
+
+/// The services of a domain: two engines, one of everything else.
+pub const PARTS: [&str; 6] = ["engine-a", "engine-b", "ingest", "probe", "runner", "notifier"];
+
+/// A domain whose services run apart.
+pub struct Fleet {
+    /// Files, services, and the command line.
+    pub world: World,
+    /// The server.
+    pub nats: Nats,
+    parts: BTreeMap<String, Process>,
+    ports: BTreeMap<String, u16>,
+}
+
+impl Fleet {
+    /// Starts the server with its users, makes the domain, and writes every file. `change` may edit the playbook.
+    ///
+    /// # Panics
+    /// When a part of it fails.
+    pub async fn new(change: impl FnOnce(String) -> String) -> Self {
+        let mut world = World::new(change).await;
+        let keys = world.path().join("keys");
+        let made = Command::new(regreen()).args(["users", "--out"]).arg(&keys).output().expect("it starts");
+        assert!(made.status.success(), "{made:?}");
+        let include = keys.join("authorization.conf");
+        let nats = Nats::start_with(|port, store| {
+            format!(
+                "host: 127.0.0.1\nport: {port}\nmax_payload: 2MB\njetstream {{ store_dir: {store:?}, sync_interval: always, max_file_store: 2GB }}\ninclude {:?}\n",
+                relative(&include)
+            )
+        })
+        .await;
+        world.on_with(&nats.url(), &keys);
+        let mut fleet = Self { world, nats, parts: BTreeMap::new(), ports: BTreeMap::new() };
+        let url = fleet.nats.url();
+        for part in PARTS {
+            fleet.write(part, &url);
+        }
+        fleet
+    }
+
+    /// Writes a service's file, with this address of NATS.
+    ///
+    /// # Panics
+    /// When it can't be written.
+    pub fn write(&mut self, part: &str, url: &str) {
+        let folder = self.world.path().to_owned();
+        let port = *self.ports.entry(part.into()).or_insert_with(free_port);
+        let user = match service(part) {
+            "probe" => "probe-main",
+            "runner" => "runner-main",
+            service => service,
+        };
+        let seed = folder.join("keys").join(format!("{user}.seed"));
+        let token = folder.join("token");
+        let rest = match service(part) {
+            "engine" => format!("playbooks: [{:?}]\n", self.world.set()),
+            "ingest" => format!(
+                "listen: 127.0.0.1:{}\nauth: {{alertmanager: {{bearer: {{file: {token:?}}}}}}}\n",
+                self.world.listen
+            ),
+            "probe" => "vantage: main\n".to_owned(),
+            "runner" => format!(
+                "name: main\njournal: {:?}\nsecrets: {{web-token: {{file: {token:?}}}}}\n",
+                folder.join("runner.journal")
+            ),
+            _ => format!("journal: {:?}\n", folder.join("notifier.journal")),
+        };
+        let text = format!(
+            "apiVersion: regreen/v1\nconfig: {part}\nprocess: {{nats: {{url: {url:?}, seed: {{file: {seed:?}}}}}, listen: 127.0.0.1:{port}}}\n{rest}"
+        );
+        fs::write(self.file(part), text).expect("a writable directory");
+    }
+
+    fn file(&self, part: &str) -> PathBuf {
+        self.world.path().join(format!("{part}.yaml"))
+    }
+
+    /// Starts a service, or starts it again.
+    ///
+    /// # Panics
+    /// When it can't be started.
+    pub fn start(&mut self, part: &str) {
+        let mut command = Command::new(binary(&format!("regreen-{}", service(part))));
+        command.arg("--config").arg(self.file(part));
+        let log = self.world.path().join(format!("{part}.log"));
+        self.parts.insert(part.into(), Process::start(&mut command, &log).expect("it starts"));
+    }
+
+    /// What `--check-config` says.
+    ///
+    /// # Panics
+    /// When it can't be started.
+    #[must_use]
+    pub fn check(&self, part: &str) -> Output {
+        let mut command = Command::new(binary(&format!("regreen-{}", service(part))));
+        command.arg("--check-config").arg("--config").arg(self.file(part)).output().expect("it starts")
+    }
+
+    /// Starts all of them, the first engine first, and waits until the domain works.
+    ///
+    /// # Panics
+    /// When it does not come up.
+    pub async fn start_all(&mut self) {
+        self.start("engine-a");
+        self.phase("engine-a", "ok").await;
+        for part in &PARTS[1..] {
+            self.start(part);
+        }
+        self.works().await;
+    }
+
+    /// Waits until the probe's looks have become verdicts, and webhooks are taken in.
+    pub async fn works(&self) {
+        for check in ["web/one", "web/two"] {
+            self.world.verdict(check, "up").await;
+        }
+        let port = self.world.listen;
+        wait_for("ingest", Duration::from_secs(20), async || {
+            tokio::net::TcpStream::connect(("127.0.0.1", port)).await.map(|_| ())
+        })
+        .await;
+    }
+
+    /// Waits until `/readyz` of a service says this.
+    pub async fn phase(&self, part: &str, wanted: &str) {
+        let url = format!("http://127.0.0.1:{}/readyz", self.ports[part]);
+        let log = self.world.path().join(format!("{part}.log"));
+        wait_for(&format!("{part} to say {wanted}"), Duration::from_secs(40), async || {
+            let said = match reqwest::get(&url).await {
+                Ok(answer) => answer.text().await.unwrap_or_default(),
+                Err(error) => error.to_string(),
+            };
+            if said.contains(wanted) {
+                Ok(())
+            } else {
+                Err(format!("{said}\n{}", fs::read_to_string(&log).unwrap_or_default()))
+            }
+        })
+        .await;
+    }
+
+    /// What a service has logged.
+    #[must_use]
+    pub fn log(&self, part: &str) -> String {
+        fs::read_to_string(self.world.path().join(format!("{part}.log"))).unwrap_or_default()
+    }
+
+    /// Waits until a service has logged this.
+    pub async fn logged(&self, part: &str, words: &str) {
+        wait_for(&format!("{part} to log {words}"), Duration::from_secs(60), async || {
+            let log = self.log(part);
+            if log.contains(words) { Ok(()) } else { Err(log) }
+        })
+        .await;
+    }
+
+    /// `kill -9`.
+    ///
+    /// # Panics
+    /// When it was not started.
+    pub fn kill(&mut self, part: &str) {
+        self.parts.remove(part).expect("it runs").kill();
+    }
+
+    /// Sends a signal by name.
+    pub fn signal(&self, part: &str, name: &str) {
+        self.parts[part].signal(name);
+    }
+
+    /// Waits for the end of a service that was told to end.
+    ///
+    /// # Panics
+    /// When it can't be waited for.
+    pub async fn ended(&mut self, part: &str) -> ExitStatus {
+        let mut process = self.parts.remove(part).expect("it runs");
+        // Not blocking: what it waits for may run here.
+        let ended = tokio::task::spawn_blocking(move || process.wait());
+        ended.await.expect("no panic").expect("a child can be waited for")
+    }
+}
+
+/// The service of a part: `engine-b` is an engine.
+fn service(part: &str) -> &str {
+    part.split('-').next().unwrap_or(part)
+}
+
+/// nats-server takes includes relative to its own file alone; from the root every file is reached.
+fn relative(path: &Path) -> String {
+    format!("{}{}", "../".repeat(16), path.display().to_string().trim_start_matches('/'))
+}
