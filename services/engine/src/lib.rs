@@ -86,16 +86,16 @@ pub async fn run(
     let mut alone = options.own_server;
     loop {
         health.say("engine", Err("taking over".into()));
-        let taking =
-            Shell::take_over(bus.clone(), &options, alone, metrics.clone(), health.clone(), status.clone());
-        let mut told = shutdown.clone();
-        let ended = tokio::select! {
-            shell = taking => match shell {
-                Ok(shell) => Box::pin(shell.run(shutdown.clone())).await,
-                Err(error) => Err(error),
-            },
-            () = told.wait() => Ok(()),
+        let (bus, metrics, health, status) = (bus.clone(), metrics.clone(), health.clone(), status.clone());
+        let turn = async {
+            let taking = Shell::take_over(bus, &options, alone, metrics, health, status);
+            let mut told = shutdown.clone();
+            tokio::select! {
+                shell = taking => shell?.run(shutdown.clone()).await,
+                () = told.wait() => Ok(()),
+            }
         };
+        let ended = Box::pin(turn).await;
         match ended {
             Err(Error::Log(log::Error::Superseded { seq })) => {
                 tracing::warn!(seq, "another engine has taken over; standing by");
