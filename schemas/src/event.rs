@@ -41,6 +41,11 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         streams: Option<Streams>,
     },
+    /// Some of those in line for a lock were looked at.
+    QueueLooked {
+        /// Some of them went on: the next may be able to.
+        more: bool,
+    },
     /// Facts that are long past are still to be read: nothing is dispatched before they are (rule 13).
     FellBehind {
         /// The last of them that was known then.

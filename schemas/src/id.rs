@@ -74,6 +74,13 @@ names! {
     Genesis;
 }
 
+impl Default for Genesis {
+    /// Of no log.
+    fn default() -> Self {
+        Self::from("")
+    }
+}
+
 impl Instance {
     /// The one token that stands for this instance in a subject.
     #[must_use]

@@ -5,14 +5,21 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{CheckName, Span, Timestamp, check::Status, id::Vantage};
+use crate::{
+    CheckName, Span, Timestamp,
+    check::Status,
+    id::{Genesis, Vantage},
+};
 
 /// The list of checks that probes look at.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Checks {
     /// Version of the wire.
     pub v: u32,
-    /// The record that it reflects: an older one never replaces it.
+    /// The log that it reflects.
+    #[serde(default)]
+    pub genesis: Genesis,
+    /// The record that it reflects: an older one of the same log never replaces it.
     #[serde(default)]
     pub seq: u64,
     /// Raised with every change of the list; looks name it. Changing `watched` does not raise it.
@@ -70,7 +77,10 @@ pub enum Kind {
 pub struct Verdict {
     /// Version of the wire.
     pub v: u32,
-    /// The record that it reflects: an older one never replaces it.
+    /// The log that it reflects.
+    #[serde(default)]
+    pub genesis: Genesis,
+    /// The record that it reflects: an older one of the same log never replaces it.
     #[serde(default)]
     pub seq: u64,
     /// Joined by quorum.

@@ -33,8 +33,10 @@ use crate::{Action, Call, alarm::Alarm, journal::Journal};
 
 /// Longest time between the ticket and the call (rule 18).
 const CALL_WINDOW: Span = Span::seconds(5);
-/// Longest time for the look before a call and its connection, together. Below the redelivery of a command.
-const OPENING_MAX: Duration = Duration::from_secs(8);
+/// Longest time for the look before a call. With the connection's it is below the redelivery of a command.
+const BEFORE_MAX: Duration = Duration::from_secs(3);
+/// Longest time for a call's connection.
+const OPENING_MAX: Duration = Duration::from_secs(5);
 /// Patience of one try to store an outcome; there is always another.
 const STORE_PATIENCE: Duration = Duration::from_secs(10);
 /// Pause before a consumer that broke is opened again.
@@ -264,15 +266,12 @@ impl Host {
         call: &mut dyn Call,
         message: &jetstream::Message,
     ) -> Option<Outcome> {
-        let opening = async {
-            let before = call.before().await;
-            call.open().await;
-            before
-        };
-        let Ok(pre_state) = tokio::time::timeout(OPENING_MAX, opening).await else {
+        // A service that hangs must still be repaired: what can't be seen before the call is not seen.
+        let pre_state = tokio::time::timeout(BEFORE_MAX, call.before()).await.ok().flatten().filter(small);
+        if tokio::time::timeout(OPENING_MAX, call.open()).await.is_err() {
             ack(message).await;
-            return Some(self.late(command, "the look before the call, or the connection, took too long"));
-        };
+            return Some(self.late(command, "the connection took too long"));
+        }
         // Meanwhile its time may have passed.
         if self.in_time(command).is_none() {
             ack(message).await;
@@ -352,12 +351,14 @@ impl Host {
     }
 }
 
+fn small(value: &Value) -> bool {
+    serde_json::to_vec(value).is_ok_and(|bytes| bytes.len() <= RESULT_BYTES_MAX)
+}
+
 /// A result that is too large is not stored: the step is done all the same.
 fn bounded(verb: Verb) -> Verb {
     match verb {
-        Verb::Ok { result }
-            if serde_json::to_vec(&result).is_ok_and(|bytes| bytes.len() > RESULT_BYTES_MAX) =>
-        {
+        Verb::Ok { result } if !small(&result) => {
             let mut small = serde_json::json!({"cut": format!("a result larger than {RESULT_BYTES_MAX} bytes is not kept")});
             if let Some(status) = result.get("status") {
                 small["status"] = status.clone();

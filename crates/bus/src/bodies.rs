@@ -1,6 +1,7 @@
 //! BODIES: the files of a set by the hash of their bytes, so that a run can pin them and any moment can be
 //! explained. A body is stored before the fact that names it.
 
+use async_nats::jetstream::object_store::GetErrorKind;
 use regreen_schemas::hash::sha256_hex;
 use tokio::io::AsyncReadExt;
 
@@ -12,9 +13,12 @@ pub const BODY_BYTES_MAX: usize = 1024 * 1024;
 /// Why a body is not at hand.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The bucket does not take or give it.
+    /// The bucket does not take or give it now.
     #[error("BODIES: {0}")]
     Bucket(String),
+    /// There is none.
+    #[error("body {0} is not there")]
+    Missing(String),
     /// It is larger than [`BODY_BYTES_MAX`].
     #[error("a file of {0} bytes is larger than the {BODY_BYTES_MAX} that a body may have")]
     TooLarge(usize),
@@ -55,7 +59,10 @@ pub async fn put(bus: &Bus, bytes: &[u8]) -> Result<String, Error> {
 /// [`Error`].
 pub async fn get(bus: &Bus, hash: &str) -> Result<Vec<u8>, Error> {
     let store = bus.js.get_object_store(bus.names.bodies()).await.map_err(bucket)?;
-    let mut object = store.get(hash).await.map_err(bucket)?;
+    let mut object = store.get(hash).await.map_err(|error| match error.kind() {
+        GetErrorKind::NotFound => Error::Missing(hash.into()),
+        _ => bucket(error),
+    })?;
     let mut bytes = Vec::new();
     object.read_to_end(&mut bytes).await.map_err(bucket)?;
     let found = sha256_hex(&bytes);

@@ -1,7 +1,14 @@
 //! RUNS: one message a run, its whole story. A projection: written after the record it reflects, with the
 //! subject's expected last sequence, coalesced when much happens; it can be rebuilt from DECISIONS at any time.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use async_nats::{
     HeaderMap,
@@ -10,7 +17,7 @@ use async_nats::{
         stream::LastRawMessageErrorKind,
     },
 };
-use futures::{StreamExt, stream};
+use futures::{FutureExt as _, StreamExt, stream};
 use regreen_schemas::{RunId, story::Story};
 use tokio::sync::mpsc;
 
@@ -34,6 +41,7 @@ const KNOWN_MAX: usize = 100_000;
 #[derive(Clone, Debug)]
 pub struct Stories {
     queue: mpsc::Sender<Story>,
+    lacks: Arc<AtomicBool>,
 }
 
 impl Stories {
@@ -42,37 +50,71 @@ impl Stories {
     pub fn start(bus: &Bus) -> Self {
         let (queue, pending) = mpsc::channel(QUEUE_MAX);
         tokio::spawn(run(bus.clone(), pending));
-        Self { queue }
+        Self { queue, lacks: Arc::default() }
     }
 
-    /// Hands a story over; the newest of a run wins. Waits while the queue is full.
-    pub async fn tell(&self, story: Story) {
-        if self.queue.send(story).await.is_err() {
-            tracing::error!("the writer of stories has ended");
+    /// Hands a story over; the newest of a run wins. When the queue is full it is left out, and [`Stories::lacks`].
+    pub fn tell(&self, story: Story) {
+        if self.queue.try_send(story).is_err() {
+            self.lacks.store(true, Ordering::SeqCst);
         }
+    }
+
+    /// Whether stories were left out and there is room again: then it is time to [`Stories::fill`].
+    #[must_use]
+    pub fn lacks(&self) -> bool {
+        self.queue.capacity() > QUEUE_MAX / 2 && self.lacks.swap(false, Ordering::SeqCst)
+    }
+
+    /// Hands many stories over beside everything else, however long that takes.
+    pub fn fill(&self, stories: Vec<Story>) {
+        let queue = self.queue.clone();
+        tokio::spawn(async move {
+            for story in stories {
+                if queue.send(story).await.is_err() {
+                    return;
+                }
+            }
+        });
     }
 }
 
+/// Which of two stories of a run is newer.
+fn age(story: &Story) -> (u64, u64) {
+    (story.epoch, story.seq)
+}
+
+/// What the subject of a run holds: its sequence, and the age of its story.
+type Known = HashMap<RunId, (u64, (u64, u64))>;
+
 async fn run(bus: Bus, mut pending: mpsc::Receiver<Story>) {
-    let mut known: HashMap<RunId, u64> = HashMap::new();
+    let mut known = Known::new();
     while let Some(first) = pending.recv().await {
         tokio::time::sleep(GATHER).await;
         let mut newest: HashMap<RunId, Story> = HashMap::from([(first.run.clone(), first)]);
         while let Ok(story) = pending.try_recv() {
-            newest.insert(story.run.clone(), story);
+            let held = newest.entry(story.run.clone()).or_insert_with(|| story.clone());
+            if age(held) < age(&story) {
+                *held = story;
+            }
         }
         if known.len() > KNOWN_MAX {
             known.clear();
         }
+        // A story that was filled in may be older than what was told since.
+        newest.retain(|run, story| known.get(run).is_none_or(|(_, held)| *held <= age(story)));
         let batch: Vec<_> =
-            newest.into_values().map(|story| (known.get(&story.run).copied(), story)).collect();
-        let mut written =
-            stream::iter(batch).map(|(last, story)| write(&bus, last, story)).buffer_unordered(AT_ONCE);
-        while let Some((run, seq)) = written.next().await {
+            newest.into_values().map(|story| (known.get(&story.run).map(|(seq, _)| *seq), story)).collect();
+        let write = |(last, story): (Option<u64>, Story)| {
+            let age = age(&story);
+            write(&bus, last, story).map(move |(run, seq)| (run, seq, age))
+        };
+        let mut written = stream::iter(batch).map(write).buffer_unordered(AT_ONCE);
+        while let Some((run, seq, age)) = written.next().await {
             match seq {
-                Some(seq) => known.insert(run, seq),
-                None => known.remove(&run),
-            };
+                Some(seq) => drop(known.insert(run, (seq, age))),
+                None => drop(known.remove(&run)),
+            }
         }
     }
 }

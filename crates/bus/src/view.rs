@@ -5,6 +5,7 @@ use async_nats::jetstream::kv;
 use bytes::Bytes;
 use futures::StreamExt;
 use regreen_schemas::{
+    id::Genesis,
     subject::view_key,
     view::{Checks, Verdict},
 };
@@ -36,7 +37,7 @@ const TRIES_MAX: u32 = 5;
 /// # Errors
 /// [`Error`]; the caller writes again later.
 pub async fn put_checks(bus: &Bus, checks: &Checks) -> Result<(), Error> {
-    put(bus, view_key::CHECKS, checks.seq, checks).await
+    put(bus, view_key::CHECKS, (&checks.genesis, checks.seq), checks).await
 }
 
 /// Writes a verdict, unless what is there reflects a newer record.
@@ -44,7 +45,7 @@ pub async fn put_checks(bus: &Bus, checks: &Checks) -> Result<(), Error> {
 /// # Errors
 /// [`Error`]; the caller writes again later.
 pub async fn put_verdict(bus: &Bus, check: &str, verdict: &Verdict) -> Result<(), Error> {
-    put(bus, &view_key::verdict(check), verdict.seq, verdict).await
+    put(bus, &view_key::verdict(check), (&verdict.genesis, verdict.seq), verdict).await
 }
 
 /// The newest verdict of a check.
@@ -59,17 +60,25 @@ pub async fn verdict(bus: &Bus, check: &str) -> Result<Option<Verdict>, Error> {
 #[derive(Deserialize)]
 struct Reflected {
     #[serde(default)]
+    genesis: Genesis,
+    #[serde(default)]
     seq: u64,
 }
 
 /// By revision: an engine that was superseded, or a task that was slow, never wins over what is newer.
-async fn put(bus: &Bus, key: &str, seq: u64, value: &impl serde::Serialize) -> Result<(), Error> {
+async fn put(
+    bus: &Bus,
+    key: &str,
+    (genesis, seq): (&Genesis, u64),
+    value: &impl serde::Serialize,
+) -> Result<(), Error> {
     let bytes = Bytes::from(serde_json::to_vec(value).expect("invariant: wire types are plain data"));
     let bucket = bucket(bus).await?;
     for _ in 0..TRIES_MAX {
         let held = bucket.entry(key).await.map_err(Error::of)?;
         let newer = held.as_ref().is_some_and(|held| {
-            serde_json::from_slice::<Reflected>(&held.value).is_ok_and(|held| held.seq > seq)
+            serde_json::from_slice::<Reflected>(&held.value)
+                .is_ok_and(|held| held.genesis == *genesis && held.seq > seq)
         });
         if newer {
             return Ok(());

@@ -18,6 +18,7 @@ use regreen_schemas::{
     check::Status,
     fact::{self, Item, Operator},
     hash::sha256_hex,
+    id::Genesis,
     record,
     story::Story,
     subject::FactKind,
@@ -278,7 +279,7 @@ async fn stories_told_again_after_a_kill_are_whole_and_bodies_are_still_there() 
         (1..=50).map(|n| Story { run: RunId::from(format!("run{n}")), ..story(1, n) }).collect();
     let writer = Stories::start(&bus);
     for story in &told {
-        writer.tell(story.clone()).await;
+        writer.tell(story.clone());
         if story.seq == 25 {
             nats.kill();
             nats.restart().await;
@@ -286,7 +287,7 @@ async fn stories_told_again_after_a_kill_are_whole_and_bodies_are_still_there() 
     }
     // RUNS may have lost its tail with the server: after a reconnect the engine tells what it knows again.
     for story in &told {
-        writer.tell(story.clone()).await;
+        writer.tell(story.clone());
     }
     wait_for("all stories", Duration::from_secs(30), async || {
         let found = stories::all(&bus).await.map_err(|error| error.to_string())?;
@@ -314,10 +315,10 @@ async fn bodies_and_stories_read_back_and_an_older_story_does_not_win() {
         .await;
     };
     let (new, old) = (Stories::start(&bus), Stories::start(&bus));
-    new.tell(story(2, 9)).await;
+    new.tell(story(2, 9));
     until((2, 9)).await;
-    old.tell(story(1, 12)).await;
-    new.tell(story(2, 10)).await;
+    old.tell(story(1, 12));
+    new.tell(story(2, 10));
     until((2, 10)).await;
     assert_eq!(held().await, Some((2, 10)), "the older epoch stops");
 }
@@ -330,6 +331,7 @@ async fn a_view_survives_a_kill_and_an_older_engine_does_not_win() {
     let bus = connect(format!("nats://127.0.0.1:{}", proxy.port())).await;
     let verdict = |seq: u64, status| Verdict {
         v: 1,
+        genesis: Genesis::from("g"),
         seq,
         status,
         since: Timestamp(1),
@@ -350,6 +352,10 @@ async fn a_view_survives_a_kill_and_an_older_engine_does_not_win() {
     put(6, Status::Up).await;
     let held = wait_for("VIEW", Duration::from_secs(20), async || view::verdict(&bus, "web/one").await).await;
     assert_eq!(held, Some(verdict(7, Status::Down)));
+    // A new log begins at one again, and is believed.
+    let anew = Verdict { genesis: Genesis::from("h"), ..verdict(2, Status::Up) };
+    view::put_verdict(&bus, "web/one", &anew).await.expect("written");
+    assert_eq!(view::verdict(&bus, "web/one").await.expect("readable"), Some(anew));
 
     // A probe follows the list through all of it.
     let mut lists = view::follow_checks(&bus);

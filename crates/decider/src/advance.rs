@@ -21,7 +21,6 @@ use crate::{
     decide::Decider,
     env::World,
     evaluate::judge,
-    guards,
     mutation::{self, Mutation},
     run::{Attempt, CLOSING, Run, Stage},
     state::Illegal,
@@ -29,6 +28,9 @@ use crate::{
 
 /// Most turns of one run within one decision: each step takes a few.
 const TURNS_MAX: usize = 10_000;
+
+/// Runs in line for a lock that go on in one item.
+const QUEUE_TURNS: usize = 16;
 
 /// What a run wants next.
 pub(crate) enum Next {
@@ -55,30 +57,21 @@ impl Decider<'_> {
         Err(Illegal(format!("run {id} goes round in circles")))
     }
 
-    /// Ends a run, tells whom it concerns, and lets the next in line have the lock.
+    /// Ends a run and tells whom it concerns.
     fn end(&mut self, run: &Run, result: RunResult, reason: Arc<str>) -> Result<(), Illegal> {
         self.run_event(&run.id, RunEvent::Ended { result, reason: reason.clone() })?;
         if result.escalates() {
             self.escalate(run, result, &reason)?;
         }
-        self.freed.extend(run.lock.clone());
-        if std::mem::replace(&mut self.draining, true) {
-            // The loop below is at work further up: a queue of thousands must not become a stack of thousands.
-            return Ok(());
-        }
-        while let Some(lock) = self.freed.pop() {
-            let waits = |id: &&RunId| {
-                self.s
-                    .runs
-                    .get(*id)
-                    .and_then(|run| run.lock.as_deref())
-                    .is_some_and(|own| guards::conflict(own, &lock))
-            };
-            let waiting: Vec<RunId> = self.s.queue.values().filter(waits).cloned().collect();
-            waiting.iter().try_for_each(|next| self.advance(next))?;
-        }
-        self.draining = false;
         Ok(())
+    }
+
+    /// A lock was released: those in line for one go on, a few an item, so that a queue of thousands fits no single
+    /// record.
+    pub(crate) fn look_at_queue(&mut self) -> Result<(), Illegal> {
+        let next: Vec<RunId> = self.s.first_in_lines().take(QUEUE_TURNS).cloned().collect();
+        next.iter().try_for_each(|id| self.advance(id))?;
+        self.emit(Event::QueueLooked { more: !next.is_empty() })
     }
 
     /// A verify did not hold in time: the closing one ends the run, any other fails its step at once.

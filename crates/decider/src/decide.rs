@@ -65,7 +65,7 @@ pub fn decide(
     now: Timestamp,
 ) -> Result<(State, Vec<Event>), Illegal> {
     state.now = state.now.max(now);
-    let mut decider = Decider { s: state, library, events: Vec::new(), freed: Vec::new(), draining: false };
+    let mut decider = Decider { s: state, library, events: Vec::new() };
     match input {
         Input::Log(event) => decider.emit(event.clone())?,
         Input::Timer => decider.timer()?,
@@ -79,10 +79,6 @@ pub(crate) struct Decider<'l> {
     pub s: State,
     pub library: &'l Library,
     pub events: Vec<Event>,
-    /// Locks that were released and whose queue has not been looked at since.
-    pub freed: Vec<Arc<str>>,
-    /// The queue is being looked at.
-    pub draining: bool,
 }
 
 impl Decider<'_> {
@@ -113,6 +109,7 @@ impl Decider<'_> {
                 self.verdicts_changed(None)?;
             }
             TimerKey::Tell(key) => self.tell_due(key)?,
+            TimerKey::Queue => self.look_at_queue()?,
         }
         if self.s.armed.get(&key) == Some(&at) {
             return Err(Illegal(format!("deadline {key:?} moved nothing")));

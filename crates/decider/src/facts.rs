@@ -119,7 +119,9 @@ impl Decider<'_> {
                 self.emit(Event::Resumed { stop_no: *stop_no, by: by.into() })
             }
             Operator::ResumeSuspect => match self.s.phase {
-                Phase::Suspect => self.emit(Event::SuspectCleared { by: by.into() }),
+                Phase::Suspect | Phase::CatchingUp { suspect: true, .. } => {
+                    self.emit(Event::SuspectCleared { by: by.into() })
+                }
                 _ => Ok(()),
             },
         }

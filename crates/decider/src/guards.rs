@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use imbl::OrdMap;
 use regreen_playbook::{
     Set,
     model::{Budget, BudgetScope, LockScope, MinHealthy, Playbook, StepKind},
@@ -61,6 +62,20 @@ pub fn conflict(a: &str, b: &str) -> bool {
     covers(a, b) || covers(b, a)
 }
 
+/// The entry whose lock conflicts with this one.
+fn holder<'m>(locks: &'m OrdMap<Arc<str>, RunId>, lock: &str) -> Option<(&'m Arc<str>, &'m RunId)> {
+    if lock == DOMAIN {
+        return locks.iter().next();
+    }
+    let group = lock.split('/').next().unwrap_or(lock);
+    let one = |key: &str| locks.get_key_value(key);
+    let exact = one(DOMAIN).or_else(|| one(group)).or_else(|| one(lock));
+    exact.or_else(|| {
+        let below: Arc<str> = format!("{lock}/").into();
+        locks.range(below.clone()..).next().filter(|(key, _)| key.starts_with(below.as_ref()))
+    })
+}
+
 impl State {
     /// Who holds a lock that conflicts with this one.
     #[must_use]
@@ -68,15 +83,18 @@ impl State {
         if mutation::is(Mutation::IgnoreLock) {
             return None;
         }
-        if lock == DOMAIN {
-            return self.locks.iter().next();
-        }
-        let group = lock.split('/').next().unwrap_or(lock);
-        let one = |key: &str| self.locks.get_key_value(key);
-        let exact = one(DOMAIN).or_else(|| one(group)).or_else(|| one(lock));
-        exact.or_else(|| {
-            let below: Arc<str> = format!("{lock}/").into();
-            self.locks.range(below.clone()..).next().filter(|(key, _)| key.starts_with(below.as_ref()))
+        holder(&self.locks, lock)
+    }
+
+    /// The queued runs that could have their lock now, in their order: none before them in line wants a lock that is
+    /// in the way, and nobody holds one.
+    pub(crate) fn first_in_lines(&self) -> impl Iterator<Item = &RunId> {
+        let mut wanted: OrdMap<Arc<str>, RunId> = OrdMap::new();
+        self.queue.values().filter(move |id| {
+            let Some(lock) = self.runs.get(*id).and_then(|run| run.lock.clone()) else { return true };
+            let free = holder(&self.locks, &lock).is_none() && holder(&wanted, &lock).is_none();
+            wanted.insert(lock, (*id).clone());
+            free
         })
     }
 

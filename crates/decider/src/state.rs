@@ -125,6 +125,8 @@ pub enum TimerKey {
     Vantage(Vantage),
     /// A message's next try.
     Tell(TellKey),
+    /// A lock was released: those in line are looked at.
+    Queue,
 }
 
 /// A map as a list of pairs: JSON's own take only text for keys.
@@ -315,21 +317,15 @@ impl State {
                 self.release(|by| *by == Block::Suspect);
             }
             Event::SuspectCleared { .. } => {
-                self.phase = Phase::Live;
+                self.phase = match self.phase {
+                    Phase::CatchingUp { here, .. } => Phase::CatchingUp { here, suspect: false },
+                    _ => Phase::Live,
+                };
                 self.changed(&Read::Domain);
                 self.release(|by| *by == Block::Suspect);
             }
             Event::Frozen { .. } => self.phase = Phase::Frozen,
-            Event::SetAccepted { hash, .. } => {
-                self.set = Some((hash.clone(), self.seq));
-                // Looks at the old list say nothing about the new one.
-                self.looks = OrdMap::new();
-                let vantages: Vec<Vantage> = self.vantages.keys().cloned().collect();
-                for name in vantages {
-                    self.vantages[&name].synced = false;
-                }
-                self.changed(&Read::Domain);
-            }
+            Event::SetAccepted { hash, .. } => self.accept_set(hash),
             Event::Stopped { by, .. } => self.stopped = Some(by.clone()),
             Event::Resumed { stop_no, .. } => {
                 self.stopped = None;
@@ -337,6 +333,8 @@ impl State {
                 self.changed(&Read::Domain);
                 self.release(|by| matches!(by, Block::Stopped { .. }));
             }
+            // Later than the look that is over, even within the same moment.
+            Event::QueueLooked { more } => self.arm(TimerKey::Queue, more.then(|| self.now + Span(1))),
             Event::FactRejected { .. } | Event::ResultIgnored { .. } | Event::StartRefused { .. } => {}
             Event::RunnerServes { runner, serves } => {
                 self.servers.insert(runner.clone(), serves.clone());
@@ -372,6 +370,17 @@ impl State {
             Event::Tell { key, what } => self.apply_tell(key, what)?,
         }
         Ok(())
+    }
+
+    fn accept_set(&mut self, hash: &SetHash) {
+        self.set = Some((hash.clone(), self.seq));
+        // Looks at the old list say nothing about the new one.
+        self.looks = OrdMap::new();
+        let vantages: Vec<Vantage> = self.vantages.keys().cloned().collect();
+        for name in vantages {
+            self.vantages[&name].synced = false;
+        }
+        self.changed(&Read::Domain);
     }
 
     /// Our absence proves nothing: what concludes from absence waits for as long as we were away (rule 13).
@@ -629,6 +638,9 @@ impl State {
             });
         }
         self.queue.remove(&run.order);
+        if run.lock.is_some() && !self.queue.is_empty() {
+            self.arm(TimerKey::Queue, Some(self.now));
+        }
         if let Some(lock) = &run.lock
             && self.locks.get(lock) == Some(id)
         {

@@ -1,11 +1,8 @@
 //! What leaves after a record is acknowledged, and only then (rule 6): commands, revokes, stories, views, the tick.
 
 use std::{
-    collections::{BTreeSet, VecDeque},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::Arc,
 };
 
 use regreen_bus::{
@@ -13,7 +10,6 @@ use regreen_bus::{
     stories::Stories as Writer,
     tick,
     tickets::{self, Taken},
-    view,
     writer::Writer as Facts,
 };
 use regreen_decider::{Library, Stage, State, Stories};
@@ -30,7 +26,7 @@ use regreen_schemas::{
     view::{Checks, Verdict},
 };
 
-use crate::{metrics::Metrics, recover::ENDED_MAX};
+use crate::{metrics::Metrics, recover::ENDED_MAX, views::Views};
 
 /// How long a verdict in VIEW may be taken for true.
 const VERDICT_FRESH: Span = Span::seconds(30);
@@ -40,16 +36,16 @@ pub struct Effects {
     bus: Bus,
     facts: Facts,
     told: Writer,
+    views: Views,
     stories: Stories,
     metrics: Metrics,
     shown: BTreeSet<CheckName>,
     version: Option<u64>,
-    showing: Arc<AtomicBool>,
     resync: Vec<Vantage>,
     /// Stories of the newest ended runs: RUNS may lose its tail with the server.
     ended: VecDeque<Story>,
-    /// What was under way when this engine took over.
-    inherited: BTreeSet<(RunId, Instance, u32)>,
+    /// Where open runs stood when this engine took over.
+    inherited: BTreeMap<RunId, Stage>,
 }
 
 impl Effects {
@@ -58,14 +54,14 @@ impl Effects {
             bus: bus.clone(),
             facts,
             told: Writer::start(bus),
+            views: Views::start(bus),
             stories,
             metrics,
             shown: BTreeSet::new(),
             version: None,
-            showing: Arc::default(),
             resync: Vec::new(),
             ended: VecDeque::new(),
-            inherited: BTreeSet::new(),
+            inherited: BTreeMap::new(),
         }
     }
 
@@ -93,18 +89,14 @@ impl Effects {
                         (state.verdicts.get(check).map_or(record.now, |(_, since)| *since), record.now);
                     let verdict = Verdict {
                         v: WIRE_VERSION,
+                        genesis: state.genesis.clone(),
                         seq,
                         status: *to,
                         since,
                         as_of: now,
                         expires: now + VERDICT_FRESH,
                     };
-                    let (bus, check) = (self.bus.clone(), check.clone());
-                    tokio::spawn(async move {
-                        if let Err(error) = view::put_verdict(&bus, check.as_str(), &verdict).await {
-                            tracing::debug!(%error, "a verdict is not shown");
-                        }
-                    });
+                    self.views.verdict(check, verdict);
                 }
                 Event::Frozen { reason } => {
                     tracing::error!(%reason, "FROZEN: nothing is done until a person has looked");
@@ -115,7 +107,10 @@ impl Effects {
         }
         for story in self.stories.fold(record, seq) {
             self.keep(&story);
-            self.told.tell(story).await;
+            self.told.tell(story);
+        }
+        if self.told.lacks() {
+            self.fill();
         }
         self.show_checks(state, seq, library);
         self.tick(state, seq).await;
@@ -130,11 +125,7 @@ impl Effects {
 
     /// Remembers what is under way at a takeover.
     pub fn inherit(&mut self, state: &State) {
-        let open = |(id, run): (&RunId, &Arc<regreen_decider::Run>)| {
-            let attempt = run.attempt()?;
-            Some((id.clone(), attempt.instance.clone(), attempt.number))
-        };
-        self.inherited = state.runs.iter().filter_map(open).collect();
+        self.inherited = state.runs.iter().map(|(id, run)| (id.clone(), run.stage.clone())).collect();
     }
 
     /// Remembers what was told of ended runs before this engine.
@@ -151,12 +142,10 @@ impl Effects {
         }
     }
 
-    /// Fills the projection's gaps, after a start or a reconnect. What RUNS holds already is written again, or is
-    /// newer and stays.
-    pub async fn fill(&self) {
-        for story in self.ended.iter().cloned().chain(self.stories.open()) {
-            self.told.tell(story).await;
-        }
+    /// Fills the projection's gaps, after a start, a reconnect, or a queue that was full. What RUNS holds already is
+    /// written again, or is newer and stays. Beside the loop: nobody waits for a projection.
+    pub fn fill(&self) {
+        self.told.fill(self.ended.iter().cloned().chain(self.stories.open()).collect());
     }
 
     #[expect(clippy::too_many_arguments, reason = "the parts of one command, each from another place")]
@@ -189,17 +178,14 @@ impl Effects {
     }
 
     /// What was under way when an engine took over: commands may have been lost with it (rule 19), revokes too.
-    async fn again(&self, state: &State, seq: u64) {
-        for (id, run) in &state.runs {
+    async fn again(&mut self, state: &State, seq: u64) {
+        for (id, stage) in std::mem::take(&mut self.inherited) {
             // What was decided since goes out with its own record, and not before (rule 6).
-            let ours = run.attempt().map(|open| (id.clone(), open.instance.clone(), open.number));
-            if ours.is_none_or(|ours| !self.inherited.contains(&ours)) {
-                continue;
-            }
-            let parent = || run.trace.clone();
+            let Some(run) = state.runs.get(&id).filter(|run| run.stage == stage) else { continue };
             match &run.stage {
                 Stage::Dispatched(open) if open.task.claim_by > state.now => {
-                    self.send(id, &open.instance, open.number, &open.task, open.stop_no, seq, parent()).await;
+                    let trace = run.trace.clone();
+                    self.send(&id, &open.instance, open.number, &open.task, open.stop_no, seq, trace).await;
                 }
                 Stage::Revoking(open, _) => {
                     self.revoke(id.clone(), open.instance.clone(), open.number, state.epoch, seq);
@@ -242,25 +228,19 @@ impl Effects {
         let Some(set) = library.sets.get(hash) else { return };
         let watched: BTreeSet<CheckName> = state.watchers.keys().cloned().collect();
         let changed = self.version != Some(*version) || self.shown != watched;
-        if !changed || self.showing.swap(true, Ordering::SeqCst) {
+        if !changed {
             return;
         }
         let checks = Checks {
             v: WIRE_VERSION,
+            genesis: state.genesis.clone(),
             seq,
             version: *version,
             checks: set.checks.values().cloned().collect(),
             watched: watched.iter().cloned().collect(),
         };
         (self.version, self.shown) = (Some(*version), watched);
-        let (bus, showing) = (self.bus.clone(), self.showing.clone());
-        tokio::spawn(async move {
-            while let Err(error) = view::put_checks(&bus, &checks).await {
-                tracing::debug!(%error, "the list of checks is not shown yet");
-                tokio::time::sleep(std::time::Duration::from_millis(200)).await;
-            }
-            showing.store(false, Ordering::SeqCst);
-        });
+        self.views.checks(checks);
     }
 }
 

@@ -14,6 +14,9 @@ use crate::Error;
 /// How often it is looked.
 pub const EVERY: Duration = Duration::from_secs(30);
 
+/// Longest time for storing `here`, for the clocks to be compared by it.
+const STORE_MAX: Span = Span::seconds(5);
+
 /// What the log says of the streams.
 #[derive(Clone, Debug)]
 pub struct Expected {
@@ -94,8 +97,14 @@ pub struct Here {
 /// # Errors
 /// When it is not stored, or can't be read back.
 pub async fn here(bus: &Bus, own: &Writer, owner: &Nonce) -> Result<Here, Error> {
-    let wall = clock::wall();
-    let seq = own.store(&fact::Engine::Here { boot: owner.clone(), wall }).await?.seq;
-    let at = streams::message(bus, bus.names.facts(), seq).await?.time;
-    Ok(Here { seq, at, stream: clock::Carried::from(at), skew: at - wall })
+    loop {
+        let (wall, began) = (clock::wall(), clock::boot());
+        let seq = own.store(&fact::Engine::Here { boot: owner.clone(), wall }).await?.seq;
+        let took = Span(clock::boot().0 - began.0);
+        let at = streams::message(bus, bus.names.facts(), seq).await?.time;
+        // A store that took long says nothing about the clocks.
+        if took < STORE_MAX {
+            return Ok(Here { seq, at, stream: clock::Carried::from(at), skew: at - wall });
+        }
+    }
 }

@@ -11,6 +11,7 @@ pub mod process;
 pub mod recover;
 mod shell;
 mod standby;
+mod views;
 
 use regreen_bus::{Bus, log};
 use regreen_kit::{Shutdown, health::Health};

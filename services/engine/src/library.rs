@@ -4,6 +4,7 @@ use std::{
     collections::BTreeSet,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use regreen_bus::{Bus, bodies};
@@ -15,6 +16,8 @@ use regreen_schemas::{
     hash::sha256_hex,
 };
 
+/// Pause between two tries to read a body.
+const BODY_PAUSE: Duration = Duration::from_millis(200);
 /// Most files of a set.
 const FILES_MAX: usize = 5_000;
 
@@ -151,6 +154,22 @@ pub async fn bring(bus: &Bus, library: &mut Library, set: &fact::Set) -> Result<
         compiled.ok_or_else(|| Error::Refused { hash: hash.clone(), findings: findings.render(false) })?;
     library.sets.insert(hash, Arc::new(compiled));
     Ok(())
+}
+
+/// As [`bring`]; waits while the server does not answer, for that says nothing about the set.
+///
+/// # Errors
+/// [`Error`], when it is sure.
+pub async fn bring_in_time(bus: &Bus, library: &mut Library, set: &fact::Set) -> Result<(), Error> {
+    loop {
+        match bring(bus, library, set).await {
+            Err(Error::Body { path, source: source @ bodies::Error::Bucket(_) }) => {
+                tracing::warn!(path, error = %source, "a body can't be read yet");
+                tokio::time::sleep(BODY_PAUSE).await;
+            }
+            brought => return brought,
+        }
+    }
 }
 
 /// Lets go of sets that neither are in force nor pinned.

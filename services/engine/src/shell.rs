@@ -75,7 +75,7 @@ pub(crate) struct Shell {
     acked: u64,
     prev_hash: String,
     clock: Option<clock::Carried>,
-    /// Stream time of our `here`, carried forward: what `now` becomes when we have caught up.
+    /// Stream time of our newest `here`, carried forward: what `now` becomes when we have caught up.
     until: clock::Carried,
     facts: mpsc::Receiver<Result<Stored, Gap>>,
     tickets: Tickets,
@@ -88,6 +88,8 @@ pub(crate) struct Shell {
     fact_hash: Arc<str>,
     /// A look at streams and clocks that is under way.
     looking: Option<Looking>,
+    /// Another one shall follow it.
+    look_again: bool,
     hashes: Hashes,
     last_write: Span,
     /// Records that were acknowledged too late to let anything out before another one is (rule 11).
@@ -149,6 +151,7 @@ impl Shell {
             clock: None,
             until: here.stream,
             looking: None,
+            look_again: false,
             tickets,
             stops,
             own,
@@ -162,7 +165,7 @@ impl Shell {
             bus,
         };
         shell.effects.remember(ended);
-        shell.effects.fill().await;
+        shell.effects.fill();
         shell.effects.inherit(&shell.state);
         shell.state.seq = shell.n + 1;
         shell.base = shell.state.clone();
@@ -210,27 +213,30 @@ impl Shell {
                     self.log = Some(log);
                     self.acknowledged(record, outcome?).await;
                 }
+                () = shutdown.wait() => break,
                 stop = self.stops.recv(), if !frozen => match stop {
                     Some(Ok(stop)) => self.stop(stop),
-                    Some(Err(gap)) => self.freeze(gap.to_string()),
-                    None => return Ok(()),
-                },
-                stored = self.facts.recv(), if room && !frozen => match stored {
-                    Some(Ok(stored)) => self.fact(stored).await?,
                     Some(Err(gap)) => self.freeze(gap.to_string()),
                     None => return Ok(()),
                 },
                 looked = async { self.looking.as_mut().expect("invariant: guarded by the condition").await }, if self.looking.is_some() => {
                     self.looking = None;
                     self.looked(looked.expect("invariant: a look does not panic"));
+                    if std::mem::take(&mut self.look_again) {
+                        self.look();
+                    }
                 }
                 _ = look.tick() => self.look(),
                 Ok(()) = connects.changed() => {
                     self.look();
-                    self.effects.fill().await;
+                    self.effects.fill();
                 }
+                stored = self.facts.recv(), if room && !frozen => match stored {
+                    Some(Ok(stored)) => self.fact(stored).await?,
+                    Some(Err(gap)) => self.freeze(gap.to_string()),
+                    None => return Ok(()),
+                },
                 _ = pulse.tick() => {}
-                () = shutdown.wait() => break,
             }
             self.deadlines();
             self.write();
@@ -255,9 +261,14 @@ impl Shell {
         Expected { cursor: *cursor, fact_hash: fact_hash.clone(), tail: self.acked, created: *streams }
     }
 
-    /// Begins a look at streams and clocks, unless one is under way or there is nothing left to lose.
+    /// Begins a look at streams and clocks, after the one under way, unless there is nothing left to lose.
     fn look(&mut self) {
-        if self.looking.is_some() || self.state.phase == Phase::Frozen {
+        if self.state.phase == Phase::Frozen {
+            return;
+        }
+        if self.looking.is_some() {
+            // What is under way may have begun before what made us look.
+            self.look_again = true;
             return;
         }
         let (bus, own, owner, expected) =
@@ -277,6 +288,7 @@ impl Shell {
         if let Some(why) = wrong {
             return self.freeze(why);
         }
+        self.until = here.stream;
         match suspicion(Span::ZERO, here.skew) {
             Some(why) if self.state.phase == Phase::Live => {
                 self.suspect = Some(format!("{why:?}"));
@@ -349,7 +361,7 @@ impl Shell {
                 continue;
             }
             if let Item::Set(set) = &item
-                && let Err(error) = library::bring(&self.bus, &mut self.library, set).await
+                && let Err(error) = library::bring_in_time(&self.bus, &mut self.library, set).await
             {
                 self.freeze(format!("fact {}: {error}", stored.seq));
                 return Ok(());
@@ -375,7 +387,7 @@ impl Shell {
 
     /// What happened long ago and was not read yet may be over by now: the rest is read first (rule 13).
     fn behind(&mut self, stored: &Stored) {
-        let waits = self.clock.is_some() && stored.pending > 0 && self.now() - stored.time > BEHIND;
+        let waits = self.clock.is_some() && stored.pending > 0 && self.until.now() - stored.time > BEHIND;
         if waits && matches!(self.state.phase, Phase::Live | Phase::Suspect) {
             let here = stored.seq + stored.pending;
             tracing::warn!(
@@ -455,7 +467,8 @@ impl Shell {
             self.items.pop();
         }
         // An estimate that is never too low by much: labels and results dominate.
-        self.bytes += 64 + serde_json::to_vec(&events).map_or(0, |bytes| bytes.len());
+        let size = |bytes: Result<Vec<u8>, _>| bytes.map_or(0, |bytes: Vec<u8>| bytes.len());
+        self.bytes += 64 + size(serde_json::to_vec(&events)) + size(serde_json::to_vec(&cause));
         self.items.push(Decided { cause, now: self.state.now, events });
         well
     }

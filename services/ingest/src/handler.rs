@@ -60,26 +60,31 @@ impl Ingest {
         (status, format!("{message}\n")).into_response()
     }
 
-    /// What was cut off is fetched where that is configured; else the fact says how much is missing, and it is told.
-    async fn complete(&self, parsed: &mut Parsed) {
-        if parsed.truncated() == 0 {
-            return;
+    /// Stores a payload's alerts. What Alertmanager cut off is fetched where that is configured, once what is here is
+    /// safe; what is missing even then is said in the fact, and told.
+    async fn store(&self, writer: &Writer, parsed: &mut Parsed) -> Result<usize, NotStored> {
+        let fetch = parsed.truncated() > 0 && self.inner.rest.configured();
+        let missing = if fetch { 0 } else { parsed.truncated() };
+        let mut stored = 0;
+        for item in parsed.items(missing) {
+            writer.store(&item).await?;
+            stored += item.alerts.len();
         }
-        let truncated = parsed.truncated();
-        match self.inner.rest.fetch(parsed.receiver(), &parsed.group_labels).await {
-            Some(rest) => {
-                tracing::info!(
-                    truncated,
-                    found = rest.len(),
-                    "alerts that were cut off a payload are fetched"
-                );
-                parsed.complete(rest);
+        if fetch {
+            let found = self.inner.rest.fetch(parsed.receiver(), &parsed.group_labels).await;
+            for item in parsed.rest(found) {
+                writer.store(&item).await?;
+                stored += item.alerts.len();
             }
-            None => tracing::warn!(
-                truncated,
-                "Alertmanager cut alerts off: raise max_alerts of its receiver, or name it under `alertmanagers:`"
-            ),
         }
+        if parsed.truncated() > 0 {
+            tracing::warn!(
+                truncated = parsed.truncated(),
+                fetch,
+                "Alertmanager cut alerts off: raise max_alerts of its receiver"
+            );
+        }
+        Ok(stored)
     }
 
     /// Puts bad alerts where people find them. The answer is 200 all the same: Alertmanager would never send the
@@ -129,24 +134,17 @@ pub async fn alertmanager(
     let Some(writer) = ingest.inner.writers.get(source) else {
         return ingest.refuse(StatusCode::UNAUTHORIZED, "credentials", "wrong or no credentials");
     };
-    ingest.complete(&mut parsed).await;
-    let alerts = parsed.good.len();
-    for item in &parsed.items() {
-        match writer.store(item).await {
-            Ok(_) => {}
-            Err(NotStored::TooLarge { .. }) => {
-                return ingest.refuse(
-                    StatusCode::PAYLOAD_TOO_LARGE,
-                    "too_large",
-                    "its alerts are too large together",
-                );
-            }
-            Err(error) => {
-                tracing::warn!(%error, "a payload is not stored; Alertmanager is asked to come again");
-                return ingest.refuse(StatusCode::SERVICE_UNAVAILABLE, "not_stored", "not stored: try again");
-            }
+    let alerts = match ingest.store(writer, &mut parsed).await {
+        Ok(alerts) => alerts,
+        Err(NotStored::TooLarge { .. }) => {
+            let message = "its alerts are too large together";
+            return ingest.refuse(StatusCode::PAYLOAD_TOO_LARGE, "too_large", message);
         }
-    }
+        Err(error) => {
+            tracing::warn!(%error, "a payload is not stored; Alertmanager is asked to come again");
+            return ingest.refuse(StatusCode::SERVICE_UNAVAILABLE, "not_stored", "not stored: try again");
+        }
+    };
     if let Err(error) = ingest.dead(parsed.bad).await {
         tracing::warn!(%error, "bad alerts are not put aside yet");
         return ingest.refuse(StatusCode::SERVICE_UNAVAILABLE, "not_stored", "not stored: try again");

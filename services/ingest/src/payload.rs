@@ -62,6 +62,8 @@ pub struct Parsed {
     pub good: Vec<(usize, Alert)>,
     /// The bad ones, as they came, with what is wrong.
     pub bad: Vec<(String, String)>,
+    /// What is in an item already.
+    known: BTreeSet<Fingerprint>,
 }
 
 impl Parsed {
@@ -75,19 +77,24 @@ impl Parsed {
         self.frame.truncated
     }
 
-    /// What was cut off is there after all.
-    pub fn complete(&mut self, rest: Vec<(usize, Alert)>) {
-        let known: BTreeSet<Fingerprint> =
-            self.good.iter().map(|(_, alert)| alert.fingerprint.clone()).collect();
-        self.good.extend(rest.into_iter().filter(|(_, alert)| !known.contains(&alert.fingerprint)));
-        self.frame.truncated = 0;
+    /// The good alerts in items that may be stored. `missing` alerts were cut off, and are not stored elsewhere.
+    pub fn items(&mut self, missing: u64) -> Vec<Alerts> {
+        let good = std::mem::take(&mut self.good);
+        self.known.extend(good.iter().map(|(_, alert)| alert.fingerprint.clone()));
+        self.pack(good, missing)
     }
 
-    /// The good alerts in items that may be stored.
-    pub fn items(&mut self) -> Vec<Alerts> {
-        let frame = |alerts| Alerts { alerts, ..self.frame.clone() };
+    /// What was fetched and was not in the payload, in items; what is missing even then is still missing.
+    pub fn rest(&mut self, mut found: Vec<(usize, Alert)>) -> Vec<Alerts> {
+        found.retain(|(_, alert)| self.known.insert(alert.fingerprint.clone()));
+        let missing = self.truncated().saturating_sub(u64::try_from(found.len()).unwrap_or(u64::MAX));
+        self.pack(found, missing)
+    }
+
+    fn pack(&self, alerts: Vec<(usize, Alert)>, missing: u64) -> Vec<Alerts> {
+        let frame = |alerts| Alerts { alerts, truncated: missing, ..self.frame.clone() };
         let (mut items, mut batch, mut size) = (Vec::new(), Vec::new(), 0);
-        for (length, alert) in self.good.drain(..) {
+        for (length, alert) in alerts {
             if !batch.is_empty() && (batch.len() == ALERTS_PER_ITEM || size + length > ITEM_BYTES_MAX) {
                 items.push(frame(std::mem::take(&mut batch)));
                 size = 0;
@@ -96,7 +103,7 @@ impl Parsed {
             batch.push(alert);
         }
         // A payload without alerts that was cut still says that it was cut.
-        if !batch.is_empty() || self.frame.truncated > 0 {
+        if !batch.is_empty() || missing > 0 {
             items.push(frame(batch));
         }
         items
@@ -131,15 +138,29 @@ pub fn parse(bytes: &[u8], trace: Option<Arc<str>>) -> Result<Parsed, String> {
         alerts: Vec::new(),
         trace,
     };
-    Ok(Parsed { frame, group_labels: payload.group_labels, good, bad })
+    Ok(Parsed { frame, group_labels: payload.group_labels, good, bad, known: BTreeSet::new() })
 }
 
-/// An alert as `GET /api/v2/alerts` gives it (Alertmanager's OpenAPI description, `gettableAlert`).
+/// A group as `GET /api/v2/alerts/groups` gives it (Alertmanager's OpenAPI description, `alertGroup`).
+#[derive(Deserialize)]
+struct Group<'a> {
+    labels: BTreeMap<String, String>,
+    #[serde(borrow)]
+    receiver: Receiver<'a>,
+    #[serde(borrow)]
+    alerts: Vec<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct Receiver<'a> {
+    #[serde(borrow)]
+    name: Cow<'a, str>,
+}
+
+/// `gettableAlert` of the same description.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Active<'a> {
-    #[serde(borrow)]
-    receivers: Vec<Receiver<'a>>,
+struct Active {
     labels: Labels,
     #[serde(default)]
     annotations: Labels,
@@ -149,38 +170,38 @@ struct Active<'a> {
     fingerprint: Fingerprint,
 }
 
-#[derive(Deserialize)]
-struct Receiver<'a> {
-    #[serde(borrow)]
-    name: Cow<'a, str>,
-}
-
-/// Reads Alertmanager's own list of active alerts: those that go to this receiver.
+/// Reads Alertmanager's own list of groups: the active alerts of the one that a payload is of. What is no alert, or
+/// too large, is left out, and so still missing.
 ///
 /// # Errors
-/// Why it is no list of alerts, or which alert in it is none.
-pub fn active(bytes: &[u8], receiver: &str) -> Result<Vec<(usize, Alert)>, String> {
-    let list: Vec<&RawValue> =
-        serde_json::from_slice(bytes).map_err(|error| format!("no list of alerts: {error}"))?;
-    let mut ours = Vec::new();
-    for raw in list {
-        let active: Active<'_> =
-            serde_json::from_str(raw.get()).map_err(|error| format!("not an alert: {error}"))?;
-        if !active.receivers.iter().any(|found| found.name == receiver) {
-            continue;
+/// Why the group can't be told.
+pub fn active(
+    bytes: &[u8],
+    receiver: &str,
+    labels: &BTreeMap<String, String>,
+) -> Result<Vec<(usize, Alert)>, String> {
+    let groups: Vec<Group<'_>> =
+        serde_json::from_slice(bytes).map_err(|error| format!("no list of groups: {error}"))?;
+    let ours = |group: &&Group<'_>| group.receiver.name == receiver && group.labels == *labels;
+    let mut ours = groups.iter().filter(ours);
+    match (ours.next(), ours.next()) {
+        (Some(group), None) => {
+            Ok(group.alerts.iter().filter_map(|raw| Some((raw.get().len(), firing(raw.get())?))).collect())
         }
-        let incoming = Incoming {
-            status: Status::Firing,
-            labels: active.labels,
-            annotations: active.annotations,
-            starts_at: active.starts_at,
-            ends_at: String::new(),
-            generator_url: active.generator_url,
-            fingerprint: active.fingerprint,
-        };
-        ours.push((raw.get().len(), incoming.checked()?));
+        (None, _) => Err("it knows no such group".into()),
+        // Another route with the same labels may be muted now: its alerts were kept from us on purpose.
+        (Some(_), Some(_)) => Err("two groups for this receiver have the same labels".into()),
     }
-    Ok(ours)
+}
+
+fn firing(text: &str) -> Option<Alert> {
+    if text.len() > ALERT_BYTES_MAX {
+        return None;
+    }
+    let Active { labels, annotations, starts_at, generator_url, fingerprint } =
+        serde_json::from_str(text).ok()?;
+    let (status, ends_at) = (Status::Firing, String::new());
+    Incoming { status, labels, annotations, starts_at, ends_at, generator_url, fingerprint }.checked().ok()
 }
 
 fn alert(text: &str) -> Result<Alert, String> {
@@ -239,7 +260,7 @@ mod tests {
     fn unknown_fields_are_accepted_and_times_are_milliseconds() {
         let mut parsed = parse(payload(ALERT).as_bytes(), None).expect("readable");
         assert_eq!((parsed.good.len(), parsed.truncated(), parsed.bad.len()), (1, 2, 0));
-        let alert = &parsed.items()[0].alerts[0];
+        let alert = &parsed.items(2)[0].alerts[0];
         assert_eq!((alert.starts_at, alert.ends_at), (Timestamp(1_795_175_123_297), None));
     }
 
@@ -262,26 +283,36 @@ mod tests {
     fn items_are_bounded() {
         let many = vec![ALERT; 100].join(",");
         let mut parsed = parse(payload(&many).as_bytes(), None).expect("readable");
-        assert_eq!(parsed.items().iter().map(|item| item.alerts.len()).collect::<Vec<_>>(), [32, 32, 32, 4]);
+        assert_eq!(parsed.items(0).iter().map(|item| item.alerts.len()).collect::<Vec<_>>(), [32, 32, 32, 4]);
     }
 
     #[test]
-    fn the_rest_is_what_goes_to_the_same_receiver_and_is_not_here_yet() {
-        let active_alert = |receiver: &str, fingerprint: &str| {
+    fn the_rest_is_the_same_groups_and_not_here_yet() {
+        let one = |fingerprint: &str| {
             format!(
-                r#"{{"annotations":{{}},"endsAt":"2026-11-20T11:50:23.000Z","fingerprint":"{fingerprint}","receivers":[{{"name":"{receiver}"}}],"startsAt":"2026-11-20T11:45:23.297Z","status":{{"inhibitedBy":[],"silencedBy":[],"state":"active"}},"updatedAt":"2026-11-20T11:45:23.297Z","generatorURL":"http://p","labels":{{"alertname":"A"}}}}"#
+                r#"{{"annotations":{{}},"endsAt":"2026-11-20T11:50:23.000Z","fingerprint":"{fingerprint}","receivers":[{{"name":"r"}}],"startsAt":"2026-11-20T11:45:23.297Z","status":{{"inhibitedBy":[],"silencedBy":[],"state":"active"}},"updatedAt":"2026-11-20T11:45:23.297Z","generatorURL":"http://p","labels":{{"alertname":"A"}}}}"#
             )
         };
-        let list = [("r", "c5ffedcb9d39b69c"), ("r", "b"), ("other", "c")]
-            .map(|(r, f)| active_alert(r, f))
-            .join(",");
-        let rest = active(format!("[{list}]").as_bytes(), "r").expect("a list");
+        let group = |receiver: &str, alerts: &str| {
+            format!(
+                r#"{{"labels":{{"alertname":"A"}},"receiver":{{"name":"{receiver}"}},"alerts":[{alerts}]}}"#
+            )
+        };
+        let labels = BTreeMap::from([("alertname".to_owned(), "A".to_owned())]);
+        let alerts = [one("c5ffedcb9d39b69c"), one("b"), r#"{"labels":7}"#.to_owned()].join(",");
+        let list = format!("[{},{}]", group("r", &alerts), group("other", &one("c")));
+        let found = active(list.as_bytes(), "r", &labels).expect("a group");
         let mut parsed = parse(payload(ALERT).as_bytes(), None).expect("readable");
-        parsed.complete(rest);
-        let items = parsed.items();
-        assert_eq!(items[0].truncated, 0);
-        let found: Vec<_> =
-            items[0].alerts.iter().map(|alert| (alert.fingerprint.as_str(), alert.ends_at)).collect();
-        assert_eq!(found, [("c5ffedcb9d39b69c", None), ("b", None)], "the end that it expects is no end");
+        assert_eq!(parsed.items(0).len(), 1);
+        let rest = parsed.rest(found);
+        let told: Vec<_> =
+            rest[0].alerts.iter().map(|alert| (alert.fingerprint.as_str(), alert.ends_at)).collect();
+        assert_eq!(told, [("b", None)], "the end that it expects is no end");
+        assert_eq!(rest[0].truncated, 1, "two were cut off, one was found");
+
+        let twice = format!("[{0},{0}]", group("r", &one("b")));
+        for unclear in [twice.as_str(), "[]", "{}"] {
+            assert!(active(unclear.as_bytes(), "r", &labels).is_err(), "{unclear}");
+        }
     }
 }

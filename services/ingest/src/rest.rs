@@ -9,17 +9,23 @@ use regreen_kit::{
 use regreen_schemas::alert::Alert;
 use reqwest::{Client, RequestBuilder, Url};
 use secrecy::{ExposeSecret as _, SecretString};
+use tokio::sync::Semaphore;
 
 use crate::{BODY_BYTES_MAX, payload};
 
-/// Longest time for one Alertmanager's answer. The webhook waits for it.
+/// Longest time for one Alertmanager's answer.
 const ANSWER_MAX: Duration = Duration::from_secs(3);
+/// Longest time for all of them: the webhook waits for it.
+const FETCH_MAX: Duration = Duration::from_secs(5);
+/// Payloads that wait for their rest at the same time: each may hold an answer of 4 MB.
+const AT_ONCE: usize = 4;
 
 /// The Alertmanagers that may be asked.
 #[derive(Clone)]
 pub struct Rest {
     client: Client,
     places: Arc<[Place]>,
+    hands: Arc<Semaphore>,
 }
 
 struct Place {
@@ -37,7 +43,9 @@ enum Credential {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Not an address.
-    #[error("`{0}` under `alertmanagers:` is no http or https URL")]
+    #[error(
+        "`{0}` under `alertmanagers:` is no http or https URL, or holds credentials: they belong under `auth:`"
+    )]
     Url(String),
     /// A credential.
     #[error("a credential under `alertmanagers:`")]
@@ -56,9 +64,12 @@ impl Rest {
         let read = |reference: &Reference| reference.read("alertmanagers");
         let place = |place: &config::Alertmanager| {
             let wrong = || Error::Url(place.url.clone());
-            let base = Url::parse(&place.url).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
+            let plain = |url: &Url| url.username().is_empty() && url.password().is_none();
+            let base = Url::parse(&place.url)
+                .ok()
+                .filter(|url| matches!(url.scheme(), "http" | "https") && plain(url));
             let url = base.and_then(|mut url| {
-                url.path_segments_mut().ok()?.pop_if_empty().extend(["api", "v2", "alerts"]);
+                url.path_segments_mut().ok()?.pop_if_empty().extend(["api", "v2", "alerts", "groups"]);
                 Some(url)
             });
             let credential = match &place.auth {
@@ -72,26 +83,32 @@ impl Rest {
         };
         let client =
             Client::builder().redirect(reqwest::redirect::Policy::none()).timeout(ANSWER_MAX).build()?;
-        Ok(Self { client, places: places.iter().map(place).collect::<Result<_, Error>>()? })
+        let places = places.iter().map(place).collect::<Result<_, Error>>()?;
+        Ok(Self { client, places, hands: Arc::new(Semaphore::new(AT_ONCE)) })
     }
 
-    /// The active alerts of a group that go to a receiver, with the bytes that each takes; from the first
-    /// Alertmanager that gives them.
-    pub async fn fetch(
-        &self,
-        receiver: &str,
-        group: &BTreeMap<String, String>,
-    ) -> Option<Vec<(usize, Alert)>> {
-        for place in self.places.iter() {
-            match ask(place.request(&self.client, group))
-                .await
-                .and_then(|body| payload::active(&body, receiver))
-            {
-                Ok(alerts) => return Some(alerts),
-                Err(why) => tracing::warn!(url = %place.url, why, "the rest of a payload can't be fetched"),
+    /// Whether there is anybody to ask.
+    pub fn configured(&self) -> bool {
+        !self.places.is_empty()
+    }
+
+    /// The active alerts of a receiver's group, with the bytes that each takes; from the first Alertmanager that
+    /// gives them.
+    pub async fn fetch(&self, receiver: &str, group: &BTreeMap<String, String>) -> Vec<(usize, Alert)> {
+        let asking = async {
+            let _hand = self.hands.acquire().await.ok()?;
+            for place in self.places.iter() {
+                let found = ask(place.request(&self.client, group)).await;
+                match found.and_then(|body| payload::active(&body, receiver, group)) {
+                    Ok(alerts) => return Some(alerts),
+                    Err(why) => {
+                        tracing::warn!(url = %place.url, why, "the rest of a payload can't be fetched");
+                    }
+                }
             }
-        }
-        None
+            None
+        };
+        tokio::time::timeout(FETCH_MAX, asking).await.ok().flatten().unwrap_or_default()
     }
 }
 

@@ -29,8 +29,6 @@ const CONNECT_MAX: Duration = Duration::from_secs(3);
 const IDLE_MAX: Duration = Duration::from_secs(2);
 /// Idle connections kept for one address.
 const IDLE_COUNT_MAX: usize = 512;
-/// Addresses with idle connections.
-const ADDRESSES_MAX: usize = 256;
 
 type Sender = SendRequest<Full<Bytes>>;
 /// By address, with the moment since which each is idle.
@@ -43,7 +41,7 @@ pub struct Ready {
     pub url: Url,
     /// How.
     pub method: Method,
-    /// `Host` is added.
+    /// `Host` is added unless it is there.
     pub headers: HeaderMap,
     /// May be empty.
     pub body: Bytes,
@@ -104,6 +102,8 @@ impl Client {
         let mut plain = HttpConnector::new();
         plain.enforce_http(false);
         plain.set_nodelay(true);
+        // Shared out among all of a name's addresses.
+        plain.set_connect_timeout(Some(CONNECT_MAX));
         let connector = HttpsConnectorBuilder::new()
             .try_with_platform_verifier()?
             .https_or_http()
@@ -112,18 +112,27 @@ impl Client {
         Ok(Self { connector, idle: Arc::default() })
     }
 
-    /// A connection to where this URL points.
+    /// A connection to where this URL points, an idle one if there is one.
     ///
     /// # Errors
     /// [`Error::NoConnection`].
     pub async fn open(&self, url: &Url) -> Result<Connection, Error> {
         let address = url.origin().ascii_serialization();
-        let sender = match self.take_idle(&address) {
-            Some(sender) => sender,
-            None => tokio::time::timeout(CONNECT_MAX, self.connect(&address))
-                .await
-                .map_err(|_| Error::NoConnection(format!("none within {CONNECT_MAX:?}")))??,
-        };
+        match self.take_idle(&address) {
+            Some(sender) => Ok(Connection { client: self.clone(), address, sender }),
+            None => self.open_anew(url).await,
+        }
+    }
+
+    /// A fresh connection to where this URL points.
+    ///
+    /// # Errors
+    /// [`Error::NoConnection`].
+    pub async fn open_anew(&self, url: &Url) -> Result<Connection, Error> {
+        let address = url.origin().ascii_serialization();
+        let sender = tokio::time::timeout(CONNECT_MAX, self.connect(&address))
+            .await
+            .map_err(|_| Error::NoConnection(format!("none within {CONNECT_MAX:?}")))??;
         Ok(Connection { client: self.clone(), address, sender })
     }
 
@@ -155,18 +164,29 @@ impl Client {
                 return Some(sender);
             }
         }
-        idle.remove(address);
         None
     }
 
-    fn give_back(&self, address: String, sender: Sender) {
-        let mut idle = self.idle.lock().expect("invariant: nobody panics with the map in hand");
-        if idle.len() >= ADDRESSES_MAX {
-            idle.retain(|_, waiting| waiting.last().is_some_and(|(since, _)| since.elapsed() < IDLE_MAX));
+    /// Keeps a connection while it is fresh, for whoever needs one to the same address; then it is closed.
+    async fn keep(self, address: String, mut sender: Sender) {
+        if sender.ready().await.is_err() {
+            return;
         }
-        let waiting = idle.entry(address).or_default();
-        if waiting.len() < IDLE_COUNT_MAX {
+        {
+            let mut idle = self.idle.lock().expect("invariant: nobody panics with the map in hand");
+            let waiting = idle.entry(address.clone()).or_default();
+            if waiting.len() >= IDLE_COUNT_MAX {
+                return;
+            }
             waiting.push((Instant::now(), sender));
+        }
+        tokio::time::sleep(IDLE_MAX).await;
+        let mut idle = self.idle.lock().expect("invariant: nobody panics with the map in hand");
+        if let Some(waiting) = idle.get_mut(&address) {
+            waiting.retain(|(since, _)| since.elapsed() < IDLE_MAX);
+            if waiting.is_empty() {
+                idle.remove(&address);
+            }
         }
     }
 }
@@ -183,8 +203,9 @@ impl Connection {
         })?;
         let (head, body) = response.into_parts();
         let body = read(body).await;
-        if body.is_some() && self.sender.ready().await.is_ok() {
-            self.client.give_back(self.address, self.sender);
+        if body.is_some() {
+            // The answer is whole: it does not wait for the connection to be free again.
+            tokio::spawn(self.client.keep(self.address, self.sender));
         }
         Ok(Reply { status: head.status, headers: head.headers, body })
     }
@@ -201,7 +222,7 @@ impl Ready {
         let mut request =
             Request::builder().method(&self.method).uri(target).body(Full::new(self.body.clone()))?;
         *request.headers_mut() = self.headers.clone();
-        request.headers_mut().insert(HOST, HeaderValue::from_str(host)?);
+        request.headers_mut().entry(HOST).or_insert(HeaderValue::from_str(host)?);
         Ok(request)
     }
 }

@@ -184,8 +184,8 @@ impl Call for Prepared {
         Box::pin(async {
             // Without it `done` sees no `before`, and says so if it needs one.
             let (request, _) = self.observe.as_ref()?;
-            let (status, json) = self.answer(request).await.ok()?;
-            Some(json!({"status": status.as_u16(), "json": json}))
+            let reply = self.answer(request).await.ok()?;
+            Some(json!({"status": reply.status.as_u16(), "json": json(&reply)}))
         })
     }
 
@@ -195,14 +195,11 @@ impl Call for Prepared {
 
     fn perform(&mut self) -> BoxFuture<'_, Verb> {
         Box::pin(async {
-            let opened = match self.connection.take() {
-                Some(opened) => opened,
+            let reply = match self.connection.take() {
+                Some(Ok(connection)) => self.send(connection, &self.request).await,
+                Some(Err(error)) => Err(error),
                 // Only reads are not opened beforehand: they have no ticket.
-                None => self.client.open(&self.request.url).await,
-            };
-            let reply = match opened {
-                Ok(connection) => connection.send(&self.request).await,
-                Err(error) => Err(error),
+                None => self.answer(&self.request).await,
             };
             match reply {
                 Ok(reply) => self.judge(&reply),
@@ -224,7 +221,7 @@ impl Call for Prepared {
                 };
             };
             match self.answer(request).await {
-                Ok((status, json)) => Verb::Observed { look, answer: tell(done, status, json, before) },
+                Ok(reply) => Verb::Observed { look, answer: tell(done, reply.status, json(&reply), before) },
                 Err(error) => failed(Failure::Transient, error.to_string(), None),
             }
         })
@@ -256,9 +253,18 @@ impl Prepared {
         }
     }
 
-    async fn answer(&self, request: &Ready) -> Result<(StatusCode, Value), Error> {
-        let reply = self.client.open(&request.url).await?.send(request).await?;
-        Ok((reply.status, json(&reply)))
+    async fn answer(&self, request: &Ready) -> Result<Reply, Error> {
+        let connection = self.client.open(&request.url).await?;
+        self.send(connection, request).await
+    }
+
+    /// Sends, once more on a fresh connection when the server closed an idle one before anything had left. Opening is
+    /// bounded: even then the request leaves within the call window (rule 18).
+    async fn send(&self, connection: Connection, request: &Ready) -> Result<Reply, Error> {
+        match connection.send(request).await {
+            Err(Error::NotSent) => self.client.open_anew(&request.url).await?.send(request).await,
+            sent => sent,
+        }
     }
 }
 
