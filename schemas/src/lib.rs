@@ -12,6 +12,7 @@ pub mod hash;
 pub mod id;
 pub mod record;
 pub mod run;
+pub mod snapshot;
 pub mod story;
 pub mod subject;
 pub mod ticket;

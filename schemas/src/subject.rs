@@ -102,6 +102,18 @@ impl Names {
     pub fn view(&self) -> String {
         format!("VIEW-{}", self.domain)
     }
+    /// Filter of all attempts' tickets; the stop switch's subjects are of another form.
+    #[must_use]
+    pub fn attempt_tickets(&self) -> String {
+        format!("{ROOT}.ticket.{}.*.*.*", self.domain)
+    }
+
+    /// Object store of snapshots.
+    #[must_use]
+    pub fn snapshots(&self) -> String {
+        format!("SNAP-{}", self.domain)
+    }
+
     /// Object bucket of playbooks and inventory by hash.
     #[must_use]
     pub fn bodies(&self) -> String {

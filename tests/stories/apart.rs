@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use regreen_bus::{snapshots, streams};
 use regreen_testkit::{sink::Answer, wait_for};
 use regreen_tests::{Fleet, TOKEN, alert, payload};
 
@@ -104,4 +105,65 @@ async fn the_same_webhook_a_hundred_times_is_one_run() {
     fleet.world.ended("repaired").await;
     assert_eq!(fleet.world.json(&["runs", "list"]).as_array().map(Vec::len), Some(1));
     assert_eq!(fleet.world.services[0].effects().len(), 1);
+}
+
+#[tokio::test]
+async fn the_state_is_kept_the_past_is_trimmed_and_recovery_goes_by_the_newest_that_is_whole() {
+    let mut fleet = Fleet::new(unchanged).await;
+    fleet.start("engine-a");
+    fleet.phase("engine-a", "ok").await;
+    for part in ["ingest", "probe", "runner", "notifier"] {
+        fleet.start(part);
+    }
+    fleet.works().await;
+    fleet.world.services[0].break_health(500, true);
+    fleet.world.verdict("web/one", "down").await;
+    assert_eq!(fleet.world.fire("one").await, 200);
+    let story = fleet.world.ended("repaired").await;
+    let explain = |fleet: &Fleet, what: &str| {
+        String::from_utf8_lossy(&fleet.world.cli(&["explain", what]).stdout).into_owned()
+    };
+    let run = story["run"].as_str().expect("an id");
+    assert!(explain(&fleet, run).contains("when: down"), "{}", explain(&fleet, run));
+    // With an audit period of two seconds the log is trimmed while we wait.
+    fleet.logged("engine-a", "is trimmed").await;
+    let bus = fleet.admin().await;
+    let extent = streams::extent(&bus, bus.names.decisions()).await.expect("DECISIONS");
+    assert!(extent.first > 1, "{extent:?}");
+    fleet.kill("engine-a");
+
+    // Fault 33: the newest is corrupt, the one before was written by a newer release.
+    let kept = snapshots::list(&bus).await.expect("snapshots");
+    assert!(kept.len() >= 3, "{kept:?}");
+    let mut newest = snapshots::manifest(&bus, kept[0]).await.expect("readable");
+    newest.streams = None;
+    snapshots::put(&bus, &newest, b"{}").await.expect("spoilt");
+    let mut before = snapshots::manifest(&bus, kept[1]).await.expect("readable");
+    let body = snapshots::body(&bus, &before).await.expect("whole");
+    before.format += 1;
+    snapshots::put(&bus, &before, &body).await.expect("written");
+    fleet.start("engine-b");
+    fleet.logged("engine-b", &format!("the log is folded from here seq={}", kept[2])).await;
+    fleet.works().await;
+    fleet.phase("engine-b", "ok").await;
+    let alerts = fleet.world.json(&["alerts", "list"]);
+    assert_eq!(alerts[0]["labels"]["node"], "one", "what was known is known: {alerts}");
+    fleet.world.services[1].break_health(500, true);
+    fleet.world.verdict("web/two", "down").await;
+    assert_eq!(fleet.world.fire("two").await, 200);
+    wait_for("the second repair", Duration::from_secs(40), async || {
+        let effects = fleet.world.services[1].effects();
+        if effects.len() == 1 { Ok(()) } else { Err((effects, fleet.log("engine-b"))) }
+    })
+    .await;
+    assert_eq!(fleet.world.services[0].effects().len(), 1, "and nothing is done again");
+
+    // Without any, a trimmed log is refused, loudly.
+    fleet.kill("engine-b");
+    for seq in snapshots::list(&bus).await.expect("snapshots") {
+        snapshots::remove(&bus, seq).await.expect("removed");
+    }
+    fleet.start("engine-a");
+    fleet.logged("engine-a", "DECISIONS was trimmed, and no snapshot").await;
+    assert!(!fleet.ended("engine-a").await.success());
 }

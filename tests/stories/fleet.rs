@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use regreen_bus::{Bus, connect, rights::Role};
 use regreen_testkit::{
     Nats,
     process::{Process, free_port},
@@ -71,7 +72,11 @@ impl Fleet {
         let seed = folder.join("keys").join(format!("{user}.seed"));
         let token = folder.join("token");
         let rest = match service(part) {
-            "engine" => format!("playbooks: [{:?}]\n", self.world.set()),
+            "engine" => format!(
+                "playbooks: [{:?}]\nsnapshots: {{every: 1s, audit: 2s}}\njanitor: {{file: {:?}}}\n",
+                self.world.set(),
+                folder.join("keys").join("janitor.seed")
+            ),
             "ingest" => format!(
                 "listen: 127.0.0.1:{}\nauth: {{alertmanager: {{bearer: {{file: {token:?}}}}}}}\n",
                 self.world.listen
@@ -155,6 +160,16 @@ impl Fleet {
             }
         })
         .await;
+    }
+
+    /// A connection that may do anything.
+    ///
+    /// # Panics
+    /// When there is none.
+    pub async fn admin(&self) -> Bus {
+        let seed = fs::read_to_string(self.world.path().join("keys/admin.seed")).expect("a seed");
+        let options = connect::Options::of(&Role::Admin, self.nats.url(), "default".into(), Some(seed));
+        Bus::connect(&options).await.expect("a connection")
     }
 
     /// What a service has logged.

@@ -9,6 +9,7 @@ pub mod log;
 pub mod publish;
 pub mod reader;
 pub mod rights;
+pub mod snapshots;
 pub mod stories;
 pub mod streams;
 pub mod tick;

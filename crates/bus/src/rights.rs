@@ -23,6 +23,8 @@ pub enum Role {
     },
     /// Decides.
     Engine,
+    /// Trims what nobody needs any more; lives in the engine's process, and is no engine.
+    Janitor,
     /// Acts.
     Runner {
         /// Its name.
@@ -46,6 +48,7 @@ impl Role {
             Self::Ingest => "ingest".into(),
             Self::Probe { vantage } => format!("probe-{vantage}"),
             Self::Engine => "engine".into(),
+            Self::Janitor => "janitor".into(),
             Self::Runner { name } => format!("runner-{name}"),
             Self::Notifier => "notifier".into(),
             Self::Operator { name } => format!("operator-{name}"),
@@ -71,6 +74,11 @@ impl Role {
         };
         let view = format!("KV_{}", names.view());
         let bodies = format!("OBJ_{}", names.bodies());
+        let snapshots = format!("OBJ_{}", names.snapshots());
+        let read_objects = |stream: &String| {
+            let direct = vec![api(&format!("DIRECT.GET.{stream}.>"))];
+            [read(stream.clone()), follow(stream.clone()), direct].concat()
+        };
         let read_view = || {
             [
                 read(view.clone()),
@@ -86,7 +94,12 @@ impl Role {
         let tickets = || [vec![names.all_tickets()], read(names.tickets())].concat();
         Some(match self {
             Self::Admin => return None,
-            Self::Ingest => vec![names.facts_of(Some(FactKind::Alerts)), names.dead_letter("ingest")],
+            Self::Ingest => vec![
+                names.facts_of(Some(FactKind::Alerts)),
+                names.dead_letter("ingest"),
+                // How full it is (rule 25).
+                api(&format!("STREAM.INFO.{}", names.facts())),
+            ],
             Self::Probe { vantage } => [vec![names.fact(FactKind::Looks, vantage)], read_view()].concat(),
             Self::Engine => [
                 vec![
@@ -99,7 +112,9 @@ impl Role {
                     names.dead_letter("engine"),
                     format!("$KV.{}.>", names.view()),
                     format!("$O.{}.>", names.bodies()),
+                    format!("$O.{}.>", names.snapshots()),
                     api(&format!("STREAM.PURGE.{bodies}")),
+                    api(&format!("STREAM.PURGE.{snapshots}")),
                 ],
                 tickets(),
                 read_view(),
@@ -108,14 +123,25 @@ impl Role {
                 read(names.runs()),
                 read(names.commands()),
                 read(names.dead()),
-                read(bodies.clone()),
                 follow(names.facts()),
                 follow(names.decisions()),
                 follow(names.tickets()),
-                follow(bodies.clone()),
-                vec![api(&format!("DIRECT.GET.{bodies}.>"))],
+                read_objects(&bodies),
+                read_objects(&snapshots),
             ]
             .concat(),
+            Self::Janitor => {
+                let purge = |stream: String| api(&format!("STREAM.PURGE.{stream}"));
+                [
+                    [names.facts(), names.decisions(), names.tickets()].map(purge).to_vec(),
+                    // Snapshots that are not kept.
+                    vec![format!("$O.{}.>", names.snapshots()), purge(snapshots.clone())],
+                    read_objects(&snapshots),
+                    read(names.decisions()),
+                    follow(names.decisions()),
+                ]
+                .concat()
+            }
             Self::Runner { name } => [
                 vec![names.fact(FactKind::Result, name), names.fact(FactKind::Serves, name)],
                 tickets(),
@@ -142,14 +168,13 @@ impl Role {
                 read(names.runs()),
                 read(names.commands()),
                 read(names.dead()),
-                read(bodies.clone()),
                 follow(names.facts()),
                 follow(names.decisions()),
                 follow(names.tickets()),
                 follow(names.runs()),
                 follow(names.dead()),
-                follow(bodies.clone()),
-                vec![api(&format!("DIRECT.GET.{bodies}.>"))],
+                read_objects(&bodies),
+                read_objects(&snapshots),
             ]
             .concat(),
         })
@@ -173,7 +198,7 @@ impl Role {
         let inbox = format!("{}.>", inbox_prefix(&self.user()));
         Some(match self {
             Self::Admin => return None,
-            Self::Ingest => vec![inbox],
+            Self::Ingest | Self::Janitor => vec![inbox],
             _ => vec![inbox, names.tick()],
         })
     }

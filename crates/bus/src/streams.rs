@@ -155,15 +155,18 @@ pub async fn init(bus: &Bus, sizing: Sizing, now: Timestamp, genesis_over_facts:
         };
         bus.js.create_key_value(config).await.map_err(|error| failed(&view, &error))?;
     }
-    let bodies = bus.names.bodies();
-    if bus.js.get_object_store(&bodies).await.is_err() {
-        let config = object_store::Config {
-            bucket: bodies.clone(),
-            max_bytes: sizing.bytes / 25,
-            num_replicas: sizing.replicas,
-            ..object_store::Config::default()
-        };
-        bus.js.create_object_store(config).await.map_err(|error| failed(&bodies, &error))?;
+    for (bucket, max_bytes) in
+        [(bus.names.bodies(), sizing.bytes / 100), (bus.names.snapshots(), sizing.bytes / 100 * 3)]
+    {
+        if bus.js.get_object_store(&bucket).await.is_err() {
+            let config = object_store::Config {
+                bucket: bucket.clone(),
+                max_bytes,
+                num_replicas: sizing.replicas,
+                ..object_store::Config::default()
+            };
+            bus.js.create_object_store(config).await.map_err(|error| failed(&bucket, &error))?;
+        }
     }
     genesis(bus, now, facts, genesis_over_facts).await
 }
@@ -237,6 +240,34 @@ pub async fn created(bus: &Bus) -> Result<Streams, Error> {
 pub async fn extent(bus: &Bus, name: String) -> Result<reader::Extent, Error> {
     let mut stream = bus.js.get_stream(&name).await.map_err(|error| missing_or(&name, &error))?;
     reader::extent(&mut stream).await.map_err(|error| Error::Stream { stream: name, why: error.to_string() })
+}
+
+/// How much of its bound a stream fills: 0 to 100, and beyond where it has been made smaller.
+///
+/// # Errors
+/// [`Error`] when it can't be asked.
+pub async fn filled_percent(bus: &Bus, name: String) -> Result<u64, Error> {
+    let stream = bus.js.get_stream(&name).await.map_err(|error| missing_or(&name, &error))?;
+    let info = stream.cached_info();
+    // Without a bound it is never full.
+    let bound = u64::try_from(info.config.max_bytes).unwrap_or(0);
+    Ok(info.state.bytes.saturating_mul(100).checked_div(bound).unwrap_or(0))
+}
+
+/// Removes what a stream holds before a sequence, of one subject filter or of all.
+///
+/// # Errors
+/// [`Error`]; what is removed already stays so.
+pub async fn trim(bus: &Bus, name: String, before: u64, filter: Option<String>) -> Result<u64, Error> {
+    let failed =
+        |error: &dyn std::fmt::Display| Error::Stream { stream: name.clone(), why: error.to_string() };
+    let stream = bus.js.get_stream_no_info(&name).await.map_err(|error| failed(&error))?;
+    let purge = stream.purge().sequence(before);
+    let purged = match filter {
+        Some(filter) => purge.filter(filter).await,
+        None => purge.await,
+    };
+    purged.map(|purged| purged.purged).map_err(|error| failed(&error))
 }
 
 /// One message of a stream, asked of its leader.

@@ -34,6 +34,7 @@ async fn nobody_may_write_what_is_not_theirs() {
         Role::Runner { name: "main".into() },
         Role::Notifier,
         Role::Operator { name: "local".into() },
+        Role::Janitor,
     ];
     let users = roles.map(User::new);
     let nats = Nats::start_with(|port, store| {
@@ -60,6 +61,7 @@ async fn nobody_may_write_what_is_not_theirs() {
         (&users[4], vec![names.decision(), names.fact(FactKind::Result, "other"), stop.clone()]),
         (&users[5], vec![names.decision(), names.fact(FactKind::Result, "main"), stop.clone()]),
         (&users[6], vec![names.decision(), names.fact(FactKind::Operator, "other"), alerts.clone()]),
+        (&users[7], vec![names.decision(), alerts.clone(), stop.clone()]),
     ];
     let sum = async || {
         let mut sum = 0;
@@ -77,11 +79,17 @@ async fn nobody_may_write_what_is_not_theirs() {
         // The server has looked at all of it once it answers.
         bus.client.flush().await.expect("an answer");
         assert_eq!(sum().await, before, "{} wrote one of {subjects:?}", user.role.user());
+        if user.role == Role::Janitor {
+            continue;
+        }
         let purge = format!("$JS.API.STREAM.PURGE.{}", names.facts());
         let purged =
             tokio::time::timeout(Duration::from_millis(300), bus.client.request(purge, "".into())).await;
         assert!(!matches!(purged, Ok(Ok(_))), "{} may purge FACTS", user.role.user());
     }
+    // Only the janitor may purge (rule 3), and only it could.
+    let janitor = connect(nats.url(), &users[7]).await;
+    streams::trim(&janitor, names.facts(), 1, None).await.expect("it may");
     // The control: the same subjects, by one who may.
     for subject in [alerts, names.decision(), stop] {
         admin.client.publish(subject, "{}".into()).await.expect("it leaves");

@@ -15,13 +15,13 @@ use regreen_schemas::{
     id::Vantage,
     run::{Block, RunResult},
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::state::Illegal;
 
 /// One attempt at a step's effect, or a look at its outcome.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Attempt {
     /// The step instance.
     pub instance: Instance,
@@ -38,7 +38,7 @@ pub struct Attempt {
 }
 
 /// A check that a verify watches.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Watching {
     /// What must hold.
     pub watch: Watch,
@@ -49,7 +49,7 @@ pub struct Watching {
 }
 
 /// Where a run stands.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Stage {
     /// Waits for its lock.
     Queued,
@@ -78,7 +78,7 @@ pub enum Stage {
 }
 
 /// What became of an earlier step.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Done {
     /// With the action's result.
     Ok(Value),
@@ -89,7 +89,7 @@ pub enum Done {
 }
 
 /// An open run.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Run {
     /// Its id.
     pub id: RunId,

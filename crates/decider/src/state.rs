@@ -18,7 +18,7 @@ use regreen_schemas::{
     record::{Cause, Cursor, Item, Record},
     run::{Block, Decision, RunResult},
 };
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
 use crate::{
     bounds,
@@ -38,7 +38,7 @@ impl std::fmt::Display for Illegal {
 impl std::error::Error for Illegal {}
 
 /// How far the engine may go.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Phase {
     /// Nobody has taken over yet, or a takeover reads what happened meanwhile: nothing is dispatched (rule 13).
     CatchingUp {
@@ -56,7 +56,7 @@ pub enum Phase {
 }
 
 /// An alert from its first firing to its end.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Episode {
     /// The alert that opened it.
     pub alert: Alert,
@@ -85,7 +85,7 @@ pub struct Episode {
 }
 
 /// What is known of a vantage.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct VantageState {
     /// Its process.
     pub boot: Nonce,
@@ -100,7 +100,7 @@ pub struct VantageState {
 }
 
 /// A message to people that is under way.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Tell {
     /// What.
     pub text: Arc<str>,
@@ -115,7 +115,7 @@ pub struct Tell {
 }
 
 /// What a deadline belongs to.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum TimerKey {
     /// A run's next deadline.
     Run(RunId),
@@ -130,15 +130,29 @@ pub enum TimerKey {
 }
 
 /// A map as a list of pairs: JSON's own take only text for keys.
-fn pairs<K: Ord + Serialize, V: Serialize, S: Serializer>(
-    map: &OrdMap<K, V>,
-    to: S,
-) -> Result<S::Ok, S::Error> {
-    to.collect_seq(map)
+mod pairs {
+    use imbl::OrdMap;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub fn serialize<K: Ord + Serialize, V: Serialize, S: Serializer>(
+        map: &OrdMap<K, V>,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        to.collect_seq(map)
+    }
+
+    pub fn deserialize<'de, K, V, D>(from: D) -> Result<OrdMap<K, V>, D::Error>
+    where
+        K: Ord + Clone + Deserialize<'de>,
+        V: Clone + Deserialize<'de>,
+        D: Deserializer<'de>,
+    {
+        Ok(Vec::<(K, V)>::deserialize(from)?.into_iter().collect())
+    }
 }
 
 /// Everything a decision may read, beside the set in force.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct State {
     /// The domain.
     pub domain: Domain,
@@ -171,14 +185,14 @@ pub struct State {
     /// Open runs.
     pub runs: OrdMap<RunId, Arc<Run>>,
     /// Open run of each playbook and target.
-    #[serde(serialize_with = "pairs")]
+    #[serde(with = "pairs")]
     pub open: OrdMap<(PlaybookName, Option<Target>), RunId>,
     /// Locks by path.
     pub locks: OrdMap<Arc<str>, RunId>,
     /// Runs waiting for a lock, first come first served.
     pub queue: OrdMap<u64, RunId>,
     /// End of the last run that dispatched an effect.
-    #[serde(serialize_with = "pairs")]
+    #[serde(with = "pairs")]
     pub cooldowns: OrdMap<(PlaybookName, Option<Target>), Timestamp>,
     /// Destructive attempts by budget key, oldest first.
     pub spent: OrdMap<Arc<str>, Vector<Timestamp>>,
@@ -191,19 +205,19 @@ pub struct State {
     /// What runners serve.
     pub servers: OrdMap<RunnerName, Serves>,
     /// Messages to people.
-    #[serde(serialize_with = "pairs")]
+    #[serde(with = "pairs")]
     pub tells: OrdMap<TellKey, Arc<Tell>>,
     /// When the system spoke of itself last.
     pub system_told: Option<Timestamp>,
     /// Runs that watch a check.
     pub watchers: OrdMap<CheckName, OrdSet<RunId>>,
     /// Episodes that read something.
-    #[serde(serialize_with = "pairs")]
+    #[serde(with = "pairs")]
     pub readers: OrdMap<Read, OrdSet<Fingerprint>>,
     /// Deadlines in order.
     pub timers: OrdSet<(Timestamp, TimerKey)>,
     /// The deadline of each key.
-    #[serde(serialize_with = "pairs")]
+    #[serde(with = "pairs")]
     pub armed: OrdMap<TimerKey, Timestamp>,
 }
 

@@ -1,6 +1,9 @@
 //! Stories for people, folded from the same events as the state: what RUNS shows.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use regreen_schemas::{
     RunId, Timestamp, WIRE_VERSION,
@@ -8,11 +11,12 @@ use regreen_schemas::{
     record::Record,
     story::{LINES_MAX, Line, Story},
 };
+use serde::{Deserialize, Serialize};
 
 /// Stories of open runs, and of lately ended ones until they are taken.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Stories {
-    open: BTreeMap<RunId, Story>,
+    open: BTreeMap<RunId, Arc<Story>>,
     epoch: u64,
 }
 
@@ -38,14 +42,14 @@ impl Stories {
     /// The stories of all open runs.
     #[must_use]
     pub fn open(&self) -> Vec<Story> {
-        self.open.values().map(|story| Story { epoch: self.epoch, ..story.clone() }).collect()
+        self.open.values().map(|story| Story { epoch: self.epoch, ..Story::clone(story) }).collect()
     }
 
     fn take(&mut self, run: &RunId) -> Option<Story> {
         let story = if self.open.get(run)?.result.is_some() {
-            self.open.remove(run)?
+            self.open.remove(run).map(Arc::unwrap_or_clone)?
         } else {
-            self.open.get(run)?.clone()
+            Story::clone(self.open.get(run)?)
         };
         Some(Story { epoch: self.epoch, ..story })
     }
@@ -72,9 +76,9 @@ impl Stories {
                 lines: Vec::new(),
                 cut: 0,
             };
-            self.open.insert(run, story);
+            self.open.insert(run, Arc::new(story));
         }
-        let Some(story) = self.open.get_mut(run) else { return };
+        let Some(story) = self.open.get_mut(run).map(Arc::make_mut) else { return };
         story.seq = seq;
         if let RunEvent::Ended { result, .. } = what {
             (story.ended, story.result) = (Some(at), Some(*result));

@@ -3,7 +3,11 @@
 
 use std::{collections::BTreeMap, path::PathBuf};
 
-use serde::{Deserialize, de::DeserializeOwned};
+use regreen_schemas::{Span, time::parse_span};
+use serde::{
+    Deserialize, Deserializer,
+    de::{DeserializeOwned, Error as _},
+};
 
 use crate::secrets::{Reference, Secrets};
 
@@ -24,6 +28,8 @@ pub struct Config {
     pub tls: Option<Tls>,
     /// Secrets that actions refer to.
     pub secrets: Secrets,
+    /// How often the state is kept, and how long the past.
+    pub snapshots: Keep,
     /// Addresses that tell whether this vantage sees at all: `host:port`.
     pub reference: Vec<String>,
     /// Where traces go, by OTLP over HTTP; none unless given.
@@ -53,6 +59,31 @@ pub struct Alertmanager {
     pub url: String,
     /// How we prove who we are.
     pub auth: Option<Credential>,
+}
+
+/// How often the engine keeps its state, and how long the past can be explained.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Keep {
+    /// Time between two snapshots; a busy engine makes them sooner.
+    #[serde(deserialize_with = "span")]
+    pub every: Span,
+    /// The audit period: facts and decisions, and one snapshot a day, are kept for this long.
+    #[serde(deserialize_with = "span")]
+    pub audit: Span,
+}
+
+impl Default for Keep {
+    fn default() -> Self {
+        Self { every: Span::minutes(10), audit: Span::minutes(30 * 24 * 60) }
+    }
+}
+
+/// A duration as in playbooks: `10m`, `30d`.
+fn span<'de, D: Deserializer<'de>>(from: D) -> Result<Span, D::Error> {
+    let text = String::deserialize(from)?;
+    parse_span(&text)
+        .ok_or_else(|| D::Error::custom(format!("`{text}` is no duration: 45s, 10m, 1h30m, 30d")))
 }
 
 /// Files in PEM.
@@ -130,8 +161,18 @@ mod tests {
     fn the_example_is_a_configuration_and_shows_every_key() {
         let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../docs/config.example.yaml");
         let config = Config::read(&path).expect("a configuration");
-        let Config { api_version, config, auth, alertmanagers, tls, secrets, reference, otlp_endpoint } =
-            config;
+        let Config {
+            api_version,
+            config,
+            auth,
+            alertmanagers,
+            tls,
+            secrets,
+            snapshots,
+            reference,
+            otlp_endpoint,
+        } = config;
+        assert_eq!((snapshots.every, snapshots.audit), (Span::minutes(10), Span::minutes(30 * 24 * 60)));
         assert_eq!((api_version.as_deref(), config.as_deref()), (Some("regreen/v1"), Some("example")));
         assert_eq!((auth.len(), alertmanagers.len(), tls.is_some(), reference.len()), (2, 2, true, 2));
         assert!(

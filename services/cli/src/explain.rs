@@ -8,14 +8,17 @@ use regreen_decider::{
     Library, State,
     evaluate::{Clause, evaluate},
 };
-use regreen_engine::{library, recover};
+use regreen_engine::{
+    library,
+    recover::{self, Recovered},
+};
 use regreen_schemas::{
     Fingerprint, RunId, Timestamp,
     alert::Alert,
     event::Event,
     fact::{self, Item},
     record::{Cause, Record},
-    run::Decision,
+    run::{Decision, Outcome},
     subject::FactKind,
 };
 use serde::Serialize;
@@ -135,21 +138,16 @@ async fn explain(
     fingerprint: &Fingerprint,
     run: Option<&RunId>,
 ) -> anyhow::Result<Option<Explained>> {
-    let mut moment: Option<Moment> = None;
-    let recovered = recover::recover_until(bus, |state, record, seq| {
-        if let Some(found) = find(state, record, seq, fingerprint) {
-            let starts = run.is_some_and(|run| found.decisions.iter().any(|decision| {
-                matches!(&decision.outcome, regreen_schemas::run::Outcome::Started { run: started } if started == run)
-            }));
-            moment = Some(found);
-            if starts {
-                return ControlFlow::Break(());
-            }
+    // The newest snapshot first: the past behind it is folded only when the decision lies there.
+    let mut found = None;
+    for base in recover::bases(bus).await? {
+        let mut recovered = recover::start(bus, &base).await?;
+        if let Some(moment) = within(bus, &mut recovered, fingerprint, run).await? {
+            found = Some((moment, recovered));
+            break;
         }
-        ControlFlow::Continue(())
-    })
-    .await?;
-    let Some(moment) = moment else { return Ok(None) };
+    }
+    let Some((moment, recovered)) = found else { return Ok(None) };
     let mut all = Library::default();
     if let Some(set) = moment.state.set.as_ref().and_then(|(hash, _)| recovered.sets.get(hash)) {
         library::bring(bus, &mut all, set).await?;
@@ -189,6 +187,31 @@ async fn explain(
         decisions,
         playbooks,
     }))
+}
+
+/// The decision that is asked for, if it lies in what follows of the log.
+async fn within(
+    bus: &Bus,
+    recovered: &mut Recovered,
+    fingerprint: &Fingerprint,
+    run: Option<&RunId>,
+) -> anyhow::Result<Option<Moment>> {
+    let mut moment = None;
+    recovered
+        .fold_on(bus, |state, record, seq| {
+            let Some(found) = find(state, record, seq, fingerprint) else { return ControlFlow::Continue(()) };
+            let starts = run.is_some_and(|run| {
+                found.decisions.iter().any(
+                    |decision| matches!(&decision.outcome, Outcome::Started { run: started } if started == run),
+                )
+            });
+            if starts || run.is_none() {
+                moment = Some(found);
+            }
+            if starts { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        })
+        .await?;
+    Ok(moment)
 }
 
 /// The last decision on the alert in a record, with the state just before it was judged.

@@ -41,7 +41,7 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
             "`{name}` must match [a-z0-9_-]{{1,40}}: it becomes part of subjects"
         );
     }
-    let mut roles = vec![Role::Admin, Role::Ingest, Role::Engine, Role::Notifier];
+    let mut roles = vec![Role::Admin, Role::Ingest, Role::Engine, Role::Janitor, Role::Notifier];
     roles.extend(options.vantages.iter().map(|vantage| Role::Probe { vantage: vantage.clone() }));
     roles.extend(options.runners.iter().map(|name| Role::Runner { name: name.clone() }));
     roles.extend(options.operators.iter().map(|name| Role::Operator { name: name.clone() }));

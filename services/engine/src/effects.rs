@@ -128,6 +128,11 @@ impl Effects {
         self.inherited = state.runs.iter().map(|(id, run)| (id.clone(), run.stage.clone())).collect();
     }
 
+    /// What was told of open and of newly ended runs.
+    pub fn told(&self) -> (Stories, Vec<Story>) {
+        (self.stories.clone(), self.ended.iter().cloned().collect())
+    }
+
     /// Remembers what was told of ended runs before this engine.
     pub fn remember(&mut self, ended: Vec<Story>) {
         ended.iter().for_each(|story| self.keep(story));

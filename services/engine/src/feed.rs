@@ -64,6 +64,7 @@ impl Drop for Tickets {
 
 #[derive(Debug, Default)]
 struct Known {
+    newest: u64,
     holders: HashMap<String, Holder>,
     order: VecDeque<String>,
 }
@@ -105,6 +106,14 @@ impl Tickets {
         (Self { bus: bus.clone(), known, follower }, stops)
     }
 
+    /// The newest ticket that was seen.
+    ///
+    /// # Panics
+    /// Never: nobody panics with the map in hand.
+    pub fn newest(&self) -> u64 {
+        self.known.lock().expect("invariant: nobody panics with the map in hand").newest
+    }
+
     /// Who holds the ticket of an attempt: from memory, else from the server.
     ///
     /// # Errors
@@ -127,6 +136,7 @@ impl Tickets {
 }
 
 fn note(known: &Mutex<Known>, stored: Stored) {
+    known.lock().expect("invariant: nobody panics with the map in hand").newest = stored.seq;
     let holder = serde_json::from_slice::<Ticket>(&stored.payload)
         .ok()
         .and_then(|ticket| tickets::holder(ticket, stored.seq));

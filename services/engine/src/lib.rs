@@ -5,11 +5,13 @@ mod effects;
 mod feed;
 mod guard;
 mod hashes;
+mod janitor;
 pub mod library;
 mod metrics;
 pub mod process;
 pub mod recover;
 mod shell;
+mod snapshot;
 mod standby;
 mod views;
 
@@ -20,6 +22,7 @@ use tokio::sync::watch;
 use shell::Shell;
 
 pub use metrics::Metrics;
+pub use snapshot::Policy;
 
 /// What an engine needs.
 #[derive(Debug)]
@@ -28,6 +31,10 @@ pub struct Options {
     pub own_server: bool,
     /// The files to bring in force.
     pub files: Vec<library::File>,
+    /// How often the state is kept, and how long the past.
+    pub snapshots: Policy,
+    /// A connection with the rights to trim; without it nothing is ever trimmed.
+    pub janitor: Option<Bus>,
 }
 
 /// What the engine says of itself.

@@ -177,7 +177,13 @@ pub fn prune(library: &mut Library, state: &State) {
     if library.sets.len() <= 1 {
         return;
     }
-    let pinned: BTreeSet<&SetHash> =
-        state.runs.values().map(|run| &run.set).chain(state.set.iter().map(|(hash, _)| hash)).collect();
+    let pinned = pinned(state);
     library.sets.retain(|hash, _| pinned.contains(hash));
+}
+
+/// The sets that are in force or that an open run pins.
+#[must_use]
+pub fn pinned(state: &State) -> BTreeSet<SetHash> {
+    let runs = state.runs.values().map(|run| run.set.clone());
+    runs.chain(state.set.iter().map(|(hash, _)| hash.clone())).collect()
 }

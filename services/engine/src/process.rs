@@ -5,9 +5,12 @@ use std::{path::PathBuf, process::ExitCode};
 use regreen_bus::{Bus, connect, rights::Role};
 use regreen_kit::{
     Shutdown,
+    config::Keep,
     daemon::{self, Failure, Process},
     health::Health,
+    secrets::Reference,
 };
+use secrecy::ExposeSecret as _;
 use serde::Deserialize;
 use tokio::sync::watch;
 
@@ -28,6 +31,11 @@ struct File {
     /// Files and folders with the inventory.
     #[serde(default)]
     inventory: Vec<PathBuf>,
+    /// How often the state is kept, and how long the past.
+    #[serde(default)]
+    snapshots: Keep,
+    /// Seed of the user that may trim; without it nothing is ever trimmed.
+    janitor: Option<Reference>,
 }
 
 impl File {
@@ -45,7 +53,10 @@ impl daemon::Config for File {
     fn check(&self) -> Result<(), Failure> {
         let (set, findings) = library::compile(&self.files()?);
         match set {
-            Some(_) => self.process.check(),
+            Some(_) => {
+                self.janitor.as_ref().map(|seed| seed.read("janitor")).transpose()?;
+                self.process.check()
+            }
             None => Err(format!("the set is not good yet:\n{}", findings.render(false)).into()),
         }
     }
@@ -79,6 +90,14 @@ async fn run(file: File, health: Health, shutdown: Shutdown) -> Result<(), Failu
             }
         }
     });
-    let options = Options { own_server: false, files };
+    let janitor = match &file.janitor {
+        None => None,
+        Some(seed) => {
+            let seed = Some(seed.read("janitor")?.expose_secret().trim().to_owned());
+            let (url, domain) = (process.nats.url.clone(), process.domain.clone());
+            Some(Bus::connect_in_time(&connect::Options::of(&Role::Janitor, url, domain, seed)).await?)
+        }
+    };
+    let options = Options { own_server: false, files, snapshots: file.snapshots.into(), janitor };
     Ok(crate::run(bus, options, health, status, shutdown).await?)
 }

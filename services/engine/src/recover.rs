@@ -1,5 +1,5 @@
-//! Recovery: the log is read from its beginning and folded; nothing is decided a second time. Explaining a moment
-//! is the same, stopped earlier.
+//! Recovery: the newest snapshot that is whole, and the log folded from there; nothing is decided a second time.
+//! Explaining a moment is the same, stopped earlier.
 
 use std::{collections::BTreeMap, ops::ControlFlow, sync::Arc};
 
@@ -7,7 +7,7 @@ use regreen_bus::{
     Bus,
     log::Tail,
     reader::{Gap, Reader, Stored},
-    streams,
+    snapshots, streams,
 };
 use regreen_decider::{Illegal, Library, State, Stories, fold};
 use regreen_schemas::{
@@ -16,9 +16,10 @@ use regreen_schemas::{
     fact,
     hash::sha256_hex,
     record::{self, Record},
+    snapshot::Manifest,
 };
 
-use crate::library;
+use crate::{library, snapshot::Kept};
 
 /// Why the log can't be used. Each of these is for a human: stop, never skip (rule 27).
 #[derive(Debug, thiserror::Error)]
@@ -67,6 +68,24 @@ pub enum Error {
         /// Which.
         seq: u64,
     },
+    /// Snapshots can't be read.
+    #[error(transparent)]
+    Snapshots(#[from] snapshots::Error),
+    /// The log lost its end.
+    #[error(
+        "DECISIONS ends at {last}, and a snapshot reflects record {seq} of it: the stream was restored or cut. Restore all of the domain's streams from one moment, or find out who changed it"
+    )]
+    Cut {
+        /// What the snapshot reflects.
+        seq: u64,
+        /// Newest record.
+        last: u64,
+    },
+    /// There is nothing to fold from.
+    #[error(
+        "DECISIONS was trimmed, and no snapshot that this build can read reflects its first records: run the release that wrote them, or restore SNAP"
+    )]
+    NoBase,
     /// A set is not at hand.
     #[error(transparent)]
     Library(#[from] library::Error),
@@ -96,18 +115,16 @@ const ANSWER_MAX: std::time::Duration = std::time::Duration::from_secs(30);
 /// Stories of ended runs that are kept to fill the projection again.
 pub(crate) const ENDED_MAX: usize = 1000;
 
+impl From<Kept> for Recovered {
+    fn from(Kept { state, stories, ended, sets }: Kept) -> Self {
+        let tail = Tail { seq: 0, hash: String::new() };
+        Self { state, tail, stories, ended, sets, marked: None, proof: None }
+    }
+}
+
 impl Recovered {
     fn new() -> Self {
-        let tail = Tail { seq: 0, hash: String::new() };
-        Self {
-            state: State::default(),
-            tail,
-            stories: Stories::default(),
-            ended: Vec::new(),
-            sets: BTreeMap::new(),
-            marked: None,
-            proof: None,
-        }
+        Kept::default().into()
     }
 
     /// Folds what follows in the log, up to its present end. `visit` sees each record before it is folded and may
@@ -203,25 +220,84 @@ impl Recovered {
     }
 }
 
-/// Reads the whole log.
-///
-/// # Errors
-/// [`Error`].
-pub async fn recover(bus: &Bus) -> Result<Recovered, Error> {
-    let mut recovered = Recovered::new();
-    recovered.fold_on(bus, |_, _, _| ControlFlow::Continue(())).await?;
-    Ok(recovered)
+/// Where folding can begin: a snapshot, or the log's own beginning.
+#[derive(Clone, Debug)]
+pub enum Base {
+    /// Before the first record.
+    Beginning,
+    /// After the record that this snapshot reflects.
+    Snapshot(Box<Manifest>),
 }
 
-/// Reads the log up to where `visit` stops it.
+/// Every place from which the log can be folded to its end, newest first. A snapshot of other streams, or one whose
+/// record is another in the log, is none of ours.
 ///
 /// # Errors
-/// [`Error`].
-pub async fn recover_until(
-    bus: &Bus,
-    visit: impl FnMut(&State, &Record, u64) -> ControlFlow<()>,
-) -> Result<Recovered, Error> {
-    let mut recovered = Recovered::new();
-    recovered.fold_on(bus, visit).await?;
-    Ok(recovered)
+/// [`Error::Cut`] when the log ends before a snapshot of it; [`Error::Streams`] and [`Error::Snapshots`].
+pub async fn bases(bus: &Bus) -> Result<Vec<Base>, Error> {
+    let extent = streams::extent(bus, bus.names.decisions()).await?;
+    let created = streams::created(bus).await?;
+    let mut found = Vec::new();
+    for seq in snapshots::list(bus).await? {
+        let manifest = match snapshots::manifest(bus, seq).await {
+            Ok(manifest) => manifest,
+            Err(snapshots::Error::Unreadable { seq, why }) => {
+                tracing::warn!(seq, why, "a snapshot can't be used; the one before is looked at");
+                continue;
+            }
+            Err(error) => return Err(error.into()),
+        };
+        if manifest.streams.is_some_and(|streams| streams.decisions != created.decisions) {
+            continue;
+        }
+        if seq > extent.last {
+            return Err(Error::Cut { seq, last: extent.last });
+        }
+        if seq + 1 >= extent.first {
+            found.push(Base::Snapshot(Box::new(manifest)));
+        }
+    }
+    if extent.first <= 1 {
+        found.push(Base::Beginning);
+    }
+    Ok(found)
+}
+
+/// What a base says; nothing is folded on it yet.
+///
+/// # Errors
+/// [`Error::Snapshots`] when it is not whole.
+pub async fn start(bus: &Bus, base: &Base) -> Result<Recovered, Error> {
+    match base {
+        Base::Beginning => Ok(Recovered::new()),
+        Base::Snapshot(manifest) => {
+            let body = snapshots::body(bus, manifest).await?;
+            Ok(Recovered { tail: tail(manifest), ..Kept::read(&body, manifest)?.into() })
+        }
+    }
+}
+
+fn tail(manifest: &Manifest) -> Tail {
+    Tail { seq: manifest.decision_seq, hash: manifest.chain_hash.to_string() }
+}
+
+/// The state at the end of the log.
+///
+/// # Errors
+/// [`Error`]; [`Error::NoBase`] when neither a snapshot nor the log's beginning is there.
+pub async fn recover(bus: &Bus) -> Result<Recovered, Error> {
+    for base in bases(bus).await? {
+        let mut recovered = match start(bus, &base).await {
+            Ok(recovered) => recovered,
+            Err(Error::Snapshots(snapshots::Error::Unreadable { seq, why })) => {
+                tracing::warn!(seq, why, "a snapshot can't be used; the one before is looked at");
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
+        tracing::info!(seq = recovered.tail.seq, "the log is folded from here");
+        recovered.fold_on(bus, |_, _, _| ControlFlow::Continue(())).await?;
+        return Ok(recovered);
+    }
+    Err(Error::NoBase)
 }

@@ -2,6 +2,7 @@
 //! its way the next one is decided; the decider's state is ahead of the log by at most these two.
 
 use std::{
+    collections::BTreeMap,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
     time::Duration,
@@ -18,7 +19,7 @@ use regreen_bus::{
 use regreen_decider::{Input, Library, Phase, State, decide, due, fold_items, suspicion};
 use regreen_kit::{Shutdown, clock, health::Health};
 use regreen_schemas::{
-    Span, Timestamp, WIRE_VERSION,
+    SetHash, Span, Timestamp, WIRE_VERSION,
     event::Event,
     fact::{self, Item},
     id::Nonce,
@@ -37,9 +38,11 @@ use crate::{
     feed::{self, Pulled, Tickets},
     guard::{self, Expected, Here},
     hashes::Hashes,
+    janitor::Janitor,
     library,
     metrics::Metrics,
     recover::{self, Recovered},
+    snapshot::{self, Kept, Snapshots},
     standby,
 };
 
@@ -91,6 +94,9 @@ pub(crate) struct Shell {
     /// Another one shall follow it.
     look_again: bool,
     hashes: Hashes,
+    snapshots: Snapshots,
+    /// The sets that the log named and the state still needs.
+    sets: BTreeMap<SetHash, fact::Set>,
     last_write: Span,
     /// Records that were acknowledged too late to let anything out before another one is (rule 11).
     late: Vec<(Record, u64)>,
@@ -122,7 +128,8 @@ impl Shell {
         library::store(&bus, &options.files).await?;
         let wanted = library::set_of(&options.files);
         library::bring(&bus, &mut library, &wanted).await?;
-        let Recovered { state, tail, stories, ended, .. } = recovered;
+        let Recovered { state, tail, stories, ended, sets, .. } = recovered;
+        let seq = tail.seq;
         let streams = match state.streams {
             Some(_) => None,
             None => Some(streams::created(&bus).await?),
@@ -159,6 +166,13 @@ impl Shell {
             health,
             status,
             hashes: Hashes::default(),
+            snapshots: Snapshots::new(
+                &bus,
+                options.snapshots,
+                options.janitor.clone().map(Janitor::new),
+                seq,
+            ),
+            sets,
             last_write: clock::boot(),
             late: Vec::new(),
             suspect: suspect.as_ref().map(|suspicion| format!("{suspicion:?}")),
@@ -592,7 +606,26 @@ impl Shell {
                 self.report();
                 library::prune(&mut self.library, &self.state);
             }
+            for event in record.items.iter().flat_map(|item| &item.events) {
+                if let Event::SetAccepted { set, hash } = event {
+                    self.sets.insert(hash.clone(), set.clone());
+                }
+            }
         }
+        if self.snapshots.due(seq).await {
+            self.snapshot(seq);
+        }
+    }
+
+    /// Begins a snapshot as of the record that was just acknowledged: no other is in flight.
+    fn snapshot(&mut self, seq: u64) {
+        let mut state = self.base.clone();
+        state.seq = seq;
+        let needed = library::pinned(&state);
+        self.sets.retain(|hash, _| needed.contains(hash));
+        let (stories, ended) = self.effects.told();
+        let manifest = snapshot::manifest(&state, &self.prev_hash, self.tickets.newest());
+        self.snapshots.begin(Kept { state, stories, ended, sets: self.sets.clone() }, manifest);
     }
 
     fn report(&mut self) {

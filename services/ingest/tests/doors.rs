@@ -4,11 +4,13 @@ use std::{sync::mpsc, time::Duration};
 
 use regreen_bus::{
     Bus, connect,
+    rights::Role,
     streams::{self, Sizing},
+    writer::Writer,
 };
 use regreen_kit::{config::Config, health::Health, shutdown};
-use regreen_schemas::{Domain, Timestamp};
-use regreen_testkit::{Nats, init_tls};
+use regreen_schemas::{Domain, Timestamp, subject::FactKind};
+use regreen_testkit::{Nats, init_tls, wait_for};
 
 const BODY: &str = r#"{"version":"4","receiver":"r","alerts":[{"status":"firing","labels":{"alertname":"A"},"annotations":{},
     "startsAt":"2026-11-20T11:45:23Z","endsAt":"0001-01-01T00:00:00Z","generatorURL":"","fingerprint":"c5ffedcb9d39b69c"}]}"#;
@@ -74,7 +76,7 @@ async fn tls_with_bearer_and_basic_and_503_while_nats_is_away() {
     );
     let stored = streams::extent(&bus, bus.names.facts()).await.expect("FACTS").last;
     assert_eq!(stored, 2, "what was answered 200 is stored, and nothing else");
-    let sources: Vec<String> = [bus.names.fact(regreen_schemas::subject::FactKind::Alerts, "legacy")].into();
+    let sources: Vec<String> = [bus.names.fact(FactKind::Alerts, "legacy")].into();
     let stream = bus.js.get_stream_no_info(bus.names.facts()).await.expect("FACTS");
     let newest = stream.get_last_raw_message_by_subject(&sources[0]).await.expect("a fact");
     assert_eq!(newest.sequence, 2, "the credential's name is the source");
@@ -83,4 +85,45 @@ async fn tls_with_bearer_and_basic_and_503_while_nats_is_away() {
     assert_eq!(status(client.post(&url).bearer_auth("t0ken")).await, 503, "not stored is not accepted");
     trigger.end();
     serving.await.expect("no panic").expect("it ends well");
+}
+
+#[tokio::test]
+async fn facts_that_are_nearly_full_take_no_alerts() {
+    init_tls();
+    let nats = Nats::start().await;
+    let options = connect::Options::of(&Role::Ingest, nats.url(), Domain::from("default"), None);
+    let bus = Bus::connect(&options).await.expect("a connection");
+    streams::init(&bus, Sizing { replicas: 1, bytes: 10_000_000 }, Timestamp(1), false)
+        .await
+        .expect("streams");
+    let app = regreen_ingest::router(&bus, &Config::default(), &Health::default()).expect("no credentials");
+    let (_trigger, shutdown) = shutdown::channel();
+    let (bound, address) = mpsc::channel();
+    tokio::spawn(async move {
+        let tell = move |address| bound.send(address).expect("the test waits");
+        let listen = "127.0.0.1:0".parse().expect("an address");
+        regreen_ingest::serve(app, listen, None, tell, shutdown).await
+    });
+    let address = tokio::task::spawn_blocking(move || address.recv_timeout(Duration::from_secs(10)))
+        .await
+        .expect("no panic")
+        .expect("it is bound");
+    let url = format!("http://{address}/webhooks/alertmanager");
+    let post = async || {
+        let answer = reqwest::Client::new().post(&url).body(BODY).send().await.expect("an answer");
+        answer.status().as_u16()
+    };
+    assert_eq!(post().await, 200);
+    // Four of ten megabytes are FACTS': operators fill most of it.
+    let operator = Writer::start(&bus, FactKind::Operator, "ana", Duration::from_secs(5));
+    let long = "x".repeat(200_000);
+    for _ in 0..17 {
+        operator.store(&long).await.expect("stored");
+    }
+    wait_for("503", Duration::from_secs(20), async || {
+        let status = post().await;
+        if status == 503 { Ok(()) } else { Err(status) }
+    })
+    .await;
+    operator.store(&"still here").await.expect("others still get in");
 }

@@ -54,6 +54,7 @@ pub fn roles(vantage: &str) -> Vec<Role> {
         Role::Ingest,
         Role::Probe { vantage: vantage.into() },
         Role::Engine,
+        Role::Janitor,
         Role::Runner { name: super::runner::NAME.into() },
         Role::Notifier,
         Role::Operator { name: "local".into() },

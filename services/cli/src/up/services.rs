@@ -98,7 +98,12 @@ impl Services {
             });
         }
         let engine = self.connect(&Role::Engine).await?;
-        let options = regreen_engine::Options { own_server: self.place.own, files: self.files.clone() };
+        let options = regreen_engine::Options {
+            own_server: self.place.own,
+            files: self.files.clone(),
+            snapshots: self.config.snapshots.into(),
+            janitor: Some(self.connect(&Role::Janitor).await?),
+        };
         let (engine_health, shutdown) = (health.clone(), self.shutdown.clone());
         tasks.spawn(async move {
             Ok(regreen_engine::run(engine, options, engine_health, status, shutdown).await?)
