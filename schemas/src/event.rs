@@ -12,7 +12,7 @@ use crate::{
     alert::Alert,
     check::Status,
     command::Task,
-    fact::{Answer, Failure, Looks, NotCalled, Serves, Set, TellKey},
+    fact::{Answer, Failure, Looks, NotCalled, Reconciled, Serves, Set, TellKey},
     id::{Genesis, RunnerName, Vantage},
     run::{Block, Decision, RunResult},
 };
@@ -67,6 +67,13 @@ pub enum Event {
     Frozen {
         /// What was seen.
         reason: Arc<str>,
+    },
+    /// An operator looked at what the streams are now and said: go on from here.
+    Reconciled {
+        /// Who.
+        by: Arc<str>,
+        /// From where.
+        what: Reconciled,
     },
     /// These files are in force.
     SetAccepted {

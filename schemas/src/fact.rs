@@ -11,7 +11,8 @@ use crate::{
     Fingerprint, Instance, PlaybookName, RunId, Span, Timestamp, WIRE_VERSION, Zone,
     alert::Alert,
     check::{Digest, Look},
-    id::{Nonce, ReceiverName},
+    event::Streams,
+    id::{Genesis, Nonce, ReceiverName},
     subject::FactKind,
 };
 
@@ -300,6 +301,24 @@ pub enum Operator {
     },
     /// Go on after Suspect.
     ResumeSuspect,
+    /// Go on after Frozen: a person has looked at what the streams are now (rule 4).
+    Reconciled(Reconciled),
+}
+
+/// What a person found when a domain was frozen, and wants to go on from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Reconciled {
+    /// Why it may go on.
+    pub reason: Arc<str>,
+    /// Root of the ids from now on: an id that is forgotten is never given again.
+    pub genesis: Genesis,
+    /// The streams as they are now.
+    pub streams: Streams,
+    /// Facts up to this one are not decided; none when FACTS is what it was, and the cursor goes on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub facts_after: Option<u64>,
+    /// Tickets up to this one may name records that are gone.
+    pub tickets: u64,
 }
 
 /// Which files are in force. Their bodies were stored before.

@@ -140,11 +140,22 @@ async fn a_runner_killed_in_its_call_is_looked_up_and_not_repeated() {
 }
 
 #[tokio::test]
-async fn facts_made_anew_freeze_the_domain() {
+async fn facts_made_anew_freeze_the_domain_until_somebody_reconciles() {
     let nats = Nats::start().await;
-    let mut world = World::new(|text| text).await;
+    let mut world = World::new(|text| text.replace("timeout: 1s", "timeout: 300s")).await;
     world.on(&nats.url());
     world.start().await;
+    // Something is under way: done, and nobody will ever say so.
+    world.services[0].break_health(500, true);
+    world.verdict("web/one", "down").await;
+    world.services[0].answer([Answer::DoneThenSilent]);
+    assert_eq!(world.fire("one").await, 200);
+    wait_for("the effect", Duration::from_secs(20), async || {
+        let effects = world.services[0].effects();
+        if effects.len() == 1 { Ok(()) } else { Err(effects) }
+    })
+    .await;
+    // Fault 31.
     let bus = vandal(&nats).await;
     let mut stream = bus.js.get_stream(bus.names.facts()).await.expect("FACTS");
     let config = stream.info().await.expect("its settings").config.clone();
@@ -152,11 +163,11 @@ async fn facts_made_anew_freeze_the_domain() {
     bus.js.create_stream(config).await.expect("made anew");
     wait_for("the freeze", Duration::from_secs(60), async || {
         let status = world.json(&["status"]);
-        if status["wrong"].to_string().contains("frozen") { Ok(()) } else { Err(status) }
+        if status["wrong"].to_string().contains("regreen reconcile") { Ok(()) } else { Err(status) }
     })
     .await;
-    world.services[0].break_health(500, true);
-    assert_eq!(world.fire("one").await, 200, "ingest stores what comes; nobody decides it");
+    world.services[1].break_health(500, true);
+    assert_eq!(world.fire("two").await, 200, "ingest stores what comes; nobody decides it");
     // The frozen engine goes on writing that it lives: it had the time to act, and did not.
     let records = || world.json(&["status"])["decisions"].as_u64().unwrap_or_default();
     let before = records();
@@ -165,7 +176,24 @@ async fn facts_made_anew_freeze_the_domain() {
         if now >= before + 3 { Ok(()) } else { Err(now) }
     })
     .await;
-    assert_eq!(world.services[0].effects(), []);
+    assert_eq!(world.services[1].effects(), []);
+
+    let nobody = world.cli(&["reconcile", "--reason", "a story"]);
+    assert_eq!(nobody.status.code(), Some(2), "there is nobody to ask: {nobody:?}");
+    let reconciled = world.cli(&["reconcile", "--reason", "a story", "--yes"]);
+    let said = String::from_utf8_lossy(&reconciled.stdout).into_owned();
+    assert!(reconciled.status.success() && said.contains("step restart"), "{reconciled:?}");
+    // What was under way is looked up, and what was never decided comes again by itself.
+    world.ended("repaired").await;
+    assert_eq!(world.services[0].effects().len(), 1, "looked up, not repeated");
+    world.verdict("web/two", "down").await;
+    assert_eq!(world.fire("two").await, 200);
+    wait_for("the second repair", Duration::from_secs(40), async || {
+        let effects = world.services[1].effects();
+        if effects.len() == 1 { Ok(()) } else { Err(effects) }
+    })
+    .await;
+    assert_eq!(world.cli(&["reconcile", "--reason", "again", "--yes"]).status.code(), Some(1), "not frozen");
 }
 
 #[tokio::test]

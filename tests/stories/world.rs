@@ -288,9 +288,15 @@ impl World {
             let runs = self.json(&["runs", "list"]);
             let found =
                 runs.as_array().and_then(|list| list.iter().find(|run| run["result"] == result).cloned());
-            found.ok_or_else(|| runs.to_string())
+            found.ok_or_else(|| format!("{runs}\n{}", self.log()))
         })
         .await
+    }
+
+    /// What `up` has logged.
+    #[must_use]
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.dir.path().join("up.log")).unwrap_or_default()
     }
 
     /// Posts a payload as Alertmanager would; returns the status.

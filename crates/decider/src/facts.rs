@@ -124,6 +124,8 @@ impl Decider<'_> {
                 }
                 _ => Ok(()),
             },
+            // The shell hears it while it is frozen; in the order of facts it comes too late to mean anything.
+            Operator::Reconciled(_) => Ok(()),
         }
     }
 

@@ -397,6 +397,15 @@ impl Run {
         }
     }
 
+    /// An effect that is under way may have been done: nobody can say from what is left of the streams.
+    pub fn doubt(&mut self, now: Timestamp) {
+        if let Stage::Dispatched(open) | Stage::Revoking(open, _) | Stage::Running(open, _) = &self.stage
+            && open.task.kind == Kind::Perform
+        {
+            self.stage = Stage::Running(open.clone(), now);
+        }
+    }
+
     /// Moves what concludes from absence (rule 13). Run deadlines and `claim_by` stay.
     pub fn shift(&mut self, away: Span) {
         self.wait_until = self.wait_until + away;

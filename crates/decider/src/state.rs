@@ -13,7 +13,7 @@ use regreen_schemas::{
     alert::{self, Alert},
     check::Status,
     event::{Event, Read, RunEvent, Streams, Target, TellEvent},
-    fact::{Serves, TellKey},
+    fact::{Reconciled, Serves, TellKey},
     id::{Genesis, Nonce, RunnerName, Vantage},
     record::{Cause, Cursor, Item, Record},
     run::{Block, Decision, RunResult},
@@ -174,6 +174,10 @@ pub struct State {
     pub epoch: u64,
     /// How far the engine may go.
     pub phase: Phase,
+    /// Why nothing is done.
+    pub frozen: Option<Arc<str>>,
+    /// Tickets up to this one may name records that are gone (rule 4).
+    pub reconciled_tickets: u64,
     /// The stop switch's current number.
     pub stop_no: u64,
     /// Who pulled it.
@@ -234,6 +238,8 @@ impl Default for State {
             streams: None,
             epoch: 0,
             phase: Phase::CatchingUp { here: 0, suspect: false },
+            frozen: None,
+            reconciled_tickets: 0,
             stop_no: 1,
             stopped: None,
             set: None,
@@ -338,7 +344,11 @@ impl State {
                 self.changed(&Read::Domain);
                 self.release(|by| *by == Block::Suspect);
             }
-            Event::Frozen { .. } => self.phase = Phase::Frozen,
+            Event::Frozen { reason } => {
+                self.phase = Phase::Frozen;
+                self.frozen.get_or_insert_with(|| reason.clone());
+            }
+            Event::Reconciled { what, .. } => self.reconcile(what)?,
             Event::SetAccepted { hash, .. } => self.accept_set(hash),
             Event::Stopped { by, .. } => self.stopped = Some(by.clone()),
             Event::Resumed { stop_no, .. } => {
@@ -397,14 +407,37 @@ impl State {
         self.changed(&Read::Domain);
     }
 
+    /// The past is what a person found. Whatever was under way may have been done or not: all of it is looked up.
+    fn reconcile(&mut self, what: &Reconciled) -> Result<(), Illegal> {
+        if self.phase != Phase::Frozen {
+            return Err(Illegal("reconciled without being frozen".into()));
+        }
+        self.phase = Phase::Live;
+        self.frozen = None;
+        self.genesis = what.genesis.clone();
+        self.streams = Some(what.streams);
+        self.reconciled_tickets = what.tickets;
+        if let Some(after) = what.facts_after {
+            self.cursor = Cursor::after(after);
+            self.fact_hash = "".into();
+        }
+        let (now, runs) = (self.now, self.runs.keys().cloned().collect::<Vec<RunId>>());
+        for id in runs {
+            self.change_run(&id, |run| run.doubt(now));
+        }
+        self.changed(&Read::Domain);
+        Ok(())
+    }
+
     /// Our absence proves nothing: what concludes from absence waits for as long as we were away (rule 13).
     fn taken_over(&mut self, here: u64, until: Timestamp, suspect: bool) {
         let away = (until - self.now).max(Span::ZERO);
-        // Only an operator ends suspicion; a restart of a frozen domain comes up suspect.
-        let before =
-            matches!(self.phase, Phase::Suspect | Phase::Frozen | Phase::CatchingUp { suspect: true, .. });
-        self.phase = Phase::CatchingUp { here, suspect: suspect || before };
         self.epoch = self.seq;
+        // Only an operator ends suspicion, or thaws what is frozen.
+        let before = matches!(self.phase, Phase::Suspect | Phase::CatchingUp { suspect: true, .. });
+        if self.phase != Phase::Frozen {
+            self.phase = Phase::CatchingUp { here, suspect: suspect || before };
+        }
         let runs: Vec<RunId> = self.runs.keys().cloned().collect();
         for id in runs {
             self.change_run(&id, |run| run.shift(away));

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
 
 use clap::{Args as ClapArgs, Parser, Subcommand};
 
-use crate::{check, child, client, drill, explain, operate, show, up, users};
+use crate::{check, child, client, drill, explain, operate, reconcile, show, up, users};
 
 /// Turns an alert into a verified repair, safely, and proves what it did.
 #[derive(Parser)]
@@ -56,6 +56,9 @@ enum Command {
     Stop(operate::Stop),
     /// Releases the stop switch, or goes on after Suspect.
     Resume(operate::Resume),
+    /// Goes on after Frozen: shows what is lost and open, asks, and writes who and why into the log.
+    #[command(after_help = "Example:\n  regreen reconcile --reason 'FACTS was restored from last night'")]
+    Reconcile(reconcile::Options),
     /// At a glance: what is wrong, and what to do.
     Status(show::Status),
     /// Breaks something for real, on this machine alone, and shows how it is repaired.
@@ -111,6 +114,7 @@ impl Args {
             Command::Explain(options) => client::block_on(explain::run(options)),
             Command::Stop(options) => client::block_on(operate::stop(options)),
             Command::Resume(options) => client::block_on(operate::resume(options)),
+            Command::Reconcile(options) => client::block_on(reconcile::run(options)),
             Command::Status(options) => client::block_on(show::status(options)),
         }
     }

@@ -9,6 +9,7 @@ mod explain;
 mod operate;
 mod out;
 mod programs;
+mod reconcile;
 mod show;
 mod up;
 mod users;

@@ -82,7 +82,7 @@ fn pair(text: &str) -> Result<(String, String), String> {
 }
 
 /// Stores what an operator did and returns where.
-async fn say(bus: &Bus, operator: &str, what: &Operator) -> anyhow::Result<u64> {
+pub async fn say(bus: &Bus, operator: &str, what: &Operator) -> anyhow::Result<u64> {
     let writer = Writer::start(bus, FactKind::Operator, operator, Duration::from_secs(10));
     Ok(writer.store(what).await.context("it was not stored")?.seq)
 }
@@ -101,6 +101,21 @@ async fn decided(bus: &Bus, after: u64, fact: u64) -> anyhow::Result<Vec<Event>>
             if !events.is_empty() || record.cursor.seq > fact || record.cursor == record::Cursor::after(fact)
             {
                 return anyhow::Ok(events);
+            }
+        }
+    };
+    let waited = tokio::time::timeout(DECIDED_WITHIN, found).await;
+    waited.context("it is stored, and no engine has decided it yet: see `regreen status`")?
+}
+
+/// Waits for an event that an engine writes after a record.
+pub async fn await_event(bus: &Bus, after: u64, wanted: impl Fn(&Event) -> bool) -> anyhow::Result<()> {
+    let mut reader = Reader::new(bus, bus.names.decisions(), after);
+    let found = async {
+        loop {
+            let record = record::decode(&reader.next().await?.payload)?;
+            if record.items.iter().flat_map(|item| &item.events).any(&wanted) {
+                return anyhow::Ok(());
             }
         }
     };

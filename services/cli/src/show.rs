@@ -229,7 +229,10 @@ fn complaints(state: &State, stopped: Option<&str>, silence: Span) -> Vec<String
         Phase::Live => {}
         Phase::CatchingUp { .. } => wrong.push("the engine catches up, or none has taken over yet".to_owned()),
         Phase::Suspect => wrong.push("suspect: the log was silent or clocks differ. Look at runs and alerts, then `regreen resume --suspect`".to_owned()),
-        Phase::Frozen => wrong.push("frozen: the log and the streams do not agree. Find out who changed them before anything else".to_owned()),
+        Phase::Frozen => wrong.push(format!(
+            "frozen: {}. Find out who changed the streams before anything else; then `regreen reconcile` goes on",
+            state.frozen.as_deref().unwrap_or("the log and the streams do not agree")
+        )),
     }
     if silence > ENGINE_SILENT {
         wrong.push(format!("no engine: nothing was written for {silence}. Start `regreen up`"));

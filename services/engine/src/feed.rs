@@ -3,21 +3,26 @@
 use std::{
     collections::{HashMap, VecDeque},
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use regreen_bus::{
     Bus,
     reader::{Gap, Reader, Stored},
-    tickets,
+    streams, tickets,
 };
 use regreen_schemas::{
     Instance, RunId,
+    fact::{self, Item, Operator, Reconciled},
+    subject::FactKind,
     ticket::{Holder, Stop, Ticket},
 };
 use tokio::{sync::mpsc, task::JoinHandle};
 
 /// Facts that may wait for the shell: each may be as large as a message.
 const QUEUE_MAX: usize = 32;
+/// Pause before FACTS is asked for again.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
 /// Tickets remembered; an older one is asked of the server.
 const HOLDERS_MAX: usize = 50_000;
 
@@ -35,6 +40,28 @@ pub fn facts(bus: &Bus, after: u64) -> mpsc::Receiver<Result<Stored, Gap>> {
         }
     });
     facts
+}
+
+/// Waits until a person says from where a frozen domain goes on: only what is said from now on counts. FACTS may be
+/// anything by now, so nothing else in it is read.
+pub async fn reconciled(bus: Bus) -> (String, Reconciled) {
+    loop {
+        let Ok(extent) = streams::extent(&bus, bus.names.facts()).await else {
+            tokio::time::sleep(ASK_AGAIN).await;
+            continue;
+        };
+        let mut reader = Reader::new(&bus, bus.names.facts(), extent.last);
+        // A gap: FACTS was changed once more.
+        while let Ok(stored) = reader.next().await {
+            let Some((FactKind::Operator, by)) = bus.names.parse_fact(&stored.subject) else { continue };
+            let items = fact::decode(FactKind::Operator, &stored.payload).unwrap_or_default();
+            for item in items {
+                if let Item::Operator(Operator::Reconciled(what)) = item {
+                    return (by.to_owned(), what);
+                }
+            }
+        }
+    }
 }
 
 /// A stop switch seen in TICKETS.

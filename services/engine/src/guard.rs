@@ -28,6 +28,8 @@ pub struct Expected {
     pub tail: u64,
     /// When the streams were created.
     pub created: Option<Streams>,
+    /// Tickets up to this one may name records that are gone.
+    pub reconciled_tickets: u64,
 }
 
 /// What a fact message is recognised by.
@@ -48,25 +50,40 @@ pub async fn look(bus: &Bus, expected: &Expected) -> Result<Option<String>, Erro
     if let Some(wanted) = expected.created.filter(|wanted| *wanted != created) {
         return Ok(Some(format!("a stream was made anew: {created:?} is found, {wanted:?} was known")));
     }
-    let cursor = expected.cursor.seq;
+    if let Some(why) = facts_agree(bus, expected.cursor, &expected.fact_hash).await? {
+        return Ok(Some(why));
+    }
+    newest_ticket(bus, expected).await
+}
+
+/// Whether FACTS holds what was decided. `Ok(Some(why))`: it does not.
+///
+/// # Errors
+/// When the server does not answer.
+pub async fn facts_agree(
+    bus: &Bus,
+    cursor: Cursor,
+    fact_hash_there: &str,
+) -> Result<Option<String>, streams::Error> {
+    let cursor = cursor.seq;
     let facts = streams::extent(bus, bus.names.facts()).await?;
     if facts.first > cursor + 1 || facts.last < cursor {
         let (first, last) = (facts.first, facts.last);
         return Ok(Some(format!("FACTS holds {first} to {last}, and {cursor} is decided")));
     }
-    if cursor >= facts.first && cursor > 0 && !expected.fact_hash.is_empty() {
+    if cursor >= facts.first && cursor > 0 && !fact_hash_there.is_empty() {
         let found = fact_hash(&streams::message(bus, bus.names.facts(), cursor).await?.payload);
-        if found != expected.fact_hash {
+        if *found != *fact_hash_there {
             return Ok(Some(format!("fact {cursor} is not the one that was decided")));
         }
     }
-    newest_ticket(bus, expected.tail).await
+    Ok(None)
 }
 
 /// No ticket names a decision beyond the tail: else DECISIONS was cut.
-async fn newest_ticket(bus: &Bus, tail: u64) -> Result<Option<String>, Error> {
+async fn newest_ticket(bus: &Bus, expected: &Expected) -> Result<Option<String>, Error> {
     let tickets = streams::extent(bus, bus.names.tickets()).await?;
-    if tickets.last == 0 || tickets.first > tickets.last {
+    if tickets.last <= expected.reconciled_tickets || tickets.first > tickets.last {
         return Ok(None);
     }
     // A pulled stop switch stands there too: it names no decision.
@@ -74,7 +91,7 @@ async fn newest_ticket(bus: &Bus, tail: u64) -> Result<Option<String>, Error> {
     let Ok(ticket) = serde_json::from_slice(&newest.payload) else { return Ok(None) };
     let (Ticket::Started { decision_seq, .. } | Ticket::Revoked { decision_seq, .. }) = ticket;
     // Newer records may have been acknowledged since the look began.
-    let tail = tail.max(streams::extent(bus, bus.names.decisions()).await?.last);
+    let tail = expected.tail.max(streams::extent(bus, bus.names.decisions()).await?.last);
     Ok((decision_seq > tail)
         .then(|| format!("a ticket names record {decision_seq} of DECISIONS, which ends at {tail}")))
 }

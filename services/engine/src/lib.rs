@@ -3,7 +3,7 @@
 
 mod effects;
 mod feed;
-mod guard;
+pub mod guard;
 mod hashes;
 mod janitor;
 pub mod library;
@@ -64,6 +64,9 @@ pub enum Error {
     /// The log took no record: another engine is active, or the stream was changed.
     #[error("the engine stops")]
     Log(#[from] log::Error),
+    /// A person thawed the domain: everything is read anew.
+    #[error("reconciled")]
+    Reconciled,
     /// A fact could not be stored.
     #[error("the engine can't announce itself")]
     Announce(#[from] regreen_bus::writer::NotStored),
@@ -99,7 +102,7 @@ pub async fn run(
             let taking = Shell::take_over(bus, &options, alone, metrics, health, status);
             let mut told = shutdown.clone();
             tokio::select! {
-                shell = taking => shell?.run(shutdown.clone()).await,
+                shell = taking => Box::pin(shell?.run(shutdown.clone())).await,
                 () = told.wait() => Ok(()),
             }
         };
@@ -108,6 +111,10 @@ pub async fn run(
             Err(Error::Log(log::Error::Superseded { seq })) => {
                 tracing::warn!(seq, "another engine has taken over; standing by");
                 alone = false;
+            }
+            Err(Error::Reconciled) => {
+                tracing::warn!("the domain was reconciled; everything is read anew");
+                alone = true;
             }
             ended => return ended,
         }

@@ -58,6 +58,9 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// A record on its way: gives the log back, with the record and its sequence.
 type Flight = JoinHandle<(Log, Record, Result<u64, log::Error>)>;
 
+/// Who reconciled, and from where it goes on.
+type Thawing = JoinHandle<(String, fact::Reconciled)>;
+
 /// What a look found: why the streams are not as they were, and the clocks.
 type Looking = JoinHandle<Result<(Option<String>, Here), Error>>;
 
@@ -89,6 +92,8 @@ pub(crate) struct Shell {
     status: watch::Sender<Status>,
     /// H of the fact being decided (rule 4).
     fact_hash: Arc<str>,
+    /// While frozen: what a person will say.
+    thawing: Option<Thawing>,
     /// A look at streams and clocks that is under way.
     looking: Option<Looking>,
     /// Another one shall follow it.
@@ -157,6 +162,7 @@ impl Shell {
             bytes: 0,
             clock: None,
             until: here.stream,
+            thawing: None,
             looking: None,
             look_again: false,
             tickets,
@@ -219,6 +225,9 @@ impl Shell {
         loop {
             let room = self.items.len() < ITEMS_MAX && self.bytes < BYTES_MAX / 2;
             let frozen = self.state.phase == Phase::Frozen;
+            if frozen && self.thawing.is_none() {
+                self.thawing = Some(tokio::spawn(feed::reconciled(self.bus.clone())));
+            }
             tokio::select! {
                 biased;
                 landed = async { self.flight.as_mut().expect("invariant: guarded by the condition").await }, if self.flight.is_some() => {
@@ -228,6 +237,11 @@ impl Shell {
                     self.acknowledged(record, outcome?).await;
                 }
                 () = shutdown.wait() => break,
+                thawed = async { self.thawing.as_mut().expect("invariant: guarded by the condition").await }, if self.thawing.is_some() => {
+                    self.thawing = None;
+                    let (by, what) = thawed.expect("invariant: waiting does not panic");
+                    return self.reconcile(by, what).await;
+                }
                 stop = self.stops.recv(), if !frozen => match stop {
                     Some(Ok(stop)) => self.stop(stop),
                     Some(Err(gap)) => self.freeze(gap.to_string()),
@@ -271,8 +285,14 @@ impl Shell {
     /// What the log says of the streams now.
     fn expected(&self) -> Expected {
         // As of what is acknowledged or on its way: a cursor never runs ahead of FACTS.
-        let State { cursor, fact_hash, streams, .. } = &self.base;
-        Expected { cursor: *cursor, fact_hash: fact_hash.clone(), tail: self.acked, created: *streams }
+        let State { cursor, fact_hash, streams, reconciled_tickets, .. } = &self.base;
+        Expected {
+            cursor: *cursor,
+            fact_hash: fact_hash.clone(),
+            tail: self.acked,
+            created: *streams,
+            reconciled_tickets: *reconciled_tickets,
+        }
     }
 
     /// Begins a look at streams and clocks, after the one under way, unless there is nothing left to lose.
@@ -456,11 +476,7 @@ impl Shell {
     /// Decides under a net: a panic or contradiction of ours puts the fact aside, never the log (rule 10). Returns
     /// whether it went well.
     fn decide(&mut self, input: &Input<'_>, cause: Cause, now: Timestamp) -> bool {
-        // The fact at the cursor stays the same where none is decided, also when this is rolled back.
-        let fact_hash = match &cause {
-            Cause::Fact { .. } => self.fact_hash.clone(),
-            Cause::Timer | Cause::Log => self.state.fact_hash.clone(),
-        };
+        let at_cursor = self.state.fact_hash.clone();
         // Moved, not cloned: with one owner the maps are changed in place.
         let state = std::mem::take(&mut self.state);
         let library = &self.library;
@@ -472,7 +488,12 @@ impl Shell {
         };
         self.state = state;
         self.state.close_item(&cause);
-        self.state.fact_hash = fact_hash;
+        match &cause {
+            Cause::Fact { .. } => self.state.fact_hash = self.fact_hash.clone(),
+            // Rolled back, the fact at the cursor is the same all the same.
+            Cause::Timer | Cause::Log if !well => self.state.fact_hash = at_cursor,
+            Cause::Timer | Cause::Log => {}
+        }
         if events.is_empty()
             && matches!(cause, Cause::Fact { .. })
             && self.items.last().is_some_and(|item| item.events.is_empty())
@@ -520,7 +541,22 @@ impl Shell {
         self.caught_up();
     }
 
+    /// A person says from where to go on: it is put on record, and everything is read anew from there.
+    async fn reconcile(mut self, by: String, what: fact::Reconciled) -> Result<(), Error> {
+        while self.flight.is_some() {
+            self.landed().await?;
+        }
+        let now = self.now();
+        self.decide(&Input::Log(Event::Reconciled { by: by.into(), what }), Cause::Log, now);
+        self.write();
+        self.landed().await?;
+        Err(Error::Reconciled)
+    }
+
     fn freeze(&mut self, reason: String) {
+        if self.state.phase == Phase::Frozen {
+            return;
+        }
         let now = self.now();
         self.decide(&Input::Log(Event::Frozen { reason: reason.into() }), Cause::Log, now);
         self.report();
@@ -636,7 +672,10 @@ impl Shell {
                 "suspect: {}; look at `regreen status`, then `regreen resume --suspect`",
                 self.suspect.clone().unwrap_or_default()
             ),
-            Phase::Frozen => "frozen: see the log".to_owned(),
+            Phase::Frozen => format!(
+                "frozen: {}; look at `regreen status`, then `regreen reconcile`",
+                self.state.frozen.as_deref().unwrap_or_default()
+            ),
         };
         self.health.say("engine", if self.state.phase == Phase::Live { Ok(()) } else { Err(phase.clone()) });
         self.status.send_replace(Status {
