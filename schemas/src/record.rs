@@ -80,6 +80,19 @@ pub struct StateHash {
     pub hash: Arc<str>,
 }
 
+/// Why the writer does nothing: what the dead man pages.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Trouble {
+    /// An operator must look before anything is dispatched (rule 14).
+    Suspect,
+    /// The streams are not what they were (rule 4).
+    Frozen {
+        /// What was seen.
+        reason: Arc<str>,
+    },
+}
+
 /// One message of DECISIONS.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Record {
@@ -103,6 +116,9 @@ pub struct Record {
     pub fact_hash: Arc<str>,
     /// The stop switch's current number (rule 16).
     pub stop_no: u64,
+    /// Why nothing is done, while that is so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<Trouble>,
     /// The state after this record is hashed; a later record says what came out.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub hashed: bool,

@@ -11,7 +11,7 @@ use axum::{Router, body::Bytes, extract::State, routing::post};
 use regreen_bus::{log, streams};
 use regreen_kit::clock;
 use regreen_schemas::{Span, Timestamp, hash::sha256_hex};
-use regreen_testkit::{Alertmanager, Nats, sink::Answer, wait_for};
+use regreen_testkit::{Alertmanager, Nats, Sink, sink::Answer, wait_for};
 use regreen_tests::{TOKEN, World, alert, payload, regreen};
 use serde_json::json;
 
@@ -139,11 +139,51 @@ async fn a_runner_killed_in_its_call_is_looked_up_and_not_repeated() {
     assert_eq!(world.services[0].effects().len(), 1, "looked up, not repeated");
 }
 
+/// Somebody who is paged when the domain itself is in trouble.
+async fn deadman(world: &World) -> Sink {
+    let sink = Sink::start().await;
+    let file = world.path().join("deadman.url");
+    std::fs::write(&file, format!("{}/page", sink.url())).expect("writable");
+    world.configure(&format!("deadman: [{{file: {file:?}}}]"));
+    sink
+}
+
+/// Waits for exactly these pages.
+async fn paged(deadman: &Sink, wanted: &[(&str, &str)]) {
+    wait_for(&format!("{wanted:?}"), Duration::from_secs(60), async || {
+        let pages: Vec<serde_json::Value> = deadman
+            .effects()
+            .iter()
+            .map(|page| serde_json::from_str(&page.body).expect("a page is JSON"))
+            .collect();
+        let told: Vec<_> =
+            pages.iter().map(|page| (page["state"].as_str(), page["status"].as_str())).collect();
+        let same =
+            told.iter().copied().eq(wanted.iter().map(|(state, status)| (Some(*state), Some(*status))));
+        if same { Ok(()) } else { Err(pages) }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn nats_away_wakes_somebody_all_the_same() {
+    let mut nats = Nats::start().await;
+    let mut world = World::new(|text| text).await;
+    world.on(&nats.url());
+    let deadman = deadman(&world).await;
+    world.start().await;
+    nats.kill();
+    paged(&deadman, &[("nats_away", "firing")]).await;
+    nats.restart().await;
+    paged(&deadman, &[("nats_away", "firing"), ("nats_away", "over")]).await;
+}
+
 #[tokio::test]
 async fn facts_made_anew_freeze_the_domain_until_somebody_reconciles() {
     let nats = Nats::start().await;
     let mut world = World::new(|text| text.replace("timeout: 1s", "timeout: 300s")).await;
     world.on(&nats.url());
+    let deadman = deadman(&world).await;
     world.start().await;
     // Something is under way: done, and nobody will ever say so.
     world.services[0].break_health(500, true);
@@ -166,6 +206,7 @@ async fn facts_made_anew_freeze_the_domain_until_somebody_reconciles() {
         if status["wrong"].to_string().contains("regreen reconcile") { Ok(()) } else { Err(status) }
     })
     .await;
+    paged(&deadman, &[("frozen", "firing")]).await;
     world.services[1].break_health(500, true);
     assert_eq!(world.fire("two").await, 200, "ingest stores what comes; nobody decides it");
     // The frozen engine goes on writing that it lives: it had the time to act, and did not.
@@ -183,6 +224,7 @@ async fn facts_made_anew_freeze_the_domain_until_somebody_reconciles() {
     let reconciled = world.cli(&["reconcile", "--reason", "a story", "--yes"]);
     let said = String::from_utf8_lossy(&reconciled.stdout).into_owned();
     assert!(reconciled.status.success() && said.contains("step restart"), "{reconciled:?}");
+    paged(&deadman, &[("frozen", "firing"), ("frozen", "over")]).await;
     // What was under way is looked up, and what was never decided comes again by itself.
     world.ended("repaired").await;
     assert_eq!(world.services[0].effects().len(), 1, "looked up, not repeated");
@@ -252,12 +294,14 @@ async fn a_log_that_was_silent_for_long_is_suspect_until_somebody_resumes() {
 
     let mut world = World::new(|text| text).await;
     world.on(&nats.url());
+    let deadman = deadman(&world).await;
     world.launch();
     wait_for("suspicion", Duration::from_secs(40), async || {
         let status = world.json(&["status"]);
         if status["wrong"].to_string().contains("regreen resume --suspect") { Ok(()) } else { Err(status) }
     })
     .await;
+    paged(&deadman, &[("suspect", "firing")]).await;
     world.verdict("web/one", "up").await;
     world.services[0].break_health(500, true);
     world.verdict("web/one", "down").await;

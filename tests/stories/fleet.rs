@@ -27,6 +27,8 @@ pub struct Fleet {
     /// The server.
     pub nats: Nats,
     parts: BTreeMap<String, Process>,
+    /// `snapshots:` of the engines.
+    pub snapshots: String,
     ports: BTreeMap<String, u16>,
 }
 
@@ -49,7 +51,8 @@ impl Fleet {
         })
         .await;
         world.on_with(&nats.url(), &keys);
-        let mut fleet = Self { world, nats, parts: BTreeMap::new(), ports: BTreeMap::new() };
+        let snapshots = "{every: 1s, audit: 2s}".to_owned();
+        let mut fleet = Self { world, nats, parts: BTreeMap::new(), snapshots, ports: BTreeMap::new() };
         let url = fleet.nats.url();
         for part in PARTS {
             fleet.write(part, &url);
@@ -73,8 +76,9 @@ impl Fleet {
         let token = folder.join("token");
         let rest = match service(part) {
             "engine" => format!(
-                "playbooks: [{:?}]\nsnapshots: {{every: 1s, audit: 2s}}\njanitor: {{file: {:?}}}\n",
+                "playbooks: [{:?}]\nsnapshots: {}\njanitor: {{file: {:?}}}\n",
                 self.world.set(),
+                self.snapshots,
                 folder.join("keys").join("janitor.seed")
             ),
             "ingest" => format!(

@@ -192,6 +192,7 @@ async fn genesis(bus: &Bus, now: Timestamp, facts: u64, over_facts: bool) -> Res
         cursor: Cursor::after(facts),
         fact_hash: "".into(),
         stop_no: 1,
+        trouble: None,
         hashed: false,
         state_hash: None,
         now,

@@ -28,6 +28,8 @@ pub struct Config {
     pub tls: Option<Tls>,
     /// Secrets that actions refer to.
     pub secrets: Secrets,
+    /// Addresses that are paged when the domain itself is in trouble: frozen, suspect, silent, NATS away.
+    pub deadman: Vec<Reference>,
     /// How often the state is kept, and how long the past.
     pub snapshots: Keep,
     /// Addresses that tell whether this vantage sees at all: `host:port`.
@@ -168,10 +170,12 @@ mod tests {
             alertmanagers,
             tls,
             secrets,
+            deadman,
             snapshots,
             reference,
             otlp_endpoint,
         } = config;
+        assert_eq!(deadman.len(), 1);
         assert_eq!((snapshots.every, snapshots.audit), (Span::minutes(10), Span::minutes(30 * 24 * 60)));
         assert_eq!((api_version.as_deref(), config.as_deref()), (Some("regreen/v1"), Some("example")));
         assert_eq!((auth.len(), alertmanagers.len(), tls.is_some(), reference.len()), (2, 2, true, 2));

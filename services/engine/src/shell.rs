@@ -23,7 +23,7 @@ use regreen_schemas::{
     event::Event,
     fact::{self, Item},
     id::Nonce,
-    record::{BYTES_MAX, Cause, Cursor, FORMAT, ITEMS_MAX, Item as Decided, Record},
+    record::{BYTES_MAX, Cause, Cursor, FORMAT, ITEMS_MAX, Item as Decided, Record, Trouble},
     subject::FactKind,
 };
 use tokio::{
@@ -592,6 +592,7 @@ impl Shell {
             cursor: self.state.cursor,
             fact_hash: self.state.fact_hash.clone(),
             stop_no: self.state.stop_no,
+            trouble: self.trouble(),
             hashed: self.hashes.due(self.n),
             state_hash: self.hashes.take(),
             now,
@@ -662,6 +663,15 @@ impl Shell {
         let (stories, ended) = self.effects.told();
         let manifest = snapshot::manifest(&state, &self.prev_hash, self.tickets.newest());
         self.snapshots.begin(Kept { state, stories, ended, sets: self.sets.clone() }, manifest);
+    }
+
+    /// Why nothing is done: the dead man reads it from every record.
+    fn trouble(&self) -> Option<Trouble> {
+        match self.state.phase {
+            Phase::Frozen => Some(Trouble::Frozen { reason: self.state.frozen.clone().unwrap_or_default() }),
+            Phase::Suspect => Some(Trouble::Suspect),
+            Phase::CatchingUp { .. } | Phase::Live => None,
+        }
     }
 
     fn report(&mut self) {

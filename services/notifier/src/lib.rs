@@ -1,6 +1,7 @@
 //! The notifier: tells people. A host like the runner, with actions of class *tell*; failure to tell never blocks a
 //! repair and is tried again by the log.
 
+mod deadman;
 pub mod process;
 
 use std::path::PathBuf;
@@ -8,7 +9,10 @@ use std::path::PathBuf;
 use futures::future::BoxFuture;
 use regreen_action::{Action, Call, Options, Refusal};
 use regreen_bus::Bus;
-use regreen_kit::{Shutdown, secrets::Secrets};
+use regreen_kit::{
+    Shutdown,
+    secrets::{Reference, Secrets},
+};
 use regreen_schemas::{
     action::{Declaration, NOTIFY_LOG, NOTIFY_WEBHOOK},
     command::Command,
@@ -40,12 +44,21 @@ pub fn options(journal: PathBuf) -> Options {
     }
 }
 
-/// Runs a notifier until it is told to end.
+/// Runs a notifier until it is told to end. `deadman` names the addresses that are paged when the domain itself is in
+/// trouble.
 ///
 /// # Errors
 /// [`Error`] when it can't start.
-pub async fn run(bus: Bus, options: Options, secrets: Secrets, shutdown: Shutdown) -> Result<(), Error> {
+pub async fn run(
+    bus: Bus,
+    options: Options,
+    secrets: Secrets,
+    deadman: Vec<Reference>,
+    shutdown: Shutdown,
+) -> Result<(), Error> {
     let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build()?;
+    let domain = bus.names.domain().clone();
+    tokio::spawn(deadman::run(bus.clone(), domain, deadman, client.clone(), shutdown.clone()));
     let actions: Vec<Box<dyn Action>> = vec![Box::new(Log), Box::new(Webhook { client, secrets })];
     Ok(regreen_action::run(bus, options, actions, shutdown).await?)
 }

@@ -7,7 +7,7 @@ use regreen_kit::{
     Shutdown,
     daemon::{self, Failure, Process},
     health::Health,
-    secrets::Secrets,
+    secrets::{Reference, Secrets},
 };
 use serde::Deserialize;
 
@@ -28,6 +28,9 @@ struct File {
     journal: PathBuf,
     #[serde(default)]
     secrets: Secrets,
+    /// Addresses that are paged, by POST, when the domain itself is in trouble.
+    #[serde(default)]
+    deadman: Vec<Reference>,
 }
 
 impl daemon::Config for File {
@@ -38,6 +41,7 @@ impl daemon::Config for File {
     fn check(&self) -> Result<(), Failure> {
         daemon::folder_of(&self.journal)?;
         self.secrets.check()?;
+        self.deadman.iter().try_for_each(|receiver| receiver.read("deadman").map(|_| ()))?;
         self.process.check()
     }
 }
@@ -50,7 +54,7 @@ pub fn main() -> ExitCode {
 }
 
 async fn run(file: File, _: Health, shutdown: Shutdown) -> Result<(), Failure> {
-    let File { process, journal, secrets, .. } = file;
+    let File { process, journal, secrets, deadman, .. } = file;
     let bus = Bus::connect_in_time(&connect::Options::of(
         &Role::Notifier,
         process.nats.url.clone(),
@@ -58,5 +62,5 @@ async fn run(file: File, _: Health, shutdown: Shutdown) -> Result<(), Failure> {
         process.seed()?,
     ))
     .await?;
-    Ok(crate::run(bus, crate::options(journal), secrets, shutdown).await?)
+    Ok(crate::run(bus, crate::options(journal), secrets, deadman, shutdown).await?)
 }

@@ -114,8 +114,11 @@ impl Services {
         tasks.spawn(async move { Ok(regreen_probe::run(probe, vantage.into(), reference, shutdown).await?) });
         let notifier = self.connect(&Role::Notifier).await?;
         let host = regreen_notifier::options(self.options.data_dir.join("notifier.journal"));
-        let (secrets, shutdown) = (self.config.secrets.clone(), self.shutdown.clone());
-        tasks.spawn(async move { Ok(regreen_notifier::run(notifier, host, secrets, shutdown).await?) });
+        let (secrets, deadman) = (self.config.secrets.clone(), self.config.deadman.clone());
+        let shutdown = self.shutdown.clone();
+        tasks.spawn(
+            async move { Ok(regreen_notifier::run(notifier, host, secrets, deadman, shutdown).await?) },
+        );
         // The first service that ends takes the others with it: half a system is worse than none.
         let mut outcome = Ok(());
         while let Some(ended) = tasks.join_next().await {
