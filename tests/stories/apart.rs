@@ -14,25 +14,26 @@ fn unchanged(text: String) -> String {
 async fn two_engines_that_both_believe_to_be_active_make_one_log() {
     let mut fleet = Fleet::new(unchanged).await;
     fleet.start_all().await;
-    fleet.logged("engine-b", "standing by").await;
     fleet.world.services[0].break_health(500, true);
     fleet.world.verdict("web/one", "down").await;
+    let (active, standby) = fleet.engines().await;
     // Fault 32: the active one stands still for longer than the log may be silent.
-    fleet.signal("engine-a", "STOP");
+    fleet.signal(active, "STOP");
     assert_eq!(fleet.world.fire("one").await, 200);
-    fleet.logged("engine-b", "phase=\"live\"").await;
+    fleet.logged(standby, "phase=\"live\"").await;
     fleet.world.ended("repaired").await;
-    fleet.signal("engine-a", "CONT");
-    fleet.logged("engine-a", "another engine has taken over").await;
+    fleet.signal(active, "CONT");
+    fleet.logged(active, "another engine has taken over").await;
     assert_eq!(fleet.world.services[0].effects().len(), 1, "the loser does nothing");
 
     // And back: the new one dies, the old one goes on.
-    fleet.kill("engine-b");
+    let (active, standby) = fleet.engines().await;
+    fleet.kill(active);
     fleet.world.services[1].break_health(500, true);
     assert_eq!(fleet.world.fire("two").await, 200);
     wait_for("the second repair", Duration::from_secs(40), async || {
         let effects = fleet.world.services[1].effects();
-        if effects.len() == 1 { Ok(()) } else { Err((effects, fleet.log("engine-a"))) }
+        if effects.len() == 1 { Ok(()) } else { Err((effects, fleet.log(standby))) }
     })
     .await;
     fleet.world.verdict("web/two", "up").await;

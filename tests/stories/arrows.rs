@@ -27,7 +27,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         ],
     ),
     ("regreen-simcloud", &["kit"]),
-    ("regreen-tests", &["bus", "kit", "schemas", "testkit"]),
+    ("regreen-tests", &["bus", "engine", "kit", "schemas", "testkit"]),
 ];
 
 /// Crates that must stay pure, and what they must never see.

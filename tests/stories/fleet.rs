@@ -191,6 +191,24 @@ impl Fleet {
         .await;
     }
 
+    /// The active engine and the one that stands by. Which is which may change on a busy machine: a disk that is slow
+    /// for five seconds is a silent log.
+    pub async fn engines(&self) -> (&'static str, &'static str) {
+        let phase = |part: &str| {
+            let log = self.log(part);
+            let line = log.lines().rev().find_map(|line| line.split_once("this engine is phase="));
+            line.map(|(_, phase)| phase.trim_matches('"').to_owned()).unwrap_or_default()
+        };
+        wait_for("one active engine and one that stands by", Duration::from_secs(60), async || {
+            match (phase("engine-a").as_str(), phase("engine-b").as_str()) {
+                ("live", "standby") => Ok(("engine-a", "engine-b")),
+                ("standby", "live") => Ok(("engine-b", "engine-a")),
+                (a, b) => Err((a.to_owned(), b.to_owned())),
+            }
+        })
+        .await
+    }
+
     /// `kill -9`.
     ///
     /// # Panics
