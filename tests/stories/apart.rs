@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use regreen_bus::{snapshots, streams};
-use regreen_testkit::{sink::Answer, wait_for};
+use regreen_testkit::{Proxy, sink::Answer, wait_for};
 use regreen_tests::{Fleet, TOKEN, alert, payload};
 
 fn unchanged(text: String) -> String {
@@ -126,7 +126,7 @@ async fn the_state_is_kept_the_past_is_trimmed_and_recovery_goes_by_the_newest_t
     };
     let run = story["run"].as_str().expect("an id");
     assert!(explain(&fleet, run).contains("when: down"), "{}", explain(&fleet, run));
-    // With an audit period of two seconds the log is trimmed while we wait.
+    // With an audit period of seconds the log is trimmed while we wait.
     fleet.logged("engine-a", "is trimmed").await;
     let bus = fleet.admin().await;
     let extent = streams::extent(&bus, bus.names.decisions()).await.expect("DECISIONS");
@@ -167,4 +167,34 @@ async fn the_state_is_kept_the_past_is_trimmed_and_recovery_goes_by_the_newest_t
     fleet.start("engine-a");
     fleet.logged("engine-a", "DECISIONS was trimmed, and no snapshot").await;
     assert!(!fleet.ended("engine-a").await.success());
+}
+
+#[tokio::test]
+async fn a_runner_stopped_between_ticket_and_call_never_calls_late() {
+    let mut fleet = Fleet::new(unchanged).await;
+    let proxy = Proxy::start(fleet.nats.port()).await;
+    fleet.write("runner", &format!("nats://127.0.0.1:{}", proxy.port()));
+    fleet.start_all().await;
+    fleet.world.services[0].break_health(500, true);
+    fleet.world.verdict("web/one", "down").await;
+    // Fault 34: the ticket is on its way, its acknowledgement is not.
+    proxy.hold_after(b"PUB regreen.ticket.");
+    assert_eq!(fleet.world.fire("one").await, 200);
+    wait_for("the ticket", Duration::from_secs(20), async || proxy.holding().then_some(()).ok_or("none yet"))
+        .await;
+    fleet.signal("runner", "STOP");
+    proxy.release();
+    wait_for("the engine to ask", Duration::from_secs(60), async || {
+        let runs = fleet.world.json(&["runs", "list"]).to_string();
+        if runs.contains("\"began\"") { Ok(()) } else { Err(runs) }
+    })
+    .await;
+    assert_eq!(fleet.world.services[0].calls(), 0);
+    fleet.signal("runner", "CONT");
+    let story = fleet.world.ended("repaired").await.to_string();
+    assert!(
+        story.contains("\"not_called\":\"late\""),
+        "it won the ticket, and knew that it was too late: {story}"
+    );
+    assert_eq!(fleet.world.services[0].effects().len(), 1, "then once, in time");
 }

@@ -51,7 +51,7 @@ impl Fleet {
         })
         .await;
         world.on_with(&nats.url(), &keys);
-        let snapshots = "{every: 1s, audit: 2s}".to_owned();
+        let snapshots = "{every: 1s, audit: 8s}".to_owned();
         let mut fleet = Self { world, nats, parts: BTreeMap::new(), snapshots, ports: BTreeMap::new() };
         let url = fleet.nats.url();
         for part in PARTS {

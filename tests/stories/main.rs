@@ -244,9 +244,14 @@ fn the_drill_hello_repairs_holds_back_and_agrees_with_the_effect_log() {
     let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("a report");
     assert_eq!(
         (&report["agrees"], &report["result"], &report["effects"]),
-        (&json!(true), &json!("repaired"), &json!(1)),
+        (&json!(true), &json!("repaired"), &json!(2)),
         "{report}"
     );
     assert!(report["held_back_by"].as_str().is_some_and(|why| why.starts_with("cooldown")), "{report}");
-    assert!(said.contains("verified"), "{said}");
+    assert_eq!(report["looked_up"], true, "{report}");
+    for words in
+        ["verified", "the runner is killed", "it is looked up, not repeated", "looked    2: it is done"]
+    {
+        assert!(said.contains(words), "{words} in {said}");
+    }
 }

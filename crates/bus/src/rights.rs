@@ -76,7 +76,8 @@ impl Role {
         let bodies = format!("OBJ_{}", names.bodies());
         let snapshots = format!("OBJ_{}", names.snapshots());
         let read_objects = |stream: &String| {
-            let direct = vec![api(&format!("DIRECT.GET.{stream}.>"))];
+            // Objects are read through a consumer with flow control, whose questions must be answered: else it stalls.
+            let direct = vec![api(&format!("DIRECT.GET.{stream}.>")), format!("$JS.FC.{stream}.>")];
             [read(stream.clone()), follow(stream.clone()), direct].concat()
         };
         let read_view = || {

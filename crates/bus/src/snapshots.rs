@@ -1,6 +1,8 @@
 //! SNAP: snapshots of the state, each a body and, last, its manifest. What can't be read whole is not there: the one
 //! before is as good, only older (rule 26).
 
+use std::collections::BTreeSet;
+
 use async_nats::jetstream::object_store::{GetErrorKind, ObjectStore};
 use futures::StreamExt;
 use regreen_schemas::{
@@ -41,6 +43,29 @@ fn body_name(seq: u64) -> String {
 
 fn manifest_name(seq: u64) -> String {
     format!("{seq:020}.manifest")
+}
+
+/// Chunks of objects that are no more, or never were whole, are removed: a put that fails leaves its own behind.
+///
+/// # Errors
+/// [`Error::Bucket`].
+pub async fn sweep(bus: &Bus) -> Result<(), Error> {
+    let mut objects = store(bus).await?.list().await.map_err(bucket)?;
+    let mut known = BTreeSet::new();
+    while let Some(info) = objects.next().await {
+        known.insert(info.map_err(bucket)?.nuid);
+    }
+    let prefix = format!("$O.{}.C.", bus.names.snapshots());
+    let name = format!("OBJ_{}", bus.names.snapshots());
+    let stream = bus.js.get_stream_no_info(&name).await.map_err(bucket)?;
+    let mut subjects = stream.info_with_subjects(format!("{prefix}>")).await.map_err(bucket)?;
+    while let Some(subject) = subjects.next().await {
+        let (subject, _) = subject.map_err(bucket)?;
+        if subject.strip_prefix(&prefix).is_some_and(|nuid| !known.contains(nuid)) {
+            stream.purge().filter(&subject).await.map_err(bucket)?;
+        }
+    }
+    Ok(())
 }
 
 /// Stores a snapshot: the body first.

@@ -105,7 +105,7 @@ fn configs(bus: &Bus, sizing: Sizing) -> Vec<Config> {
         ..lasting(name, subject, percent)
     };
     vec![
-        lasting(names.facts(), names.facts_of(None), 40),
+        lasting(names.facts(), names.facts_of(None), 35),
         lasting(names.decisions(), names.decision(), 30),
         Config {
             max_messages_per_subject: 1,
@@ -156,7 +156,7 @@ pub async fn init(bus: &Bus, sizing: Sizing, now: Timestamp, genesis_over_facts:
         bus.js.create_key_value(config).await.map_err(|error| failed(&view, &error))?;
     }
     for (bucket, max_bytes) in
-        [(bus.names.bodies(), sizing.bytes / 100), (bus.names.snapshots(), sizing.bytes / 100 * 3)]
+        [(bus.names.bodies(), sizing.bytes / 100), (bus.names.snapshots(), sizing.bytes / 100 * 8)]
     {
         if bus.js.get_object_store(&bucket).await.is_err() {
             let config = object_store::Config {

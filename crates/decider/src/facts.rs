@@ -1,9 +1,12 @@
 //! One function a kind of fact: what it means for the state.
 
+use std::sync::Arc;
+
 use regreen_schemas::{
     RunId, Timestamp,
+    command::Kind,
     event::{Event, Origin, RunEvent, Suspicion},
-    fact::{Answer, Engine, Failure, Item, Operator, Outcome, Verb},
+    fact::{Answer, Engine, Failure, Item, Operator, Outcome, Serves, Verb},
     id::{RunnerName, Vantage},
     run::Outcome as Decided,
     ticket::Holder,
@@ -18,6 +21,9 @@ use crate::{
     run::{Attempt, Run, Stage},
     state::{Illegal, Phase},
 };
+
+/// Attempts that are asked for when a runner was started anew; others wait for their `claim_by`.
+const ASKED_AT_ONCE: usize = 500;
 
 impl Decider<'_> {
     pub(crate) fn fact(
@@ -34,9 +40,7 @@ impl Decider<'_> {
             }
             Item::Looks(looks) => self.looks(&Vantage::from(source), looks)?,
             Item::Result(outcome) => self.result(source, outcome, ticket)?,
-            Item::Serves(serves) => {
-                self.emit(Event::RunnerServes { runner: RunnerName::from(source), serves: serves.clone() })?;
-            }
+            Item::Serves(serves) => self.serves(RunnerName::from(source), serves)?,
             Item::Operator(operator) => self.operator(source, operator)?,
             Item::Set(set) => {
                 self.emit(Event::SetAccepted { set: set.clone(), hash: set.hash() })?;
@@ -45,6 +49,27 @@ impl Decider<'_> {
             Item::Engine(engine) => self.engine(engine)?,
         }
         self.caught_up(seq)
+    }
+
+    /// A runner is there. When it was started anew, what it may have held is asked for at once, and not only when
+    /// `claim_by` has passed: its earlier process will never tell.
+    fn serves(&mut self, runner: RunnerName, serves: &Serves) -> Result<(), Illegal> {
+        let anew = self.s.servers.get(&runner).is_some_and(|before| before.nonce != serves.nonce);
+        self.emit(Event::RunnerServes { runner, serves: serves.clone() })?;
+        if !anew {
+            return Ok(());
+        }
+        let out = |(id, run): (&RunId, &Arc<Run>)| match &run.stage {
+            Stage::Dispatched(open) if open.task.kind == Kind::Perform && open.task.zone == serves.zone => {
+                Some((id.clone(), open.instance.clone(), open.number))
+            }
+            _ => None,
+        };
+        let out: Vec<_> = self.s.runs.iter().filter_map(out).take(ASKED_AT_ONCE).collect();
+        for (run, instance, attempt) in out {
+            self.run_event(&run, RunEvent::Overdue { instance, attempt, refused: None })?;
+        }
+        Ok(())
     }
 
     fn engine(&mut self, engine: &Engine) -> Result<(), Illegal> {
@@ -134,7 +159,7 @@ impl Decider<'_> {
         by: &str,
         name: &regreen_schemas::PlaybookName,
         target: Option<&str>,
-        inputs: &std::collections::BTreeMap<std::sync::Arc<str>, serde_json::Value>,
+        inputs: &std::collections::BTreeMap<Arc<str>, serde_json::Value>,
     ) -> Result<(), Illegal> {
         let refused = |reason: String| Event::StartRefused {
             by: by.into(),
@@ -221,7 +246,7 @@ impl Decider<'_> {
         if let Verb::Observed { look, answer } = &outcome.outcome {
             return self.observed(&run, open, *look, answer);
         }
-        if matches!(open.task.kind, regreen_schemas::command::Kind::Observe(_)) {
+        if matches!(open.task.kind, Kind::Observe(_)) {
             // A look that went wrong says nothing about the effect: it is looked again.
             let again_at = self.s.now + bounds::SECOND_LOOK;
             let what = RunEvent::Revoked {
@@ -299,7 +324,7 @@ impl Decider<'_> {
     }
 
     fn observed(&mut self, run: &Run, open: &Attempt, look: u8, answer: &Answer) -> Result<(), Illegal> {
-        if open.task.kind != regreen_schemas::command::Kind::Observe(look) {
+        if open.task.kind != Kind::Observe(look) {
             return Ok(());
         }
         let (id, instance) = (&run.id, &open.instance);

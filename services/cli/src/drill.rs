@@ -15,6 +15,7 @@ use regreen_bus::{Bus, reader::Reader};
 use regreen_schemas::{
     RunId, Span, Timestamp,
     event::{Event, RunEvent},
+    fact::Answer,
     record::{self, Cause, Item},
     run::{Outcome, RunResult},
 };
@@ -35,7 +36,8 @@ const TOLERANCE: Span = Span(500);
 /// `regreen drill`.
 #[derive(clap::Subcommand)]
 pub enum Drill {
-    /// A service dies: the first repair works, the second is held back by a guard.
+    /// A service dies: the first repair works, the second is held back by a guard, and in the third the runner is killed
+    /// between its ticket and its result.
     Hello {
         /// The report as JSON; the live view goes to stderr all the same.
         #[arg(long)]
@@ -50,6 +52,8 @@ struct Report {
     result: RunResult,
     seconds: Seconds,
     held_back_by: String,
+    /// How the outcome of act three was learned.
+    looked_up: bool,
     effects: usize,
     agrees: bool,
     disagreements: Vec<String>,
@@ -86,6 +90,7 @@ struct Seen {
     ended: Option<(RunId, RunResult, Timestamp)>,
     blocked: Option<String>,
     resolved: bool,
+    looks: usize,
 }
 
 pub fn run(drill: &Drill) -> anyhow::Result<ExitCode> {
@@ -118,8 +123,9 @@ fn print(report: &Report) {
         "\ndetect {detect:.2} s   decide {decide:.2} s   act {act:.2} s   verify {verify:.2} s   back after {rto:.2} s"
     ));
     out::line(&format!("act two was held back by {}", report.held_back_by));
+    out::line("act three: the runner died in its call; the outcome was looked up, twice, and not repeated");
     match report.disagreements.as_slice() {
-        [] => out::line(&format!("the effect log agrees: {} effect, and no other", report.effects)),
+        [] => out::line(&format!("the effect log agrees: {} effects, and no other", report.effects)),
         wrong => wrong.iter().for_each(|line| out::line(&format!("DISAGREES: {line}"))),
     }
 }
@@ -132,22 +138,66 @@ async fn hello(dir: &Path, stage: &mut Stage) -> anyhow::Result<Report> {
     let effects = dir.join("effects.jsonl");
     let bus = prepare(dir, stage, &effects).await?;
     let addresses: Value = serde_json::from_slice(&fs::read(dir.join("addresses.json"))?)?;
-    let breaking = format!("http://{}/break", addresses[SERVICES[0]].as_str().context("an address")?);
     let http = reqwest::Client::new();
+    let tell = async |service: &str, what: &str| {
+        let url = format!("http://{}/{what}", addresses[service].as_str().context("an address")?);
+        http.post(url).send().await?.error_for_status()?;
+        anyhow::Ok(())
+    };
     let extent = regreen_bus::streams::extent(&bus, bus.names.decisions()).await?;
     let mut reader = Reader::new(&bus, bus.names.decisions(), extent.last);
 
     say("\nact one: service `one` breaks; nobody but Regreen is there to help");
-    http.post(&breaking).send().await?.error_for_status()?;
+    tell(SERVICES[0], "break").await?;
     let mut one = Seen::default();
     follow(&mut reader, &mut one, |seen| seen.ended.is_some()).await.context("act one")?;
     follow(&mut reader, &mut one, |seen| seen.resolved).await.context("the alert did not resolve")?;
 
     say("\nact two: it breaks again at once; the guard must hold a second restart back");
-    http.post(&breaking).send().await?.error_for_status()?;
+    tell(SERVICES[0], "break").await?;
     let mut two = Seen::default();
     follow(&mut reader, &mut two, |seen| seen.blocked.is_some()).await.context("act two")?;
-    report(&bus, &effects, one, two).await
+    say("  somebody mends `one` by hand");
+    tell(SERVICES[0], "mend").await?;
+    let resolved = |seen: &Seen| seen.resolved;
+    follow(&mut reader, &mut two, resolved).await.context("the second alert did not resolve")?;
+
+    say("\nact three: service `two` breaks, and the runner is killed between its ticket and its result");
+    tell(SERVICES[1], "mute").await?;
+    tell(SERVICES[1], "break").await?;
+    let mut three = Seen::default();
+    follow(&mut reader, &mut three, |seen| seen.dispatched.is_some()).await.context("act three")?;
+    let up = stage.0.last().context("regreen up")?.id();
+    kill_runner_in_its_call(&effects, up).await?;
+    follow(&mut reader, &mut three, |seen| seen.ended.is_some()).await.context("act three")?;
+    report(&bus, &effects, [one, two, three]).await
+}
+
+/// Waits until the effect is there, and kills the runner before anybody can tell of it.
+async fn kill_runner_in_its_call(effects: &Path, up: u32) -> anyhow::Result<()> {
+    let began = Instant::now();
+    let repaired =
+        |text: String| text.lines().filter(|line| line.contains("\"what\":\"repair\"")).count() > 1;
+    while !repaired(fs::read_to_string(effects)?) {
+        anyhow::ensure!(began.elapsed() < PART_MAX, "the runner did not act");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let pid = child_of(up, "runner-process").context("the runner is not there")?;
+    rustix::process::kill_process(pid, rustix::process::Signal::KILL)?;
+    say("  the runner is killed: it has acted, and told nobody");
+    Ok(())
+}
+
+/// The child of a process whose command line has this word.
+fn child_of(parent: u32, word: &str) -> Option<rustix::process::Pid> {
+    let wanted = |pid: i32| {
+        let read = |file: &str| fs::read_to_string(format!("/proc/{pid}/{file}")).ok();
+        let (stat, line) = (read("stat")?, read("cmdline")?);
+        let ppid: u32 = stat.rsplit_once(") ")?.1.split(' ').nth(1)?.parse().ok()?;
+        (ppid == parent && line.split('\0').any(|part| part == word)).then_some(pid)
+    };
+    let pids = fs::read_dir("/proc").ok()?.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    rustix::process::Pid::from_raw(pids.filter_map(wanted).next()?)
 }
 
 /// Starts Alertmanager, the simulated cloud and `regreen up`, and waits until all is well.
@@ -294,6 +344,19 @@ fn note(item: &Item, seen: &mut Seen) {
                     seen.repaired.push(run.clone());
                     tell("done", instance.as_str());
                 }
+                RunEvent::Overdue { attempt, .. } => {
+                    tell("asks", &format!("nobody answers for attempt {attempt}: who holds its ticket?"));
+                }
+                RunEvent::Began { attempt, .. } => {
+                    tell("waits", &format!("a runner had begun attempt {attempt}; it may still answer"));
+                }
+                RunEvent::AttemptUnknown { reason, .. } => {
+                    tell("unknown", &format!("{reason}: it is looked up, not repeated"));
+                }
+                RunEvent::Observed { look, answer, .. } => {
+                    seen.looks += 1;
+                    tell("looked", &format!("{look}: {}", word(answer)));
+                }
                 RunEvent::VerifyBegan { .. } => tell("looks", "whether that helped"),
                 RunEvent::VerifyHeld { .. } => tell("verified", "it held"),
                 RunEvent::Ended { result, reason } => {
@@ -307,13 +370,21 @@ fn note(item: &Item, seen: &mut Seen) {
     }
 }
 
-async fn report(bus: &Bus, effects: &Path, one: Seen, two: Seen) -> anyhow::Result<Report> {
+fn word(answer: &Answer) -> &'static str {
+    match answer {
+        Answer::Done { .. } => "it is done",
+        Answer::NotDone => "it is not done",
+        Answer::CannotTell { .. } => "that can't be told",
+    }
+}
+
+async fn report(bus: &Bus, effects: &Path, [one, two, three]: [Seen; 3]) -> anyhow::Result<Report> {
     let log: Vec<Value> =
         fs::read_to_string(effects)?.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
     let at = |line: &Value| Timestamp(line["at"].as_i64().unwrap_or_default());
     let of = |what: &str| log.iter().filter(|line| line["what"] == what).collect::<Vec<_>>();
     let (breaks, repairs) = (of("break"), of("repair"));
-    let (run, result, ended) = one.ended.context("act one has no end")?;
+    let (run, result, ended) = one.ended.clone().context("act one has no end")?;
     let dispatched = one.dispatched.context("nothing was dispatched")?;
     let broke = at(breaks.first().context("nothing broke")?);
     let alerted = stored(bus, one.alert_fact.context("no alert came")?).await?;
@@ -323,12 +394,16 @@ async fn report(bus: &Bus, effects: &Path, one: Seen, two: Seen) -> anyhow::Resu
 
     let mut wrong = Vec::new();
     let done: Vec<&str> = repairs.iter().filter_map(|line| line["by"].as_str()).collect();
-    let decided: Vec<&str> = one.repaired.iter().chain(&two.repaired).map(RunId::as_str).collect();
+    let decided: Vec<&str> =
+        [&one, &two, &three].into_iter().flat_map(|act| &act.repaired).map(RunId::as_str).collect();
     if done != decided {
         wrong.push(format!("effects by {done:?}, decided by {decided:?}"));
     }
-    if breaks.len() != 2 {
-        wrong.push(format!("{} breaks instead of 2", breaks.len()));
+    if breaks.len() != 3 {
+        wrong.push(format!("{} breaks instead of 3", breaks.len()));
+    }
+    if three.looks != 2 || three.ended.as_ref().is_none_or(|(_, result, _)| *result != RunResult::Repaired) {
+        wrong.push(format!("act three: {} looks, and {:?}", three.looks, three.ended));
     }
     if let Some(repair) = repairs.first()
         && (at(repair) + TOLERANCE < dispatched || at(repair) > answered + TOLERANCE)
@@ -354,6 +429,7 @@ async fn report(bus: &Bus, effects: &Path, one: Seen, two: Seen) -> anyhow::Resu
             verify: seconds(answered, ended),
             rto: seconds(broke, ended),
         },
+        looked_up: three.looks == 2,
         held_back_by: two.blocked.context("act two was not held back")?,
         effects: repairs.len(),
         agrees: wrong.is_empty(),

@@ -97,6 +97,12 @@ pub async fn run(options: Options) -> anyhow::Result<ExitCode> {
     let Some(fingerprint) = fingerprint else { return Ok(ExitCode::SUCCESS) };
     let run = story.map(|(_, story)| story.run);
     let Some(explained) = explain(&bus, &fingerprint, run.as_ref()).await? else {
+        if run.is_some() {
+            out::error(
+                "the decision that started it lies behind the audit period: the log no longer holds it",
+            );
+            return Ok(ExitCode::SUCCESS);
+        }
         out::error(&format!(
             "nothing is known of `{}`: neither a run nor an alert's fingerprint; see `regreen alerts list`",
             options.what

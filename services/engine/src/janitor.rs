@@ -120,7 +120,7 @@ impl Janitor {
         for seq in plan.remove {
             snapshots::remove(&self.bus, seq).await?;
         }
-        Ok(())
+        Ok(snapshots::sweep(&self.bus).await?)
     }
 
     /// Trims facts and decisions behind a snapshot, once the log is proven to fold from the second-newest to the

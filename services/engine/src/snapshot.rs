@@ -1,8 +1,13 @@
 //! Snapshots: what recovery begins with, so that the log need not be folded from its beginning, nor kept for ever
 //! (rule 26). Made beside the loop; nobody waits for one.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    io::{Read as _, Write as _},
+    sync::Arc,
+};
 
+use flate2::{Compression, read::GzDecoder, write::GzEncoder};
 use regreen_bus::{Bus, snapshots};
 use regreen_decider::{State, Stories};
 use regreen_kit::{clock, config::Keep};
@@ -17,7 +22,7 @@ use tokio::task::JoinHandle;
 
 use crate::janitor::Janitor;
 
-/// A snapshot's body.
+/// A snapshot's body: JSON, packed with gzip (RFC 1952), for it repeats itself much.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Kept {
     /// The state after the record.
@@ -37,7 +42,9 @@ impl Kept {
     /// [`snapshots::Error::Unreadable`].
     pub fn read(body: &[u8], manifest: &Manifest) -> Result<Self, snapshots::Error> {
         let unreadable = |why: String| snapshots::Error::Unreadable { seq: manifest.decision_seq, why };
-        let kept: Self = serde_json::from_slice(body).map_err(|error| unreadable(error.to_string()))?;
+        let mut text = Vec::new();
+        GzDecoder::new(body).read_to_end(&mut text).map_err(|error| unreadable(error.to_string()))?;
+        let kept: Self = serde_json::from_slice(&text).map_err(|error| unreadable(error.to_string()))?;
         if kept.state.hash() == *manifest.state_hash {
             Ok(kept)
         } else {
@@ -115,12 +122,15 @@ impl Snapshots {
         self.making = Some(tokio::spawn(async move {
             let oldest_run = kept.state.runs.values().map(|run| run.started).min();
             let now = kept.state.now;
-            if let Err(error) = make(&bus, kept, manifest).await {
-                tracing::warn!(%error, "no snapshot was made; the next one comes");
-            } else if let Some(janitor) = janitor
+            let made = make(&bus, kept, manifest).await;
+            // Also when none was made: it may be the room that is missing.
+            if let Some(janitor) = janitor
                 && let Err(error) = janitor.tidy(now, audit, oldest_run).await
             {
                 tracing::warn!(%error, "nothing was trimmed; it is tried after the next snapshot");
+            }
+            if let Err(error) = made {
+                tracing::warn!(%error, "no snapshot was made; the next one comes");
             }
             Span(clock::boot().0 - began.0)
         }));
@@ -130,7 +140,10 @@ impl Snapshots {
 async fn make(bus: &Bus, kept: Kept, mut manifest: Manifest) -> Result<(), snapshots::Error> {
     let seq = manifest.decision_seq;
     let bytes = tokio::task::spawn_blocking(move || {
-        let body = serde_json::to_vec(&kept).expect("invariant: the state is plain data");
+        let text = serde_json::to_vec(&kept).expect("invariant: the state is plain data");
+        let mut packed = GzEncoder::new(Vec::new(), Compression::fast());
+        let body = packed.write_all(&text).and_then(|()| packed.finish());
+        let body = body.expect("invariant: memory takes what is written");
         manifest.state_hash = kept.state.hash().into();
         manifest.sha256 = sha256_hex(&body).into();
         (body, manifest)

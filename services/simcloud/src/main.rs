@@ -5,7 +5,10 @@ use std::{
     fs::File,
     io::Write as _,
     path::PathBuf,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -41,6 +44,8 @@ struct Args {
 struct Service {
     name: String,
     healthy: Mutex<bool>,
+    /// The next repair is done, and nobody is told.
+    mute: AtomicBool,
     effects: Arc<Mutex<File>>,
 }
 
@@ -52,7 +57,7 @@ impl Service {
         if writeln!(effects, "{line}").is_err() {
             return StatusCode::INSUFFICIENT_STORAGE;
         }
-        *self.healthy.lock().expect("invariant: nobody panics with the flag in hand") = what == "repair";
+        *self.healthy.lock().expect("invariant: nobody panics with the flag in hand") = what != "break";
         StatusCode::OK
     }
 
@@ -69,8 +74,12 @@ async fn main() -> anyhow::Result<()> {
     let mut addresses = serde_json::Map::new();
     let mut servers = tokio::task::JoinSet::new();
     for name in &args.services {
-        let service =
-            Arc::new(Service { name: name.clone(), healthy: Mutex::new(true), effects: effects.clone() });
+        let service = Arc::new(Service {
+            name: name.clone(),
+            healthy: Mutex::new(true),
+            mute: AtomicBool::new(false),
+            effects: effects.clone(),
+        });
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         addresses.insert(name.clone(), listener.local_addr()?.to_string().into());
         if let Some(alertmanager) = args.alertmanager.clone() {
@@ -95,14 +104,22 @@ fn routes(service: Arc<Service>) -> Router {
         (status, Json(json!({"service": service.name})))
     };
     let repair = async |State(service): State<Arc<Service>>, Json(by): Json<Value>| {
-        service.happen("repair", &by["run"])
+        let done = service.happen("repair", &by["run"]);
+        if service.mute.swap(false, Ordering::SeqCst) {
+            std::future::pending::<()>().await;
+        }
+        done
     };
+    let mended = async |State(service): State<Arc<Service>>| service.happen("mend", &Value::Null);
+    let mute = async |State(service): State<Arc<Service>>| service.mute.store(true, Ordering::SeqCst);
     let broken = async |State(service): State<Arc<Service>>| service.happen("break", &Value::Null);
     Router::new()
         .route("/health", get(health))
         .route("/state", get(state))
         .route("/repair", post(repair))
         .route("/break", post(broken))
+        .route("/mend", post(mended))
+        .route("/mute", post(mute))
         .with_state(service)
 }
 
