@@ -1,6 +1,6 @@
 # Two commands: `make drill` shows it at work for real, `make test` checks everything that CI checks.
 SHELL := /bin/bash
-.PHONY: drill bench test tools build lint unit stories fmt schemas
+.PHONY: drill bench chaos test tools build lint unit stories fmt schemas
 
 test: tools lint unit stories ## Everything that CI checks
 
@@ -11,8 +11,8 @@ drill: tools ## Breaks a small service for real and shows how it is repaired
 	cargo build --locked -p regreen-cli -p regreen-simcloud
 	cargo run --quiet --locked -p regreen-cli -- drill hello
 
-bench: tools ## Raw JetStream, ingest, webhook → effect; a table on stderr, JSON on stdout
-	cargo build --release --locked -p regreen-cli -p regreen-tests
+bench: tools ## Raw JetStream, ingest, webhook → effect, recovery, takeover; a table on stderr, JSON on stdout
+	cargo build --release --locked --workspace
 	cargo run --quiet --release --locked -p regreen-tests --bin regreen-bench
 
 lint:
@@ -27,6 +27,12 @@ unit: tools
 stories: tools
 	cargo build --workspace --locked
 	cargo test --locked -p regreen-tests -- --test-threads=3
+
+# For ten minutes: make chaos CHAOS="--minutes 10"
+CHAOS ?= --kills 100
+chaos: tools ## kill -9 of services and nats-server at random moments, under load, judged by the effect log
+	cargo build --release --locked --workspace
+	cargo run --quiet --release --locked -p regreen-tests --bin regreen-chaos -- $(CHAOS)
 
 build: ## target/release/regreen
 	cargo build --release --locked -p regreen-cli -p regreen-simcloud

@@ -1,4 +1,4 @@
-//! Load on a whole `regreen up`, and the sink that counts what was really done.
+//! Load on a whole domain, and the sink that counts what was really done.
 
 use std::{
     collections::HashMap,
@@ -15,7 +15,7 @@ use axum::{
     routing::get,
 };
 use futures::{StreamExt, stream};
-use regreen_tests::{TOKEN, World, payload};
+use regreen_tests::{Fleet, TOKEN, World, payload};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -48,6 +48,11 @@ impl Sink {
         Self { port, hits }
     }
 
+    /// Whether an alert was acted on.
+    pub fn was_hit(&self, fingerprint: &str) -> bool {
+        self.hits.lock().expect("no handler panics").contains_key(fingerprint)
+    }
+
     pub fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }
@@ -63,7 +68,7 @@ pub struct Got {
     pub doubled: usize,
 }
 
-fn alert(name: &str, fingerprint: &str) -> Value {
+pub fn alert(name: &str, fingerprint: &str) -> Value {
     json!({"status": "firing", "labels": {"alertname": name, "instance": fingerprint}, "annotations": {"summary": "a bench"},
         "startsAt": "2026-11-20T11:45:23Z", "endsAt": "0001-01-01T00:00:00Z", "generatorURL": "", "fingerprint": fingerprint})
 }
@@ -129,7 +134,9 @@ pub async fn runs(world: &World, sink: &Sink, rate: Option<usize>, total: usize)
     let client = reqwest::Client::new();
     sink.hits.lock().expect("no handler panics").clear();
     let sent: Arc<Mutex<HashMap<String, Instant>>> = Arc::default();
-    let salt = rate.unwrap_or(7) as u64 * 0x1_0000_0000;
+    // No two loads send the same alert.
+    static LOADS: AtomicUsize = AtomicUsize::new(1);
+    let salt = LOADS.fetch_add(1, Ordering::SeqCst) as u64 * 0x1_0000_0000;
     let began = Instant::now();
     stream::iter(0..total)
         .then(|n| async move {
@@ -168,7 +175,7 @@ pub async fn runs(world: &World, sink: &Sink, rate: Option<usize>, total: usize)
     summary(millis, hits.len(), took, total - hits.len().min(total), doubled)
 }
 
-/// A process of `up`.
+/// A service's process.
 #[derive(Debug, Serialize)]
 pub struct Used {
     pub name: String,
@@ -176,27 +183,15 @@ pub struct Used {
     pub cpu_seconds: f64,
 }
 
-/// Memory and CPU of `up` and its children.
-pub fn processes(up: u32) -> Vec<Used> {
-    let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };
-    let pids = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok());
-    pids.filter_map(|pid| used(pid, up)).collect()
+/// Memory and CPU of every service, and of nats-server.
+pub fn processes(fleet: &Fleet) -> Vec<Used> {
+    fleet.processes().into_iter().filter_map(|(name, pid)| used(name, pid)).collect()
 }
 
-fn used(pid: u32, up: u32) -> Option<Used> {
+fn used(name: String, pid: u32) -> Option<Used> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    let (name, rest) = stat.split_once('(')?.1.rsplit_once(") ")?;
-    let fields: Vec<&str> = rest.split(' ').collect();
-    let parent: u32 = fields.get(1)?.parse().ok()?;
-    if pid != up && parent != up {
-        return None;
-    }
+    let fields: Vec<&str> = stat.rsplit_once(") ")?.1.split(' ').collect();
     let ticks: f64 = fields.get(11)?.parse::<f64>().ok()? + fields.get(12)?.parse::<f64>().ok()?;
     let pages: f64 = fields.get(21)?.parse().ok()?;
-    let role = if pid == up { "up" } else { "child" };
-    Some(Used {
-        name: format!("{role}: {name}"),
-        megabytes: pages * 4096.0 / 1e6,
-        cpu_seconds: ticks / 100.0,
-    })
+    Some(Used { name, megabytes: pages * 4096.0 / 1e6, cpu_seconds: ticks / 100.0 })
 }

@@ -65,7 +65,7 @@ struct Report {
     kills: BTreeMap<String, u32>,
     accepted: usize,
     effects: usize,
-    lost: Vec<String>,
+    lost: usize,
     doubled: Vec<String>,
     open: usize,
     most_in_flight: usize,
@@ -85,7 +85,7 @@ async fn main() -> ExitCode {
     let seed = args.seed.unwrap_or_else(rand::random);
     say(&format!("seed {seed}"));
     let report = chaos(&args, seed).await;
-    let good = report.lost.is_empty() && report.doubled.is_empty() && report.open == 0;
+    let good = report.lost == 0 && report.doubled.is_empty() && report.open == 0;
     use std::io::Write as _;
     let text = serde_json::to_string_pretty(&report).unwrap_or_default();
     let _ = writeln!(std::io::stdout(), "{text}");
@@ -103,7 +103,7 @@ async fn main() -> ExitCode {
 
 async fn chaos(args: &Args, seed: u64) -> Report {
     let (url, effects) = world::start().await;
-    let mut fleet = Fleet::new(|text| {
+    let mut fleet = Fleet::sized(2048, |text| {
         let checks = text.split("---").nth(1).map(str::to_owned).unwrap_or_default();
         format!("{}---{checks}", PLAYBOOK.replace("WORLD", &url))
     })
@@ -136,7 +136,7 @@ async fn chaos(args: &Args, seed: u64) -> Report {
         seconds: began.elapsed().as_secs(),
         kills,
         effects: done.values().map(|count| *count as usize).sum(),
-        lost: accepted.iter().filter(|alert| !done.contains_key(*alert)).cloned().collect(),
+        lost: accepted.iter().filter(|alert| !done.contains_key(*alert)).count(),
         doubled: done.iter().filter(|(_, count)| **count > 1).map(|(alert, _)| alert.clone()).collect(),
         accepted: accepted.len(),
         open: recovered.state.runs.len(),
@@ -194,7 +194,7 @@ async fn settle(fleet: &Fleet, accepted: &BTreeSet<String>, effects: &world::Eff
     let began = Instant::now();
     let bus = fleet.admin().await;
     while began.elapsed() < SETTLE_MAX {
-        tokio::time::sleep(Duration::from_secs(2)).await;
+        tokio::time::sleep(Duration::from_secs(5)).await;
         let open = recover::recover(&bus).await.map_or(usize::MAX, |recovered| recovered.state.runs.len());
         let done = effects.lock().expect("no handler panics");
         let missing = accepted.iter().filter(|alert| !done.contains_key(*alert)).count();
@@ -202,8 +202,12 @@ async fn settle(fleet: &Fleet, accepted: &BTreeSet<String>, effects: &world::Eff
             say(&format!("settled {} s after the last kill", began.elapsed().as_secs()));
             return;
         }
+        say(&format!(
+            "  {} s after the last kill: {missing} to be done, {open} runs open",
+            began.elapsed().as_secs()
+        ));
     }
-    say("not settled in time");
+    say(&format!("not settled in time; {}", fleet.world.path().display()));
 }
 
 /// Alerts at a rate, each again until it is accepted, as Alertmanager does.

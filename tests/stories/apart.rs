@@ -198,3 +198,77 @@ async fn a_runner_stopped_between_ticket_and_call_never_calls_late() {
     );
     assert_eq!(fleet.world.services[0].effects().len(), 1, "then once, in time");
 }
+
+#[tokio::test]
+async fn what_resolved_while_no_engine_was_there_is_not_acted_on() {
+    let mut fleet = Fleet::new(unchanged).await;
+    fleet.start_all().await;
+    for service in &fleet.world.services {
+        service.break_health(500, true);
+    }
+    for check in ["web/one", "web/two"] {
+        fleet.world.verdict(check, "down").await;
+    }
+    fleet.kill("engine-a");
+    fleet.kill("engine-b");
+    // Faults 36 and 14: it fired and resolved meanwhile; and the resolved came first, its firing late.
+    let ended = |node: &str| {
+        let mut alert = alert(node);
+        alert["status"] = "resolved".into();
+        alert["endsAt"] = "2026-11-20T12:45:23Z".into();
+        payload(&[alert]).to_string()
+    };
+    for body in [
+        payload(&[alert("one")]).to_string(),
+        ended("one"),
+        ended("two"),
+        payload(&[alert("two")]).to_string(),
+    ] {
+        assert_eq!(fleet.world.post(body, TOKEN).await, 200);
+    }
+    fleet.start("engine-a");
+    wait_for("all of it to be decided", Duration::from_secs(40), async || {
+        let alerts = fleet.world.json(&["alerts", "list"]);
+        let one =
+            alerts.as_array().and_then(|list| list.iter().find(|alert| alert["labels"]["node"] == "one"));
+        if one.is_some_and(|alert| !alert["closed"].is_null()) { Ok(()) } else { Err(alerts) }
+    })
+    .await;
+    fleet.phase("engine-a", "ok").await;
+    assert_eq!(fleet.world.services[0].effects(), [], "it had resolved: nothing is done for it");
+}
+
+#[tokio::test]
+async fn a_call_that_did_nothing_is_looked_up_and_tried_once_more() {
+    let mut fleet = Fleet::new(|text| text.replace("timeout: 1s", "timeout: 1s\n    attempts: 2")).await;
+    fleet.start_all().await;
+    // Fault 21: no effect, and no answer.
+    fleet.world.services[0].answer([Answer::Silent]);
+    fleet.world.services[0].break_health(500, true);
+    fleet.world.verdict("web/one", "down").await;
+    assert_eq!(fleet.world.fire("one").await, 200);
+    let story = fleet.world.ended("repaired").await.to_string();
+    assert!(story.contains("attempt_unknown"), "{story}");
+    assert_eq!(fleet.world.services[0].effects().len(), 1);
+    assert_eq!(fleet.world.services[0].calls(), 2, "looked up, and then tried once more");
+}
+
+#[tokio::test]
+async fn a_write_that_timed_out_and_landed_late_causes_nothing_twice() {
+    let mut fleet = Fleet::new(unchanged).await;
+    fleet.start_all().await;
+    fleet.world.services[0].break_health(500, true);
+    fleet.world.verdict("web/one", "down").await;
+    // Fault 7: the server stands still in the middle of it.
+    fleet.nats.signal("STOP");
+    assert_eq!(fleet.world.fire("one").await, 503, "in doubt is not accepted");
+    fleet.nats.signal("CONT");
+    wait_for("the second try", Duration::from_secs(30), async || {
+        let status = fleet.world.fire("one").await;
+        if status == 200 { Ok(()) } else { Err(status) }
+    })
+    .await;
+    fleet.world.ended("repaired").await;
+    assert_eq!(fleet.world.services[0].effects().len(), 1);
+    assert_eq!(fleet.world.json(&["runs", "list"]).as_array().map(Vec::len), Some(1));
+}

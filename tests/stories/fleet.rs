@@ -38,14 +38,24 @@ impl Fleet {
     /// # Panics
     /// When a part of it fails.
     pub async fn new(change: impl FnOnce(String) -> String) -> Self {
+        Self::sized(200, change).await
+    }
+
+    /// As [`Fleet::new`], with so many MiB for all streams together.
+    ///
+    /// # Panics
+    /// When a part of it fails.
+    pub async fn sized(mib: u32, change: impl FnOnce(String) -> String) -> Self {
         let mut world = World::new(change).await;
+        world.size_mib = mib;
         let keys = world.path().join("keys");
         let made = Command::new(regreen()).args(["users", "--out"]).arg(&keys).output().expect("it starts");
         assert!(made.status.success(), "{made:?}");
         let include = keys.join("authorization.conf");
         let nats = Nats::start_with(|port, store| {
             format!(
-                "host: 127.0.0.1\nport: {port}\nmax_payload: 2MB\njetstream {{ store_dir: {store:?}, sync_interval: always, max_file_store: 2GB }}\ninclude {:?}\n",
+                "host: 127.0.0.1\nport: {port}\nmax_payload: 2MB\njetstream {{ store_dir: {store:?}, sync_interval: always, max_file_store: {}MB }}\ninclude {:?}\n",
+                2 * mib + 200,
                 relative(&include)
             )
         })
@@ -111,6 +121,13 @@ impl Fleet {
         command.arg("--config").arg(self.file(part));
         let log = self.world.path().join(format!("{part}.log"));
         self.parts.insert(part.into(), Process::start(&mut command, &log).expect("it starts"));
+    }
+
+    /// Every running process with its id.
+    #[must_use]
+    pub fn processes(&self) -> Vec<(String, u32)> {
+        let parts = self.parts.iter().map(|(part, process)| (part.clone(), process.id()));
+        parts.chain(self.nats.id().map(|id| ("nats-server".to_owned(), id))).collect()
     }
 
     /// What `--check-config` says.

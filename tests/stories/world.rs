@@ -64,6 +64,8 @@ pub struct World {
     pub(crate) listen: u16,
     nats: Option<String>,
     creds: Option<PathBuf>,
+    /// MiB for all streams, where `init` makes them.
+    pub size_mib: u32,
 }
 
 /// The binary of the command line.
@@ -129,7 +131,7 @@ impl World {
         ] {
             fs::write(dir.path().join("set").join(name), text).expect("a writable directory");
         }
-        Self { dir, services, pager, up: None, listen: free_port(), nats: None, creds: None }
+        Self { dir, services, pager, up: None, listen: free_port(), nats: None, creds: None, size_mib: 200 }
     }
 
     /// Uses this server instead of a private one; `init` is run on it.
@@ -153,7 +155,7 @@ impl World {
     }
 
     fn init(&self) {
-        let output = self.cli(&["init", "--size-mib", "200"]);
+        let output = self.cli(&["init", "--size-mib", &self.size_mib.to_string()]);
         assert!(output.status.success(), "{output:?}");
     }
 

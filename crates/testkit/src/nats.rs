@@ -59,6 +59,12 @@ impl Nats {
         self.port
     }
 
+    /// Its process, while it runs.
+    #[must_use]
+    pub fn id(&self) -> Option<u32> {
+        self.process.as_ref().map(Process::id)
+    }
+
     /// `kill -9`.
     pub fn kill(&mut self) {
         self.process = None;

@@ -37,6 +37,8 @@ pub enum Answer {
     Done,
     /// Does it and never answers.
     DoneThenSilent,
+    /// Does nothing and never answers.
+    Silent,
     /// Does nothing and answers with this status.
     Refuse(u16),
     /// Does it after a while.
@@ -129,6 +131,9 @@ async fn handle(
     let answer = inner.answers.lock().expect("no handler panics").pop_front().unwrap_or(Answer::Done);
     if let Answer::Refuse(status) = answer {
         return StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR).into_response();
+    }
+    if matches!(answer, Answer::Silent) {
+        std::future::pending::<()>().await;
     }
     if let Answer::Slow(pause) = answer {
         tokio::time::sleep(pause).await;
