@@ -195,7 +195,13 @@ async fn settle(fleet: &Fleet, accepted: &BTreeSet<String>, effects: &world::Eff
     let bus = fleet.admin().await;
     while began.elapsed() < SETTLE_MAX {
         tokio::time::sleep(Duration::from_secs(5)).await;
-        let open = recover::recover(&bus).await.map_or(usize::MAX, |recovered| recovered.state.runs.len());
+        let Ok(recovered) = recover::recover(&bus).await else { continue };
+        let open = recovered.state.runs.len();
+        let mut stages: BTreeMap<String, usize> = BTreeMap::new();
+        for run in recovered.state.runs.values() {
+            let stage = format!("{:?}", run.stage);
+            *stages.entry(stage.split(['(', ' ']).next().unwrap_or_default().to_owned()).or_default() += 1;
+        }
         let done = effects.lock().expect("no handler panics");
         let missing = accepted.iter().filter(|alert| !done.contains_key(*alert)).count();
         if missing == 0 && open == 0 {
@@ -203,7 +209,7 @@ async fn settle(fleet: &Fleet, accepted: &BTreeSet<String>, effects: &world::Eff
             return;
         }
         say(&format!(
-            "  {} s after the last kill: {missing} to be done, {open} runs open",
+            "  {} s after the last kill: {missing} to be done, {open} runs open: {stages:?}",
             began.elapsed().as_secs()
         ));
     }

@@ -117,7 +117,7 @@ impl Decider<'_> {
         let number = if matches!(run.stage, Stage::Looking(_, _, Some(_))) { 2 } else { 1 };
         let task = Task {
             kind: Kind::Observe(number),
-            claim_by: self.s.now + bounds::CLAIM,
+            claim_by: self.s.now + bounds::LOOK_CLAIM,
             ..attempt.task.clone()
         };
         Next::Event(RunEvent::Dispatched {

@@ -60,14 +60,21 @@ impl Decider<'_> {
             return Ok(());
         }
         let out = |(id, run): (&RunId, &Arc<Run>)| match &run.stage {
-            Stage::Dispatched(open) if open.task.kind == Kind::Perform && open.task.zone == serves.zone => {
-                Some((id.clone(), open.instance.clone(), open.number))
+            Stage::Dispatched(open) if open.task.zone == serves.zone => {
+                Some((id.clone(), open.instance.clone(), open.number, open.task.kind))
             }
             _ => None,
         };
         let out: Vec<_> = self.s.runs.iter().filter_map(out).take(ASKED_AT_ONCE).collect();
-        for (run, instance, attempt) in out {
-            self.run_event(&run, RunEvent::Overdue { instance, attempt, refused: None })?;
+        for (run, instance, attempt, kind) in out {
+            let what = match kind {
+                Kind::Perform => RunEvent::Overdue { instance, attempt, refused: None },
+                // A look has no ticket: it is simply asked for again.
+                Kind::Observe(_) => {
+                    RunEvent::Revoked { instance, attempt, not_called: None, again_at: self.s.now }
+                }
+            };
+            self.run_event(&run, what)?;
         }
         Ok(())
     }

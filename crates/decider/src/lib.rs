@@ -32,6 +32,8 @@ pub mod bounds {
     pub const EPISODES_MAX: usize = 200_000;
     /// How long a command may wait for its runner (rule 19).
     pub const CLAIM: Span = Span::seconds(30);
+    /// The same for a look: it changes nothing, so that one which is lost is soon asked for again.
+    pub const LOOK_CLAIM: Span = Span::seconds(5);
     /// Longest time between a ticket and the call (rule 18).
     pub const CALL_WINDOW: Span = Span::seconds(5);
     /// Time between two looks at an unknown outcome (wire.md).

@@ -123,7 +123,7 @@ impl Effects {
             .await;
     }
 
-    /// Remembers what is under way at a takeover.
+    /// Remembers what is under way at a takeover or a reconnect.
     pub fn inherit(&mut self, state: &State) {
         self.inherited = state.runs.iter().map(|(id, run)| (id.clone(), run.stage.clone())).collect();
     }
@@ -182,8 +182,8 @@ impl Effects {
         }
     }
 
-    /// What was under way when an engine took over: commands may have been lost with it (rule 19), revokes too.
-    async fn again(&mut self, state: &State, seq: u64) {
+    /// What was under way at a takeover or a reconnect: commands may have been lost (rule 19), revokes too.
+    pub async fn again(&mut self, state: &State, seq: u64) {
         for (id, stage) in std::mem::take(&mut self.inherited) {
             // What was decided since goes out with its own record, and not before (rule 6).
             let Some(run) = state.runs.get(&id).filter(|run| run.stage == stage) else { continue };

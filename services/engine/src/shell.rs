@@ -105,6 +105,8 @@ pub(crate) struct Shell {
     last_write: Span,
     /// Records that were acknowledged too late to let anything out before another one is (rule 11).
     late: Vec<(Record, u64)>,
+    /// Open commands shall be sent again after the next record.
+    resend: bool,
     suspect: Option<String>,
 }
 
@@ -181,6 +183,7 @@ impl Shell {
             sets,
             last_write: clock::boot(),
             late: Vec::new(),
+            resend: false,
             suspect: suspect.as_ref().map(|suspicion| format!("{suspicion:?}")),
             bus,
         };
@@ -258,6 +261,7 @@ impl Shell {
                 Ok(()) = connects.changed() => {
                     self.look();
                     self.effects.fill();
+                    self.resend = true;
                 }
                 stored = self.facts.recv(), if room && !frozen => match stored {
                     Some(Ok(stored)) => self.fact(stored).await?,
@@ -648,6 +652,11 @@ impl Shell {
                     self.sets.insert(hash.clone(), set.clone());
                 }
             }
+        }
+        if std::mem::take(&mut self.resend) {
+            // Commands may have been lost with the server; the state as of this record says which are open.
+            self.effects.inherit(&self.base);
+            self.effects.again(&self.base, seq).await;
         }
         if self.snapshots.due(seq).await {
             self.snapshot(seq);
