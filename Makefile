@@ -1,8 +1,8 @@
 # Two commands: `make drill` shows it at work for real, `make test` checks everything that CI checks.
 SHELL := /bin/bash
-.PHONY: drill bench chaos test tools build lint unit stories fmt schemas
+.PHONY: drill bench chaos kills test tools build lint unit stories fmt schemas
 
-test: tools lint unit stories ## Everything that CI checks
+test: tools lint unit stories kills ## Everything that CI checks
 
 tools: ## nats-server and Alertmanager into .tools/bin, without root
 	@scripts/tools.sh
@@ -33,6 +33,10 @@ CHAOS ?= --kills 100
 chaos: tools ## kill -9 of services and nats-server at random moments, under load, judged by the effect log
 	cargo build --release --locked --workspace
 	cargo run --quiet --release --locked -p regreen-tests --bin regreen-chaos -- $(CHAOS)
+
+kills: tools
+	cargo build --workspace --locked
+	cargo run --quiet --locked -p regreen-tests --bin regreen-chaos -- --kills 12 --rate 50 --seed 1
 
 build: ## target/release/regreen
 	cargo build --release --locked -p regreen-cli -p regreen-simcloud

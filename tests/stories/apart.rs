@@ -87,6 +87,34 @@ async fn every_service_checks_its_file_and_says_what_is_wrong() {
 }
 
 #[tokio::test]
+async fn the_example_of_every_service_is_a_good_configuration() {
+    let fleet = Fleet::new(unchanged).await;
+    let etc = fleet.world.path().join("etc");
+    std::fs::create_dir_all(etc.join("playbooks")).expect("writable");
+    for file in ["playbook.yaml", "policy.yaml"] {
+        std::fs::copy(fleet.world.set().join(file), etc.join("playbooks").join(file)).expect("copied");
+    }
+    std::fs::copy(fleet.world.set().join("inventory.yaml"), etc.join("inventory.yaml")).expect("copied");
+    for entry in std::fs::read_dir(fleet.world.path().join("keys")).expect("keys") {
+        let file = entry.expect("an entry").path();
+        std::fs::copy(&file, etc.join(file.file_name().expect("a name"))).expect("copied");
+    }
+    for secret in ["alertmanager.token", "web.token", "oncall.url", "deadman.url"] {
+        std::fs::write(etc.join(secret), "x").expect("writable");
+    }
+    for service in ["ingest", "probe", "engine-a", "runner", "notifier"] {
+        let name = service.split('-').next().expect("a name");
+        let text = std::fs::read_to_string(format!("../docs/config/{name}.yaml")).expect("an example");
+        let here = text
+            .replace("/etc/regreen", &etc.display().to_string())
+            .replace("/var/lib/regreen", &fleet.world.path().display().to_string());
+        std::fs::write(fleet.world.path().join(format!("{service}.yaml")), here).expect("writable");
+        let checked = fleet.check(service);
+        assert!(checked.status.success(), "{name}: {checked:?}");
+    }
+}
+
+#[tokio::test]
 async fn the_same_webhook_a_hundred_times_is_one_run() {
     let mut fleet = Fleet::new(unchanged).await;
     fleet.start_all().await;
