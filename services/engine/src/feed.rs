@@ -17,7 +17,9 @@ use regreen_schemas::{
     subject::FactKind,
     ticket::{Holder, Stop, Ticket},
 };
-use tokio::{sync::mpsc, task::JoinHandle};
+use tokio::sync::mpsc;
+
+use crate::task::Owned;
 
 /// Facts that may wait for the shell: each may be as large as a message.
 const QUEUE_MAX: usize = 32;
@@ -80,13 +82,8 @@ pub struct Pulled {
 pub struct Tickets {
     bus: Bus,
     known: Arc<Mutex<Known>>,
-    follower: JoinHandle<()>,
-}
-
-impl Drop for Tickets {
-    fn drop(&mut self) {
-        self.follower.abort();
-    }
+    // Held: the follower ends with it.
+    _follower: Owned<()>,
 }
 
 #[derive(Debug, Default)]
@@ -103,7 +100,7 @@ impl Tickets {
         let mut reader = Reader::new(bus, bus.names.tickets(), after);
         let (queue, stops) = mpsc::channel(64);
         let (tickets, names) = (known.clone(), bus.names.clone());
-        let follower = tokio::spawn(async move {
+        let follower = Owned::spawn(async move {
             loop {
                 let stored = match reader.next().await {
                     Ok(stored) => stored,
@@ -130,7 +127,7 @@ impl Tickets {
                 }
             }
         });
-        (Self { bus: bus.clone(), known, follower }, stops)
+        (Self { bus: bus.clone(), known, _follower: follower }, stops)
     }
 
     /// The newest ticket that was seen.

@@ -13,6 +13,7 @@ pub mod recover;
 mod shell;
 mod snapshot;
 mod standby;
+mod task;
 mod views;
 
 use regreen_bus::{Bus, log};

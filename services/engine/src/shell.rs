@@ -1,6 +1,10 @@
 //! The loop: facts and deadlines in, one record in flight, effects after its acknowledgement. While a record is on
 //! its way the next one is decided; the decider's state is ahead of the log by at most these two.
 
+mod facts;
+mod takeover;
+mod trust;
+
 use std::{
     collections::BTreeMap,
     panic::{AssertUnwindSafe, catch_unwind},
@@ -13,18 +17,16 @@ use regreen_bus::{
     Bus,
     log::{self, Log},
     reader::{Gap, Stored},
-    streams, tickets,
     writer::Writer,
 };
-use regreen_decider::{Input, Library, Phase, State, decide, due, fold_items, suspicion};
+use regreen_decider::{Input, Library, Phase, State, decide, due, fold_items};
 use regreen_kit::{Shutdown, clock, health::Health};
 use regreen_schemas::{
     SetHash, Span, Timestamp, WIRE_VERSION,
     event::Event,
-    fact::{self, Item},
+    fact,
     id::Nonce,
-    record::{BYTES_MAX, Cause, Cursor, FORMAT, ITEMS_MAX, Item as Decided, Record, Trouble},
-    subject::FactKind,
+    record::{BYTES_MAX, Cause, FORMAT, ITEMS_MAX, Item as Decided, Record},
 };
 use tokio::{
     sync::{mpsc, watch},
@@ -33,25 +35,21 @@ use tokio::{
 };
 
 use crate::{
-    Error, Options, Status,
+    Error, Status,
     effects::{Effects, dead},
     feed::{self, Pulled, Tickets},
-    guard::{self, Expected, Here},
+    guard::{self, Here},
     hashes::Hashes,
-    janitor::Janitor,
     library,
-    metrics::Metrics,
-    recover::{self, Recovered},
     snapshot::{self, Kept, Snapshots},
     standby,
+    task::Owned,
 };
 
 /// How often deadlines are looked at.
 const PULSE: Duration = Duration::from_millis(20);
 /// The active engine writes at least so often (rule 11).
 const IDLE_MAX: Span = Span::seconds(1);
-/// Older facts than this are the past: nothing is dispatched before it is read (rule 13).
-const BEHIND: Span = Span::seconds(5);
 /// How long the engine tries to store a fact of its own.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -59,10 +57,10 @@ const PATIENCE: Duration = Duration::from_secs(60);
 type Flight = JoinHandle<(Log, Record, Result<u64, log::Error>)>;
 
 /// Who reconciled, and from where it goes on.
-type Thawing = JoinHandle<(String, fact::Reconciled)>;
+type Thawing = Owned<(String, fact::Reconciled)>;
 
 /// What a look found: why the streams are not as they were, and the clocks.
-type Looking = JoinHandle<Result<(Option<String>, Here), Error>>;
+type Looking = Owned<Result<(Option<String>, Here), Error>>;
 
 pub(crate) struct Shell {
     bus: Bus,
@@ -111,112 +109,6 @@ pub(crate) struct Shell {
 }
 
 impl Shell {
-    /// Reads the log, waits for its turn, and writes `Takeover` (rules 11 and 12).
-    pub async fn take_over(
-        bus: Bus,
-        options: &Options,
-        alone: bool,
-        metrics: Metrics,
-        health: Health,
-        status: watch::Sender<Status>,
-    ) -> Result<Self, Error> {
-        streams::present(&bus).await?;
-        let owner = tickets::nonce();
-        let mut recovered = recover::recover(&bus).await?;
-        let own = Writer::start(&bus, FactKind::Engine, owner.as_str(), PATIENCE);
-        let here = standby::wait(&bus, &mut recovered, &own, &owner, alone, |standing| {
-            health.say("engine", Ok(()));
-            status.send_replace(standing);
-        })
-        .await?;
-        let suspect =
-            if recovered.tail.seq > 1 { suspicion(here.at - recovered.state.now, here.skew) } else { None };
-        let mut library = recovered.library(&bus).await?;
-        library::store(&bus, &options.files).await?;
-        let wanted = library::set_of(&options.files);
-        library::bring(&bus, &mut library, &wanted).await?;
-        let Recovered { state, tail, stories, ended, sets, .. } = recovered;
-        let seq = tail.seq;
-        let streams = match state.streams {
-            Some(_) => None,
-            None => Some(streams::created(&bus).await?),
-        };
-        let effects = Effects::new(&bus, own.clone(), stories, metrics);
-        let (tickets, stops) = Tickets::follow(&bus, 0);
-        let facts_after = if state.cursor.item == Cursor::WHOLE {
-            state.cursor.seq
-        } else {
-            state.cursor.seq.saturating_sub(1)
-        };
-        let mut shell = Self {
-            facts: feed::facts(&bus, facts_after),
-            n: tail.seq,
-            acked: tail.seq,
-            prev_hash: tail.hash.clone(),
-            log: Some(Log::new(&bus, tail)),
-            flight: None,
-            fact_hash: state.fact_hash.clone(),
-            base: state.clone(),
-            state,
-            library,
-            owner,
-            items: Vec::new(),
-            bytes: 0,
-            clock: None,
-            until: here.stream,
-            thawing: None,
-            looking: None,
-            look_again: false,
-            tickets,
-            stops,
-            own,
-            effects,
-            health,
-            status,
-            hashes: Hashes::default(),
-            snapshots: Snapshots::new(
-                &bus,
-                options.snapshots,
-                options.janitor.clone().map(Janitor::new),
-                seq,
-            ),
-            sets,
-            last_write: clock::boot(),
-            late: Vec::new(),
-            resend: false,
-            suspect: suspect.as_ref().map(|suspicion| format!("{suspicion:?}")),
-            bus,
-        };
-        shell.effects.remember(ended);
-        shell.effects.fill();
-        shell.effects.inherit(&shell.state);
-        shell.state.seq = shell.n + 1;
-        shell.base = shell.state.clone();
-        let takeover = Event::Takeover { here: here.seq, until: here.at, suspect, streams };
-        shell.decide(&Input::Log(takeover), Cause::Log, shell.state.now);
-        shell.write();
-        // Nothing else is decided before the log is ours.
-        shell.landed().await?;
-        if let Some(why) = guard::look(&shell.bus, &shell.expected()).await? {
-            shell.freeze(why);
-        }
-        shell.bring_in_force(wanted);
-        Ok(shell)
-    }
-
-    /// A set that differs from the one in force comes as a fact like any other.
-    fn bring_in_force(&self, wanted: fact::Set) {
-        if self.state.set.as_ref().is_some_and(|(hash, _)| *hash == wanted.hash()) {
-            return;
-        }
-        let loader = Writer::start(&self.bus, FactKind::Set, "loader", PATIENCE);
-        tokio::spawn(async move {
-            if let Err(error) = loader.store(&wanted).await {
-                tracing::error!(%error, "the set of playbooks is not in force");
-            }
-        });
-    }
-
     pub async fn run(mut self, mut shutdown: Shutdown) -> Result<(), Error> {
         let mut pulse = tokio::time::interval(PULSE);
         pulse.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -229,7 +121,7 @@ impl Shell {
             let room = self.items.len() < ITEMS_MAX && self.bytes < BYTES_MAX / 2;
             let frozen = self.state.phase == Phase::Frozen;
             if frozen && self.thawing.is_none() {
-                self.thawing = Some(tokio::spawn(feed::reconciled(self.bus.clone())));
+                self.thawing = Some(Owned::spawn(feed::reconciled(self.bus.clone())));
             }
             tokio::select! {
                 biased;
@@ -240,9 +132,9 @@ impl Shell {
                     self.acknowledged(record, outcome?).await;
                 }
                 () = shutdown.wait() => break,
-                thawed = async { self.thawing.as_mut().expect("invariant: guarded by the condition").await }, if self.thawing.is_some() => {
+                thawed = async { self.thawing.as_mut().expect("invariant: guarded by the condition").join().await }, if self.thawing.is_some() => {
                     self.thawing = None;
-                    let (by, what) = thawed.expect("invariant: waiting does not panic");
+                    let (by, what) = thawed;
                     return self.reconcile(by, what).await;
                 }
                 stop = self.stops.recv(), if !frozen => match stop {
@@ -250,9 +142,9 @@ impl Shell {
                     Some(Err(gap)) => self.freeze(gap.to_string()),
                     None => return Ok(()),
                 },
-                looked = async { self.looking.as_mut().expect("invariant: guarded by the condition").await }, if self.looking.is_some() => {
+                looked = async { self.looking.as_mut().expect("invariant: guarded by the condition").join().await }, if self.looking.is_some() => {
                     self.looking = None;
-                    self.looked(looked.expect("invariant: a look does not panic"));
+                    self.looked(looked);
                     if std::mem::take(&mut self.look_again) {
                         self.look();
                     }
@@ -284,180 +176,6 @@ impl Shell {
     /// The engine's `now`: live by the boot-time clock, before that by the facts' own times (rule 12).
     fn now(&self) -> Timestamp {
         self.clock.map_or(self.state.now, clock::Carried::now).max(self.state.now)
-    }
-
-    /// What the log says of the streams now.
-    fn expected(&self) -> Expected {
-        // As of what is acknowledged or on its way: a cursor never runs ahead of FACTS.
-        let State { cursor, fact_hash, streams, reconciled_tickets, .. } = &self.base;
-        Expected {
-            cursor: *cursor,
-            fact_hash: fact_hash.clone(),
-            tail: self.acked,
-            created: *streams,
-            reconciled_tickets: *reconciled_tickets,
-        }
-    }
-
-    /// Begins a look at streams and clocks, after the one under way, unless there is nothing left to lose.
-    fn look(&mut self) {
-        if self.state.phase == Phase::Frozen {
-            return;
-        }
-        if self.looking.is_some() {
-            // What is under way may have begun before what made us look.
-            self.look_again = true;
-            return;
-        }
-        let (bus, own, owner, expected) =
-            (self.bus.clone(), self.own.clone(), self.owner.clone(), self.expected());
-        self.looking = Some(tokio::spawn(async move {
-            let wrong = guard::look(&bus, &expected).await?;
-            Ok((wrong, guard::here(&bus, &own, &owner).await?))
-        }));
-    }
-
-    fn looked(&mut self, looked: Result<(Option<String>, Here), Error>) {
-        let (wrong, here) = match looked {
-            Ok(found) => found,
-            // No answer proves nothing; the next look comes.
-            Err(error) => return tracing::warn!(%error, "streams and clocks can't be compared now"),
-        };
-        if let Some(why) = wrong {
-            return self.freeze(why);
-        }
-        self.until = here.stream;
-        match suspicion(Span::ZERO, here.skew) {
-            Some(why) if self.state.phase == Phase::Live => {
-                self.suspect = Some(format!("{why:?}"));
-                let now = self.now();
-                self.decide(&Input::Log(Event::Suspected { why }), Cause::Log, now);
-                self.report();
-            }
-            Some(_) => {}
-            // The stream's time may be ahead of what our clock carried forward; `now` never goes back.
-            None => {
-                let stream = here.stream;
-                self.clock = self.clock.map(|own| if stream.now() > own.now() { stream } else { own });
-            }
-        }
-    }
-
-    fn stop(&mut self, pulled: Pulled) {
-        if pulled.stop_no < self.state.stop_no {
-            return;
-        }
-        let (own, stop) = (
-            self.own.clone(),
-            fact::Engine::Stopped { stop_no: pulled.stop_no, by: pulled.stop.by, seq: pulled.seq },
-        );
-        tokio::spawn(async move {
-            while let Err(error) = own.store(&stop).await {
-                tracing::error!(%error, "the stop is in force at the server, but not in the log yet");
-            }
-        });
-    }
-
-    /// Decides the items of one stored message.
-    async fn fact(&mut self, stored: Stored) -> Result<(), Error> {
-        if self.clock.is_none() {
-            // Catching up: what fell due before this fact comes before it.
-            let until = self.state.now.max(stored.time);
-            self.fire(until);
-        }
-        self.behind(&stored);
-        self.fact_hash = guard::fact_hash(&stored.payload);
-        let kind = self.bus.names.parse_fact(&stored.subject).map(|(kind, source)| (kind, source.to_owned()));
-        let decoded = kind.map(|(kind, source)| (fact::decode(kind, &stored.payload), source));
-        let (items, source) = match decoded {
-            Some((Ok(items), source)) => (items, source),
-            Some((Err(error @ fact::Unreadable::Version(_)), _)) => {
-                self.freeze(format!("fact {}: {error}", stored.seq));
-                return Ok(());
-            }
-            Some((Err(error), _)) => {
-                self.reject(
-                    &stored,
-                    0,
-                    true,
-                    &format!(
-                        "{error}: {}",
-                        std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default()
-                    ),
-                );
-                return Ok(());
-            }
-            None => {
-                self.reject(&stored, 0, true, "its subject is no fact's");
-                return Ok(());
-            }
-        };
-        let count = items.len();
-        for (index, item) in (0_u32..).zip(items) {
-            let before = Cursor { seq: stored.seq, item: index + 1 };
-            if self.state.cursor >= before {
-                continue;
-            }
-            if let Item::Set(set) = &item
-                && let Err(error) = library::bring_in_time(&self.bus, &mut self.library, set).await
-            {
-                self.freeze(format!("fact {}: {error}", stored.seq));
-                return Ok(());
-            }
-            let ticket = match &item {
-                Item::Result(outcome) => self.holder(outcome).await,
-                _ => None,
-            };
-            let last = index as usize + 1 == count;
-            let cause = Cause::Fact { seq: stored.seq, item: index, last, ticket: ticket.clone() };
-            let now = if self.clock.is_some() { self.now() } else { self.state.now.max(stored.time) };
-            let input =
-                Input::Fact { source: &source, seq: stored.seq, item: &item, ticket: ticket.as_ref() };
-            self.decide(&input, cause, now);
-            while self.items.len() >= ITEMS_MAX || self.bytes >= BYTES_MAX / 2 {
-                self.write();
-                self.landed().await?;
-            }
-        }
-        self.caught_up();
-        Ok(())
-    }
-
-    /// What happened long ago and was not read yet may be over by now: the rest is read first (rule 13).
-    fn behind(&mut self, stored: &Stored) {
-        let waits = self.clock.is_some() && stored.pending > 0 && self.until.now() - stored.time > BEHIND;
-        if waits && matches!(self.state.phase, Phase::Live | Phase::Suspect) {
-            let here = stored.seq + stored.pending;
-            tracing::warn!(
-                pending = stored.pending,
-                "facts are more than {BEHIND} old; nothing is dispatched before all are read"
-            );
-            let now = self.now();
-            self.decide(&Input::Log(Event::FellBehind { here }), Cause::Log, now);
-            self.report();
-        }
-    }
-
-    /// The ticket that stands for a result. The server must answer: a guess would be wrong either way.
-    async fn holder(&self, outcome: &fact::Outcome) -> Option<regreen_schemas::ticket::Holder> {
-        if matches!(outcome.outcome, fact::Verb::Observed { .. }) {
-            return None;
-        }
-        loop {
-            match self.tickets.holder(&outcome.run, &outcome.instance, outcome.attempt).await {
-                Ok(holder) => return holder,
-                Err(error) => {
-                    tracing::warn!(%error, "a ticket can't be read yet");
-                    tokio::time::sleep(Duration::from_millis(200)).await;
-                }
-            }
-        }
-    }
-
-    fn caught_up(&mut self) {
-        if self.clock.is_none() && !matches!(self.state.phase, Phase::CatchingUp { .. }) {
-            self.clock = Some(clock::Carried::from(self.state.now.max(self.until.now())));
-        }
     }
 
     fn deadlines(&mut self) {
@@ -535,35 +253,6 @@ impl Shell {
         state.now = state.now.max(now);
         state.apply(&event).expect("invariant: neither event can fail to apply");
         (false, state, vec![event])
-    }
-
-    fn reject(&mut self, stored: &Stored, item: u32, last: bool, reason: &str) {
-        dead(&self.bus, reason, &stored.payload);
-        let cause = Cause::Fact { seq: stored.seq, item, last, ticket: None };
-        let now = self.now();
-        self.decide(&Input::Log(Event::FactRejected { reason: reason.into() }), cause, now);
-        self.caught_up();
-    }
-
-    /// A person says from where to go on: it is put on record, and everything is read anew from there.
-    async fn reconcile(mut self, by: String, what: fact::Reconciled) -> Result<(), Error> {
-        while self.flight.is_some() {
-            self.landed().await?;
-        }
-        let now = self.now();
-        self.decide(&Input::Log(Event::Reconciled { by: by.into(), what }), Cause::Log, now);
-        self.write();
-        self.landed().await?;
-        Err(Error::Reconciled)
-    }
-
-    fn freeze(&mut self, reason: String) {
-        if self.state.phase == Phase::Frozen {
-            return;
-        }
-        let now = self.now();
-        self.decide(&Input::Log(Event::Frozen { reason: reason.into() }), Cause::Log, now);
-        self.report();
     }
 
     /// Starts the next record when none is in flight and there is something to say, or nothing was said for long.
@@ -672,37 +361,5 @@ impl Shell {
         let (stories, ended) = self.effects.told();
         let manifest = snapshot::manifest(&state, &self.prev_hash, self.tickets.newest());
         self.snapshots.begin(Kept { state, stories, ended, sets: self.sets.clone() }, manifest);
-    }
-
-    /// Why nothing is done: the dead man reads it from every record.
-    fn trouble(&self) -> Option<Trouble> {
-        match self.state.phase {
-            Phase::Frozen => Some(Trouble::Frozen { reason: self.state.frozen.clone().unwrap_or_default() }),
-            Phase::Suspect => Some(Trouble::Suspect),
-            Phase::CatchingUp { .. } | Phase::Live => None,
-        }
-    }
-
-    fn report(&mut self) {
-        let phase = match self.state.phase {
-            Phase::CatchingUp { .. } => "catching up".to_owned(),
-            Phase::Live => "live".to_owned(),
-            Phase::Suspect => format!(
-                "suspect: {}; look at `regreen status`, then `regreen resume --suspect`",
-                self.suspect.clone().unwrap_or_default()
-            ),
-            Phase::Frozen => format!(
-                "frozen: {}; look at `regreen status`, then `regreen reconcile`",
-                self.state.frozen.as_deref().unwrap_or_default()
-            ),
-        };
-        self.health.say("engine", if self.state.phase == Phase::Live { Ok(()) } else { Err(phase.clone()) });
-        self.status.send_replace(Status {
-            phase,
-            epoch: self.state.epoch,
-            seq: self.acked,
-            runs: self.state.runs.len(),
-            stopped: self.state.stopped.as_ref().map(ToString::to_string),
-        });
     }
 }

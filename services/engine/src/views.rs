@@ -12,7 +12,9 @@ use regreen_schemas::{
     CheckName,
     view::{Checks, Verdict},
 };
-use tokio::{sync::Notify, task::JoinHandle};
+use tokio::sync::Notify;
+
+use crate::task::Owned;
 
 /// Pause after a write that failed.
 const RETRY_PAUSE: Duration = Duration::from_millis(200);
@@ -27,20 +29,15 @@ struct Pending {
 pub struct Views {
     pending: Arc<Mutex<Pending>>,
     bell: Arc<Notify>,
-    writer: JoinHandle<()>,
-}
-
-impl Drop for Views {
-    fn drop(&mut self) {
-        self.writer.abort();
-    }
+    // Held: the writer ends with it.
+    _writer: Owned<()>,
 }
 
 impl Views {
     pub fn start(bus: &Bus) -> Self {
         let (pending, bell) = (Arc::<Mutex<Pending>>::default(), Arc::<Notify>::default());
-        let writer = tokio::spawn(write(bus.clone(), pending.clone(), bell.clone()));
-        Self { pending, bell, writer }
+        let writer = Owned::spawn(write(bus.clone(), pending.clone(), bell.clone()));
+        Self { pending, bell, _writer: writer }
     }
 
     pub fn checks(&self, checks: Checks) {

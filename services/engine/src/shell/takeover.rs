@@ -1,0 +1,135 @@
+//! Becoming the active engine: the log read to its end, the turn waited for, `Takeover` written (rules 11 and 12).
+
+use regreen_bus::{Bus, log::Log, streams, tickets, writer::Writer};
+use regreen_decider::{Input, suspicion};
+use regreen_kit::{clock, health::Health};
+use regreen_schemas::{
+    event::Event,
+    fact,
+    record::{Cause, Cursor},
+    subject::FactKind,
+};
+use tokio::sync::watch;
+
+use super::{PATIENCE, Shell};
+use crate::{
+    Error, Options, Status,
+    effects::Effects,
+    feed::{self, Tickets},
+    guard,
+    hashes::Hashes,
+    janitor::Janitor,
+    library,
+    metrics::Metrics,
+    recover::{self, Recovered},
+    snapshot::Snapshots,
+    standby,
+};
+
+impl Shell {
+    /// Reads the log, waits for its turn, and writes `Takeover` (rules 11 and 12).
+    pub async fn take_over(
+        bus: Bus,
+        options: &Options,
+        alone: bool,
+        metrics: Metrics,
+        health: Health,
+        status: watch::Sender<Status>,
+    ) -> Result<Self, Error> {
+        streams::present(&bus).await?;
+        let owner = tickets::nonce();
+        let mut recovered = recover::recover(&bus).await?;
+        let own = Writer::start(&bus, FactKind::Engine, owner.as_str(), PATIENCE);
+        let here = standby::wait(&bus, &mut recovered, &own, &owner, alone, |standing| {
+            health.say("engine", Ok(()));
+            status.send_replace(standing);
+        })
+        .await?;
+        let suspect =
+            if recovered.tail.seq > 1 { suspicion(here.at - recovered.state.now, here.skew) } else { None };
+        let mut library = recovered.library(&bus).await?;
+        library::store(&bus, &options.files).await?;
+        let wanted = library::set_of(&options.files);
+        library::bring(&bus, &mut library, &wanted).await?;
+        let Recovered { state, tail, stories, ended, sets, .. } = recovered;
+        let seq = tail.seq;
+        let streams = match state.streams {
+            Some(_) => None,
+            None => Some(streams::created(&bus).await?),
+        };
+        let effects = Effects::new(&bus, own.clone(), stories, metrics);
+        let (tickets, stops) = Tickets::follow(&bus, 0);
+        let facts_after = if state.cursor.item == Cursor::WHOLE {
+            state.cursor.seq
+        } else {
+            state.cursor.seq.saturating_sub(1)
+        };
+        let mut shell = Self {
+            facts: feed::facts(&bus, facts_after),
+            n: tail.seq,
+            acked: tail.seq,
+            prev_hash: tail.hash.clone(),
+            log: Some(Log::new(&bus, tail)),
+            flight: None,
+            fact_hash: state.fact_hash.clone(),
+            base: state.clone(),
+            state,
+            library,
+            owner,
+            items: Vec::new(),
+            bytes: 0,
+            clock: None,
+            until: here.stream,
+            thawing: None,
+            looking: None,
+            look_again: false,
+            tickets,
+            stops,
+            own,
+            effects,
+            health,
+            status,
+            hashes: Hashes::default(),
+            snapshots: Snapshots::new(
+                &bus,
+                options.snapshots,
+                options.janitor.clone().map(Janitor::new),
+                seq,
+            ),
+            sets,
+            last_write: clock::boot(),
+            late: Vec::new(),
+            resend: false,
+            suspect: suspect.as_ref().map(|suspicion| format!("{suspicion:?}")),
+            bus,
+        };
+        shell.effects.remember(ended);
+        shell.effects.fill();
+        shell.effects.inherit(&shell.state);
+        shell.state.seq = shell.n + 1;
+        shell.base = shell.state.clone();
+        let takeover = Event::Takeover { here: here.seq, until: here.at, suspect, streams };
+        shell.decide(&Input::Log(takeover), Cause::Log, shell.state.now);
+        shell.write();
+        // Nothing else is decided before the log is ours.
+        shell.landed().await?;
+        if let Some(why) = guard::look(&shell.bus, &shell.expected()).await? {
+            shell.freeze(why);
+        }
+        shell.bring_in_force(wanted);
+        Ok(shell)
+    }
+
+    /// A set that differs from the one in force comes as a fact like any other.
+    pub(super) fn bring_in_force(&self, wanted: fact::Set) {
+        if self.state.set.as_ref().is_some_and(|(hash, _)| *hash == wanted.hash()) {
+            return;
+        }
+        let loader = Writer::start(&self.bus, FactKind::Set, "loader", PATIENCE);
+        tokio::spawn(async move {
+            if let Err(error) = loader.store(&wanted).await {
+                tracing::error!(%error, "the set of playbooks is not in force");
+            }
+        });
+    }
+}
