@@ -23,9 +23,9 @@ pub const IN_HAND_MAX: i64 = 2000;
 pub async fn send(bus: &Bus, command: &Command) -> Result<(), async_nats::PublishError> {
     let subject = bus.names.command(&command.task.zone, &command.task.action);
     let mut headers = HeaderMap::new();
-    // The kind is part of the id: an observation follows the attempt it looks at.
-    let id =
-        format!("{}.{}.{}.{:?}", command.run, command.instance.token(), command.attempt, command.task.kind);
+    // One dispatch, sent again, is one command. A look that was lost has the attempt of the first, and is another.
+    let Command { run, attempt, task, .. } = command;
+    let id = format!("{run}.{}.{attempt}.{:?}.{}", command.instance.token(), task.kind, task.claim_by.0);
     headers.insert(header::MSG_ID, id);
     let bytes = serde_json::to_vec(command).expect("invariant: wire types are plain data");
     bus.client.publish_with_headers(subject, headers, bytes.into()).await

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use regreen_bus::{
-    Bus, bodies, connect,
+    Bus, bodies, commands, connect,
     log::{self, Log, Tail},
     publish::{self, header},
     reader::Reader,
@@ -14,8 +14,10 @@ use regreen_bus::{
     writer::Writer,
 };
 use regreen_schemas::{
-    Domain, Instance, RunId, Timestamp,
+    Domain, Instance, RunId, Span, Timestamp,
+    action::Effect,
     check::Status,
+    command::{Command, Kind, Task},
     fact::{self, Item, Operator},
     hash::sha256_hex,
     id::Genesis,
@@ -368,4 +370,40 @@ async fn a_view_survives_a_kill_and_an_older_engine_does_not_win() {
         nats.kill();
         nats.restart().await;
     }
+}
+
+#[tokio::test]
+async fn a_look_that_is_asked_for_again_is_no_copy_of_the_one_that_was_lost() {
+    let nats = Nats::start().await;
+    let bus = domain(&nats).await;
+    let look = |claim_by: i64| Command {
+        v: 1,
+        run: RunId::from("r"),
+        instance: Instance::from("s"),
+        attempt: 1,
+        task: Task {
+            kind: Kind::Observe(1),
+            action: "http.request".into(),
+            effect: Effect::Reconcilable,
+            zone: "main".into(),
+            params: Arc::new(serde_json::json!({})),
+            node: None,
+            claim_by: Timestamp(claim_by),
+            timeout: Span::seconds(5),
+        },
+        action_key: "k".into(),
+        decision_seq: 1,
+        stop_no: 1,
+        trace: None,
+    };
+    // Sent twice for one dispatch, and once for the next.
+    for claim_by in [1000, 1000, 2000] {
+        commands::send(&bus, &look(claim_by)).await.expect("sent");
+    }
+    bus.client.flush().await.expect("an answer");
+    wait_for("two commands", Duration::from_secs(10), async || {
+        let last = last(&bus, bus.names.commands()).await;
+        if last == 2 { Ok(()) } else { Err(last) }
+    })
+    .await;
 }
