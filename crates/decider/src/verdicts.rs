@@ -159,16 +159,21 @@ impl Decider<'_> {
             return Ok(());
         }
         self.emit(Event::LooksTaken { vantage: vantage.clone(), looks: looks.clone() })?;
-        if let Some(digest) = &looks.digest
-            && self.s.vantages.get(vantage).is_some_and(|known| known.synced)
-        {
+        if let Some(digest) = looks.digest.as_ref().filter(|_| looks.sighted) {
             let mine =
                 self.s.looks.iter().filter_map(|(check, by)| by.get(vantage).map(|status| (check, *status)));
             let count = mine.clone().count();
             let matches = digest_hash(mine) == *digest.hash && u32::try_from(count) == Ok(digest.count);
-            if looks.sighted && !matches {
-                let reason = "its digest is not of what was taken in".into();
-                self.emit(Event::ResyncAsked { vantage: vantage.clone(), reason })?;
+            let reason = if !self.s.vantages.get(vantage).is_some_and(|known| known.synced) {
+                // The tick that asked for it may be lost, with the engine that sent it: it is asked again.
+                Some("it has not said all yet")
+            } else if matches {
+                None
+            } else {
+                Some("its digest is not of what was taken in")
+            };
+            if let Some(reason) = reason {
+                self.emit(Event::ResyncAsked { vantage: vantage.clone(), reason: reason.into() })?;
             }
         }
         let whole = looks.all || looks.digest.is_some();

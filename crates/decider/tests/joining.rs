@@ -9,8 +9,9 @@ use regreen_schemas::{
     Timestamp,
     action::HTTP_REQUEST,
     alert::{Alert, Status},
+    check::{Digest, digest_hash},
     event::{Event, RunEvent},
-    fact::{Alerts, Engine, Item, Serves, Set, SetFile},
+    fact::{Alerts, Engine, Item, Looks, Serves, Set, SetFile},
 };
 
 const SET: &str = r#"apiVersion: regreen/v1
@@ -89,4 +90,27 @@ fn what_was_held_is_released_one_run_an_item() {
         assert_eq!((events.len(), runs(&events, |what| matches!(what, RunEvent::Dispatched { .. }))), (1, 1));
     }
     assert_eq!(due(&state, Timestamp(1)), None, "nobody is left behind");
+}
+
+#[test]
+fn a_vantage_that_has_not_said_all_is_asked_with_every_digest() {
+    let (library, [set, _]) = world();
+    // The set came with record 0: so says the state of a domain that has just begun.
+    let digest = |n: u64| {
+        let digest =
+            Digest { tick: 0, count: 0, hash: digest_hash(std::iter::empty()).into(), overdue: vec![] };
+        Item::Looks(Looks {
+            boot: "b".into(),
+            n,
+            set_version: 0,
+            all: false,
+            sighted: true,
+            changes: vec![],
+            digest: Some(digest),
+        })
+    };
+    // The tick that asks goes by core NATS, and may be lost with the engine that sends it.
+    let (_, events) = decided(&library, &[set, digest(1), digest(2), digest(3)], 1);
+    let asked = |events: &Vec<Event>| events.iter().any(|event| matches!(event, Event::ResyncAsked { .. }));
+    assert_eq!(events.iter().map(asked).collect::<Vec<_>>(), [false, true, true, true]);
 }
