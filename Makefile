@@ -1,6 +1,6 @@
 # Two commands: `make drill` shows it at work for real, `make test` checks everything that CI checks.
 SHELL := /bin/bash
-.PHONY: drill bench chaos kills test tools build lint unit stories fmt schemas
+.PHONY: drill bench chaos kills test tools build services lint unit stories fmt schemas
 
 test: tools lint unit stories kills ## Everything that CI checks
 
@@ -40,6 +40,9 @@ kills: tools
 
 build: ## target/release/regreen
 	cargo build --release --locked -p regreen-cli -p regreen-simcloud
+
+services: ## target/release/regreen-{ingest,probe,engine,runner,notifier}
+	cargo build --release --locked -p regreen-ingest -p regreen-probe -p regreen-engine -p regreen-runner -p regreen-notifier
 
 fmt:
 	cargo fmt --all

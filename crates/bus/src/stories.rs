@@ -42,6 +42,7 @@ const KNOWN_MAX: usize = 100_000;
 pub struct Stories {
     queue: mpsc::Sender<Story>,
     lacks: Arc<AtomicBool>,
+    filling: Arc<AtomicBool>,
 }
 
 impl Stories {
@@ -50,7 +51,7 @@ impl Stories {
     pub fn start(bus: &Bus) -> Self {
         let (queue, pending) = mpsc::channel(QUEUE_MAX);
         tokio::spawn(run(bus.clone(), pending));
-        Self { queue, lacks: Arc::default() }
+        Self { queue, lacks: Arc::default(), filling: Arc::default() }
     }
 
     /// Hands a story over; the newest of a run wins. When the queue is full it is left out, and [`Stories::lacks`].
@@ -63,18 +64,25 @@ impl Stories {
     /// Whether stories were left out and there is room again: then it is time to [`Stories::fill`].
     #[must_use]
     pub fn lacks(&self) -> bool {
-        self.queue.capacity() > QUEUE_MAX / 2 && self.lacks.swap(false, Ordering::SeqCst)
+        let room = self.queue.capacity() > QUEUE_MAX / 2 && !self.filling.load(Ordering::SeqCst);
+        room && self.lacks.swap(false, Ordering::SeqCst)
     }
 
-    /// Hands many stories over beside everything else, however long that takes.
+    /// Hands many stories over beside everything else, however long that takes; one time at once, else it is asked
+    /// for again later.
     pub fn fill(&self, stories: Vec<Story>) {
-        let queue = self.queue.clone();
+        if self.filling.swap(true, Ordering::SeqCst) {
+            self.lacks.store(true, Ordering::SeqCst);
+            return;
+        }
+        let (queue, filling) = (self.queue.clone(), self.filling.clone());
         tokio::spawn(async move {
             for story in stories {
                 if queue.send(story).await.is_err() {
                     return;
                 }
             }
+            filling.store(false, Ordering::SeqCst);
         });
     }
 }

@@ -17,6 +17,7 @@ use serde::{Deserialize, de::DeserializeOwned};
 use crate::{
     Shutdown,
     config::{self, read},
+    errors::chain,
     health::Health,
     secrets::{Missing, Reference},
     shutdown, telemetry,
@@ -54,11 +55,16 @@ pub struct Nats {
 }
 
 impl Process {
-    /// The seed of the service's nkey.
+    /// Where NATS is, the domain, and the seed: what a connection needs beside its role.
     ///
     /// # Errors
-    /// When it is configured and can't be read.
-    pub fn seed(&self) -> Result<Option<String>, Missing> {
+    /// When the seed is configured and can't be read.
+    pub fn place(&self) -> Result<(String, Domain, Option<String>), Missing> {
+        Ok((self.nats.url.clone(), self.domain.clone(), self.seed()?))
+    }
+
+    /// The seed of the service's nkey.
+    fn seed(&self) -> Result<Option<String>, Missing> {
         let seed = self.nats.seed.as_ref().map(|seed| seed.read("nats.seed")).transpose()?;
         Ok(seed.map(|seed| seed.expose_secret().trim().to_owned()))
     }
@@ -208,15 +214,4 @@ fn fail(error: &Failure, code: u8) -> ExitCode {
 #[expect(clippy::print_stderr, reason = "a process speaks to its starter before there are logs")]
 fn eprint(text: &str) {
     eprintln!("{text}");
-}
-
-/// An error with its causes, in one line.
-fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }

@@ -3,6 +3,7 @@
 pub mod clock;
 pub mod config;
 pub mod daemon;
+pub mod errors;
 pub mod health;
 pub mod secrets;
 pub mod shutdown;

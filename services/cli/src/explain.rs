@@ -147,7 +147,7 @@ async fn explain(
     // The newest snapshot first: the past behind it is folded only when the decision lies there.
     let mut found = None;
     for base in recover::bases(bus).await? {
-        let mut recovered = recover::start(bus, &base).await?;
+        let Some(mut recovered) = recover::whole(bus, &base).await? else { continue };
         if let Some(moment) = within(bus, &mut recovered, fingerprint, run).await? {
             found = Some((moment, recovered));
             break;

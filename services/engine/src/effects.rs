@@ -44,7 +44,7 @@ pub struct Effects {
     resync: Vec<Vantage>,
     /// Stories of the newest ended runs: RUNS may lose its tail with the server.
     ended: VecDeque<Story>,
-    /// Where open runs stood when this engine took over.
+    /// Where open runs stood at a takeover or a reconnect.
     inherited: BTreeMap<RunId, Stage>,
 }
 
@@ -188,7 +188,7 @@ impl Effects {
             // What was decided since goes out with its own record, and not before (rule 6).
             let Some(run) = state.runs.get(&id).filter(|run| run.stage == stage) else { continue };
             match &run.stage {
-                Stage::Dispatched(open) if open.task.claim_by > state.now => {
+                Stage::Dispatched(open) if state.may_dispatch() && open.task.claim_by > state.now => {
                     let trace = run.trace.clone();
                     self.send(&id, &open.instance, open.number, &open.task, open.stop_no, seq, trace).await;
                 }

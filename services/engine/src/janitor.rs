@@ -5,7 +5,7 @@
 use std::{collections::BTreeSet, ops::ControlFlow};
 
 use regreen_bus::{Bus, snapshots, streams};
-use regreen_schemas::{Span, Timestamp, snapshot::Manifest};
+use regreen_schemas::{Span, Timestamp, event::Streams, snapshot::Manifest};
 
 use crate::recover::{self, Base};
 
@@ -80,6 +80,13 @@ fn plan(manifests: &[Manifest], now: Timestamp, audit: Span, oldest_run: Option<
     }
 }
 
+/// Those of another log, and those of this one.
+fn foreign(manifests: Vec<Manifest>, streams: Option<Streams>) -> (Vec<Manifest>, Vec<Manifest>) {
+    manifests.into_iter().partition(|manifest| {
+        manifest.streams.zip(streams).is_some_and(|(theirs, ours)| theirs.decisions != ours.decisions)
+    })
+}
+
 impl Janitor {
     /// A janitor with its own connection.
     #[must_use]
@@ -96,6 +103,7 @@ impl Janitor {
         now: Timestamp,
         audit: Span,
         oldest_run: Option<Timestamp>,
+        streams: Option<Streams>,
     ) -> Result<(), Error> {
         let mut manifests = Vec::new();
         for seq in snapshots::list(&self.bus).await? {
@@ -107,6 +115,11 @@ impl Janitor {
                 }
                 Err(error) => return Err(error.into()),
             }
+        }
+        // Those of a log that is gone are nobody's base any more, and would stand before ours.
+        let (foreign, manifests) = foreign(manifests, streams);
+        for manifest in foreign {
+            snapshots::remove(&self.bus, manifest.decision_seq).await?;
         }
         let plan = plan(&manifests, now, audit, oldest_run);
         if let Some(trim) = plan.trim {
@@ -204,6 +217,19 @@ mod tests {
         assert!(plan.remove.contains(&5) && !plan.remove.contains(&7), "{plan:?}");
         assert_eq!(planned(&[(9, 0), (8, 1)], 0, None).trim, Some(1), "the second-newest at most");
         assert_eq!(planned(&[(9, 0)], 0, None).trim, None);
+    }
+
+    #[test]
+    fn snapshots_of_a_log_that_is_gone_stand_before_nobody() {
+        let of = |decisions: i64| {
+            Some(Streams { facts: Timestamp(1), decisions: Timestamp(decisions), tickets: Timestamp(1) })
+        };
+        let manifests = [(90, 1), (3, 2), (2, 2)]
+            .map(|(seq, log)| Manifest { streams: of(log), ..manifest(seq, 0) })
+            .to_vec();
+        let (gone, ours) = foreign(manifests, of(2));
+        let seqs = |list: &[Manifest]| list.iter().map(|manifest| manifest.decision_seq).collect::<Vec<_>>();
+        assert_eq!((seqs(&gone), seqs(&ours)), (vec![90], vec![3, 2]));
     }
 
     #[test]

@@ -17,13 +17,12 @@ mod task;
 mod views;
 
 use regreen_bus::{Bus, log};
-use regreen_kit::{Shutdown, health::Health};
+use regreen_kit::{Shutdown, config::Keep, health::Health};
 use tokio::sync::watch;
 
 use shell::Shell;
 
 pub use metrics::Metrics;
-pub use snapshot::Policy;
 
 /// What an engine needs.
 #[derive(Debug)]
@@ -33,7 +32,7 @@ pub struct Options {
     /// The files to bring in force.
     pub files: Vec<library::File>,
     /// How often the state is kept, and how long the past.
-    pub snapshots: Policy,
+    pub snapshots: Keep,
     /// A connection with the rights to trim; without it nothing is ever trimmed.
     pub janitor: Option<Bus>,
 }

@@ -72,13 +72,8 @@ pub fn main() -> ExitCode {
 async fn run(file: File, health: Health, shutdown: Shutdown) -> Result<(), Failure> {
     let files = file.files()?;
     let process = file.process;
-    let bus = Bus::connect_in_time(&connect::Options::of(
-        &Role::Engine,
-        process.nats.url.clone(),
-        process.domain.clone(),
-        process.seed()?,
-    ))
-    .await?;
+    let (url, domain, seed) = process.place()?;
+    let bus = Bus::connect_in_time(&connect::Options::of(&Role::Engine, url, domain, seed)).await?;
     let (status, mut watched) = watch::channel(Status::default());
     tokio::spawn(async move {
         let mut before = String::new();
@@ -98,6 +93,6 @@ async fn run(file: File, health: Health, shutdown: Shutdown) -> Result<(), Failu
             Some(Bus::connect_in_time(&connect::Options::of(&Role::Janitor, url, domain, seed)).await?)
         }
     };
-    let options = Options { own_server: false, files, snapshots: file.snapshots.into(), janitor };
+    let options = Options { own_server: false, files, snapshots: file.snapshots, janitor };
     Ok(crate::run(bus, options, health, status, shutdown).await?)
 }

@@ -263,6 +263,20 @@ pub async fn bases(bus: &Bus) -> Result<Vec<Base>, Error> {
     Ok(found)
 }
 
+/// What a base says; nothing is folded on it yet. `None`: it is not whole, and the one before is as good.
+///
+/// # Errors
+/// [`Error::Snapshots`] when it can't be read now.
+pub async fn whole(bus: &Bus, base: &Base) -> Result<Option<Recovered>, Error> {
+    match start(bus, base).await {
+        Err(Error::Snapshots(snapshots::Error::Unreadable { seq, why })) => {
+            tracing::warn!(seq, why, "a snapshot can't be used; the one before is looked at");
+            Ok(None)
+        }
+        started => started.map(Some),
+    }
+}
+
 /// What a base says; nothing is folded on it yet.
 ///
 /// # Errors
@@ -287,14 +301,7 @@ fn tail(manifest: &Manifest) -> Tail {
 /// [`Error`]; [`Error::NoBase`] when neither a snapshot nor the log's beginning is there.
 pub async fn recover(bus: &Bus) -> Result<Recovered, Error> {
     for base in bases(bus).await? {
-        let mut recovered = match start(bus, &base).await {
-            Ok(recovered) => recovered,
-            Err(Error::Snapshots(snapshots::Error::Unreadable { seq, why })) => {
-                tracing::warn!(seq, why, "a snapshot can't be used; the one before is looked at");
-                continue;
-            }
-            Err(error) => return Err(error),
-        };
+        let Some(mut recovered) = whole(bus, &base).await? else { continue };
         tracing::info!(seq = recovered.tail.seq, "the log is folded from here");
         recovered.fold_on(bus, |_, _, _| ControlFlow::Continue(())).await?;
         return Ok(recovered);

@@ -342,7 +342,8 @@ impl Shell {
                 }
             }
         }
-        if std::mem::take(&mut self.resend) {
+        if self.resend && self.base.may_dispatch() {
+            self.resend = false;
             // Commands may have been lost with the server; the state as of this record says which are open.
             self.effects.inherit(&self.base);
             self.effects.again(&self.base, seq).await;

@@ -53,25 +53,8 @@ impl Kept {
     }
 }
 
-/// How often snapshots are made, and how long the past is kept.
-#[derive(Clone, Copy, Debug)]
-pub struct Policy {
-    /// Time between two.
-    pub every: Span,
-    /// Records after which one is made sooner.
-    pub records: u64,
-    /// One snapshot a day, and the log behind it, is kept for this long.
-    pub audit: Span,
-}
-
 /// Records after which a snapshot is made sooner.
 const RECORDS: u64 = 20_000;
-
-impl From<Keep> for Policy {
-    fn from(Keep { every, audit }: Keep) -> Self {
-        Self { every, records: RECORDS, audit }
-    }
-}
 
 /// A busy domain makes snapshots this many times less long than it rests from them.
 const SHARE: i64 = 20;
@@ -81,7 +64,7 @@ const LEAST: Span = Span::minutes(1);
 /// Snapshots of one engine.
 pub struct Snapshots {
     bus: Bus,
-    policy: Policy,
+    keep: Keep,
     janitor: Option<Arc<Janitor>>,
     /// The newest: when it was begun, and with which record.
     begun: (Span, u64),
@@ -90,16 +73,9 @@ pub struct Snapshots {
 }
 
 impl Snapshots {
-    pub fn new(bus: &Bus, policy: Policy, janitor: Option<Janitor>, seq: u64) -> Self {
+    pub fn new(bus: &Bus, keep: Keep, janitor: Option<Janitor>, seq: u64) -> Self {
         let begun = (clock::boot(), seq);
-        Self {
-            bus: bus.clone(),
-            policy,
-            janitor: janitor.map(Arc::new),
-            begun,
-            took: Span::ZERO,
-            making: None,
-        }
+        Self { bus: bus.clone(), keep, janitor: janitor.map(Arc::new), begun, took: Span::ZERO, making: None }
     }
 
     /// Whether one shall be made after this record.
@@ -108,9 +84,8 @@ impl Snapshots {
             self.took = making.await.unwrap_or_default();
         }
         let since = Span(clock::boot().0 - self.begun.0.0);
-        let busy =
-            seq - self.begun.1 >= self.policy.records && since >= LEAST && since.0 >= self.took.0 * SHARE;
-        self.making.is_none() && seq > self.begun.1 && (since >= self.policy.every || busy)
+        let busy = seq - self.begun.1 >= RECORDS && since >= LEAST && since.0 >= self.took.0 * SHARE;
+        self.making.is_none() && seq > self.begun.1 && (since >= self.keep.every || busy)
     }
 
     /// Makes one beside everything else. `manifest` lacks the hashes.
@@ -118,14 +93,14 @@ impl Snapshots {
         let began = clock::boot();
         self.begun = (began, manifest.decision_seq);
         let (bus, janitor) = (self.bus.clone(), self.janitor.clone());
-        let audit = self.policy.audit;
+        let audit = self.keep.audit;
         self.making = Some(tokio::spawn(async move {
             let oldest_run = kept.state.runs.values().map(|run| run.started).min();
-            let now = kept.state.now;
+            let (now, streams) = (kept.state.now, kept.state.streams);
             let made = make(&bus, kept, manifest).await;
             // Also when none was made: it may be the room that is missing.
             if let Some(janitor) = janitor
-                && let Err(error) = janitor.tidy(now, audit, oldest_run).await
+                && let Err(error) = janitor.tidy(now, audit, oldest_run, streams).await
             {
                 tracing::warn!(%error, "nothing was trimmed; it is tried after the next snapshot");
             }

@@ -77,7 +77,7 @@ async fn silence(bus: &Bus, recovered: &mut Recovered, said: &mut impl FnMut(Sta
 
 /// How old the newest acknowledgement may be while commands still go out: below [`SILENCE`], after which a successor
 /// may have taken over without our knowing (rule 11).
-pub const LEASE: Span = Span(SILENCE.0 - 1000);
+const LEASE: Span = Span(SILENCE.0 - 1000);
 
 /// Whether a record that was sent then, in boot time, may still let commands out now.
 pub fn holds(sent: Span) -> bool {

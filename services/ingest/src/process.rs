@@ -56,13 +56,8 @@ pub fn main() -> ExitCode {
 
 async fn run(file: File, health: Health, shutdown: regreen_kit::Shutdown) -> Result<(), Failure> {
     let File { process, listen, auth, alertmanagers, tls, .. } = file;
-    let bus = Bus::connect_in_time(&connect::Options::of(
-        &Role::Ingest,
-        process.nats.url.clone(),
-        process.domain.clone(),
-        process.seed()?,
-    ))
-    .await?;
+    let (url, domain, seed) = process.place()?;
+    let bus = Bus::connect_in_time(&connect::Options::of(&Role::Ingest, url, domain, seed)).await?;
     let app = router(&bus, &Config { auth, alertmanagers, ..Config::default() }, &health)?;
     let told = |address| tracing::info!(%address, "webhooks are taken in");
     Ok(serve(app, listen, tls.as_ref(), told, shutdown).await?)

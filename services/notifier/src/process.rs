@@ -55,12 +55,7 @@ pub fn main() -> ExitCode {
 
 async fn run(file: File, _: Health, shutdown: Shutdown) -> Result<(), Failure> {
     let File { process, journal, secrets, deadman, .. } = file;
-    let bus = Bus::connect_in_time(&connect::Options::of(
-        &Role::Notifier,
-        process.nats.url.clone(),
-        process.domain.clone(),
-        process.seed()?,
-    ))
-    .await?;
+    let (url, domain, seed) = process.place()?;
+    let bus = Bus::connect_in_time(&connect::Options::of(&Role::Notifier, url, domain, seed)).await?;
     Ok(crate::run(bus, crate::options(journal), secrets, deadman, shutdown).await?)
 }

@@ -48,12 +48,7 @@ pub fn main() -> ExitCode {
 async fn run(file: File, _: Health, shutdown: Shutdown) -> Result<(), Failure> {
     let File { process, vantage, reference, .. } = file;
     let role = Role::Probe { vantage: vantage.clone() };
-    let bus = Bus::connect_in_time(&connect::Options::of(
-        &role,
-        process.nats.url.clone(),
-        process.domain.clone(),
-        process.seed()?,
-    ))
-    .await?;
+    let (url, domain, seed) = process.place()?;
+    let bus = Bus::connect_in_time(&connect::Options::of(&role, url, domain, seed)).await?;
     Ok(crate::run(bus, vantage.into(), reference, shutdown).await?)
 }

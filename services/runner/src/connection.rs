@@ -17,6 +17,7 @@ use hyper::{
 };
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::connect::HttpConnector;
+use regreen_kit::errors::chain;
 use tower_service::Service as _;
 use url::Url;
 
@@ -24,8 +25,7 @@ use url::Url;
 pub const ANSWER_BYTES_MAX: usize = 64 * 1024;
 /// Longest time for a connection, TLS included.
 const CONNECT_MAX: Duration = Duration::from_secs(3);
-/// A connection idle for longer is not used again: servers close theirs after five seconds or more, and one that
-/// goes while the ticket is on its way would cost the attempt.
+/// A connection idle for longer is not used again: the server may close it any moment.
 const IDLE_MAX: Duration = Duration::from_secs(2);
 /// Idle connections kept for one address.
 const IDLE_COUNT_MAX: usize = 512;
@@ -238,15 +238,4 @@ async fn read(mut body: Incoming) -> Option<Bytes> {
         }
     }
     Some(bytes.into())
-}
-
-/// An error with its causes.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }

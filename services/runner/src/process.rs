@@ -71,13 +71,8 @@ pub fn main() -> ExitCode {
 async fn run(file: File, _: Health, shutdown: Shutdown) -> Result<(), Failure> {
     let File { process, name, zone, journal, at_once, secrets, .. } = file;
     let role = Role::Runner { name: name.clone() };
-    let bus = Bus::connect_in_time(&connect::Options::of(
-        &role,
-        process.nats.url.clone(),
-        process.domain.clone(),
-        process.seed()?,
-    ))
-    .await?;
+    let (url, domain, seed) = process.place()?;
+    let bus = Bus::connect_in_time(&connect::Options::of(&role, url, domain, seed)).await?;
     // Its hard deadline ends the process: it is alone in it.
     let options = Options { name: name.into(), zone: zone.into(), journal, at_once, ends_process: true };
     Ok(crate::run(bus, options, secrets, shutdown).await?)

@@ -101,7 +101,7 @@ impl Services {
         let options = regreen_engine::Options {
             own_server: self.place.own,
             files: self.files.clone(),
-            snapshots: self.config.snapshots.into(),
+            snapshots: self.config.snapshots,
             janitor: Some(self.connect(&Role::Janitor).await?),
         };
         let (engine_health, shutdown) = (health.clone(), self.shutdown.clone());

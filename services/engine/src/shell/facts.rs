@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use regreen_bus::reader::Stored;
 use regreen_decider::{Input, Phase};
-use regreen_kit::clock;
+use regreen_kit::{clock, errors::chain};
 use regreen_schemas::{
     Span,
     event::Event,
@@ -53,19 +53,11 @@ impl Shell {
                 return Ok(());
             }
             Some((Err(error), _)) => {
-                self.reject(
-                    &stored,
-                    0,
-                    true,
-                    &format!(
-                        "{error}: {}",
-                        std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default()
-                    ),
-                );
+                self.reject(&stored, &chain(&error));
                 return Ok(());
             }
             None => {
-                self.reject(&stored, 0, true, "its subject is no fact's");
+                self.reject(&stored, "its subject is no fact's");
                 return Ok(());
             }
         };
@@ -137,9 +129,9 @@ impl Shell {
         }
     }
 
-    pub(super) fn reject(&mut self, stored: &Stored, item: u32, last: bool, reason: &str) {
+    pub(super) fn reject(&mut self, stored: &Stored, reason: &str) {
         dead(&self.bus, reason, &stored.payload);
-        let cause = Cause::Fact { seq: stored.seq, item, last, ticket: None };
+        let cause = Cause::Fact { seq: stored.seq, item: 0, last: true, ticket: None };
         let now = self.now();
         self.decide(&Input::Log(Event::FactRejected { reason: reason.into() }), cause, now);
         self.caught_up();

@@ -1,6 +1,8 @@
 //! `http.request`: one HTTP request. Sure failures are told from unknown outcomes: what never left this host, and
 //! what the server refused, did nothing; everything else is looked up.
 
+use std::time::{Duration, Instant};
+
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use hyper::{
@@ -24,6 +26,9 @@ use url::Url;
 
 use crate::connection::{Client, Connection, Error, Ready, Reply};
 
+/// A connection that was opened longer ago is not replaced: with the time for a new one, the call window of five
+/// seconds might be over.
+const AGAIN_MAX: Duration = Duration::from_secs(2);
 /// Longest pause that a server may ask for.
 const RETRY_AFTER_MAX: Span = Span::minutes(60);
 
@@ -172,7 +177,7 @@ fn get(url: Url) -> Ready {
 struct Prepared {
     client: Client,
     /// Opened before the ticket, or why it is not.
-    connection: Option<Result<Connection, Error>>,
+    connection: Option<(Instant, Result<Connection, Error>)>,
     request: Ready,
     accept: Vec<u16>,
     effect: Effect,
@@ -190,14 +195,17 @@ impl Call for Prepared {
     }
 
     fn open(&mut self) -> BoxFuture<'_, ()> {
-        Box::pin(async { self.connection = Some(self.client.open(&self.request.url).await) })
+        Box::pin(async {
+            let opened = self.client.open(&self.request.url).await;
+            self.connection = Some((Instant::now(), opened));
+        })
     }
 
     fn perform(&mut self) -> BoxFuture<'_, Verb> {
         Box::pin(async {
             let reply = match self.connection.take() {
-                Some(Ok(connection)) => self.send(connection, &self.request).await,
-                Some(Err(error)) => Err(error),
+                Some((since, Ok(connection))) => self.send(connection, &self.request, since).await,
+                Some((_, Err(error))) => Err(error),
                 // Only reads are not opened beforehand: they have no ticket.
                 None => self.answer(&self.request).await,
             };
@@ -255,14 +263,16 @@ impl Prepared {
 
     async fn answer(&self, request: &Ready) -> Result<Reply, Error> {
         let connection = self.client.open(&request.url).await?;
-        self.send(connection, request).await
+        self.send(connection, request, Instant::now()).await
     }
 
-    /// Sends, once more on a fresh connection when the server closed an idle one before anything had left. Opening is
-    /// bounded: even then the request leaves within the call window (rule 18).
-    async fn send(&self, connection: Connection, request: &Ready) -> Result<Reply, Error> {
+    /// Sends, once more on a fresh connection when the server closed an idle one before anything had left: only soon
+    /// after it was opened, so that even then the request leaves within the call window (rule 18).
+    async fn send(&self, connection: Connection, request: &Ready, since: Instant) -> Result<Reply, Error> {
         match connection.send(request).await {
-            Err(Error::NotSent) => self.client.open_anew(&request.url).await?.send(request).await,
+            Err(Error::NotSent) if since.elapsed() < AGAIN_MAX => {
+                self.client.open_anew(&request.url).await?.send(request).await
+            }
             sent => sent,
         }
     }
