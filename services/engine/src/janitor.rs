@@ -55,12 +55,20 @@ struct Plan {
     tickets: Option<u64>,
 }
 
-/// Decides by the manifests, newest first.
-fn plan(manifests: &[Manifest], now: Timestamp, audit: Span, oldest_run: Option<Timestamp>) -> Plan {
+/// Decides by the manifests, newest first. What a snapshot says of other streams, before they were made anew and
+/// reconciled, says nothing about where these may be cut.
+fn plan(
+    manifests: &[Manifest],
+    now: Timestamp,
+    audit: Span,
+    oldest_run: Option<Timestamp>,
+    streams: Option<Streams>,
+) -> Plan {
+    let same = |manifest: &Manifest| manifest.streams == streams;
     let past = |manifest: &Manifest, span: Span| now - manifest.at >= span;
     // The newest that is older than the audit period: everything younger can be explained from it.
     let base = manifests.iter().position(|manifest| past(manifest, audit));
-    let trim = base.map(|base| base.max(1)).filter(|trim| *trim < manifests.len());
+    let trim = base.map(|base| base.max(1)).filter(|trim| manifests.get(*trim).is_some_and(same));
     let mut days = BTreeSet::new();
     let mut kept: BTreeSet<u64> =
         manifests.iter().take(NEWEST_KEPT).map(|manifest| manifest.decision_seq).collect();
@@ -71,7 +79,9 @@ fn plan(manifests: &[Manifest], now: Timestamp, audit: Span, oldest_run: Option<
         }
     }
     let closed = |manifest: &&Manifest| {
-        past(manifest, TICKETS_KEPT) && oldest_run.is_none_or(|started| started > manifest.at)
+        same(manifest)
+            && past(manifest, TICKETS_KEPT)
+            && oldest_run.is_none_or(|started| started > manifest.at)
     };
     Plan {
         remove: manifests.iter().map(|m| m.decision_seq).filter(|seq| !kept.contains(seq)).collect(),
@@ -121,7 +131,7 @@ impl Janitor {
         for manifest in foreign {
             snapshots::remove(&self.bus, manifest.decision_seq).await?;
         }
-        let plan = plan(&manifests, now, audit, oldest_run);
+        let plan = plan(&manifests, now, audit, oldest_run, streams);
         if let Some(trim) = plan.trim {
             self.trim(&manifests, trim).await?;
         }
@@ -147,8 +157,10 @@ impl Janitor {
         self.prove(&manifests[1], &manifests[0]).await?;
         let decisions =
             streams::trim(&self.bus, self.bus.names.decisions(), oldest.decision_seq, None).await?;
-        // The fact at the cursor is what rule 4 compares.
-        let facts = streams::trim(&self.bus, self.bus.names.facts(), oldest.cursor.seq, None).await?;
+        // The fact at the cursor is what rule 4 compares. The cursor goes back when an older FACTS is reconciled: what
+        // is not decided stays.
+        let before = oldest.cursor.seq.min(manifests[0].cursor.seq);
+        let facts = streams::trim(&self.bus, self.bus.names.facts(), before, None).await?;
         tracing::info!(decisions, facts, "what is behind the audit period is trimmed");
         Ok(())
     }
@@ -191,7 +203,7 @@ mod tests {
     fn planned(ages: &[(u64, i64)], audit_hours: i64, run_hours: Option<i64>) -> Plan {
         let manifests: Vec<Manifest> = ages.iter().map(|(seq, hours)| manifest(*seq, *hours)).collect();
         let oldest = run_hours.map(|hours| Timestamp(NOW.0 - hours * 3_600_000));
-        plan(&manifests, NOW, Span::minutes(audit_hours * 60), oldest)
+        plan(&manifests, NOW, Span::minutes(audit_hours * 60), oldest, None)
     }
 
     #[test]
@@ -217,6 +229,18 @@ mod tests {
         assert!(plan.remove.contains(&5) && !plan.remove.contains(&7), "{plan:?}");
         assert_eq!(planned(&[(9, 0), (8, 1)], 0, None).trim, Some(1), "the second-newest at most");
         assert_eq!(planned(&[(9, 0)], 0, None).trim, None);
+    }
+
+    #[test]
+    fn streams_that_were_made_anew_are_not_cut_by_what_was_before() {
+        let streams = |facts: i64| {
+            let (decisions, tickets) = (Timestamp(1), Timestamp(1));
+            Some(Streams { facts: Timestamp(facts), decisions, tickets })
+        };
+        let manifests = [(9, 0, 2), (8, 1, 2), (7, 30, 1)]
+            .map(|(seq, hours, facts)| Manifest { streams: streams(facts), ..manifest(seq, hours) });
+        let plan = plan(&manifests, NOW, Span::minutes(24 * 60), None, streams(2));
+        assert_eq!((plan.trim, plan.tickets), (None, None), "7 counts the facts of a stream that is gone");
     }
 
     #[test]
