@@ -13,7 +13,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("regreen-bus", &["schemas"]),
     ("regreen-kit", &["schemas"]),
     ("regreen-action", &["bus", "kit", "schemas"]),
-    ("regreen-testkit", &[]),
+    ("regreen-testkit", &["kit"]),
     ("regreen-ingest", &["bus", "kit", "schemas"]),
     ("regreen-probe", &["bus", "kit", "schemas"]),
     ("regreen-engine", &["bus", "decider", "kit", "playbook", "schemas"]),

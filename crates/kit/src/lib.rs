@@ -5,6 +5,7 @@ pub mod config;
 pub mod daemon;
 pub mod errors;
 pub mod health;
+pub mod port;
 pub mod secrets;
 pub mod shutdown;
 pub mod telemetry;

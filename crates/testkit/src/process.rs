@@ -1,8 +1,7 @@
-//! A child process that ends with its test, and a free port for it.
+//! A child process that ends with its test, and a port for it.
 
 use std::{
     fs::File,
-    net::TcpListener,
     path::Path,
     process::{Child, Command, Stdio},
 };
@@ -73,12 +72,11 @@ impl Drop for Process {
     }
 }
 
-/// A loopback port that was free a moment ago.
+/// A loopback port that is this test's alone.
 ///
 /// # Panics
-/// When loopback has none.
+/// When there is none.
 #[must_use]
 pub fn free_port() -> u16 {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port on loopback");
-    listener.local_addr().expect("a bound listener has an address").port()
+    regreen_kit::port::reserve().expect("a port")
 }

@@ -4,7 +4,6 @@
 use std::{
     fs::{self, File},
     io::{BufRead as _, BufReader},
-    net::TcpListener,
     path::Path,
     process::{Child, Command, ExitCode, Stdio},
     time::{Duration, Instant},
@@ -12,6 +11,7 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use regreen_bus::{Bus, reader::Reader};
+use regreen_kit::port;
 use regreen_schemas::{
     RunId, Span, Timestamp,
     event::{Event, RunEvent},
@@ -202,7 +202,7 @@ fn child_of(parent: u32, word: &str) -> Option<rustix::process::Pid> {
 
 /// Starts Alertmanager, the simulated cloud and `regreen up`, and waits until all is well.
 async fn prepare(dir: &Path, stage: &mut Stage, effects: &Path) -> anyhow::Result<Bus> {
-    let (listen, alertmanager) = (free_port()?, free_port()?);
+    let (listen, alertmanager) = (port::reserve()?, port::reserve()?);
     say("starting Alertmanager, two services, and Regreen");
     let config = json!({
         "route": {"receiver": "regreen", "group_by": ["..."], "group_wait": "0s", "group_interval": "1s", "repeat_interval": "1h"},
@@ -441,10 +441,6 @@ async fn report(bus: &Bus, effects: &Path, [one, two, three]: [Seen; 3]) -> anyh
 async fn stored(bus: &Bus, seq: u64) -> anyhow::Result<Timestamp> {
     let stream = bus.js.get_stream_no_info(bus.names.facts()).await?;
     Ok(Timestamp(stream.get_raw_message(seq).await?.time.timestamp_millis()))
-}
-
-fn free_port() -> anyhow::Result<u16> {
-    Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
 }
 
 fn spawn(command: &mut Command, log: &Path) -> anyhow::Result<Child> {
