@@ -43,11 +43,9 @@ pub async fn measure() -> Raw {
         .expect("streams");
     let subject = bus.names.fact(FactKind::Operator, "bench");
     let send = || {
-        let (client, subject) = (bus.client.clone(), subject.clone());
+        let (client, subject) = (bus.port.clone(), subject.clone());
         async move {
-            publish::publish(&client, subject, publish::Headers::new(), vec![b'x'; 300].into())
-                .await
-                .expect("stored")
+            client.publish(subject, publish::Headers::new(), vec![b'x'; 300].into()).await.expect("stored")
         }
     };
     let mut reader = Reader::new(&bus, bus.names.facts(), 0);

@@ -166,11 +166,11 @@ async fn the_state_is_kept_the_past_is_trimmed_and_recovery_goes_by_the_newest_t
     assert!(kept.len() >= 3, "{kept:?}");
     let mut newest = snapshots::manifest(&bus, kept[0]).await.expect("readable");
     newest.streams = None;
-    snapshots::put(&bus, &newest, b"{}").await.expect("spoilt");
+    snapshots::put(&bus, &newest, "{}".into()).await.expect("spoilt");
     let mut before = snapshots::manifest(&bus, kept[1]).await.expect("readable");
     let body = snapshots::body(&bus, &before).await.expect("whole");
     before.format += 1;
-    snapshots::put(&bus, &before, &body).await.expect("written");
+    snapshots::put(&bus, &before, body.clone().into()).await.expect("written");
     fleet.start("engine-b");
     fleet.logged("engine-b", &format!("the log is folded from here seq={}", kept[2])).await;
     fleet.works().await;

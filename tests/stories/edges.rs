@@ -197,10 +197,10 @@ async fn facts_made_anew_freeze_the_domain_until_somebody_reconciles() {
     .await;
     // Fault 31.
     let bus = vandal(&nats).await;
-    let mut stream = bus.js.get_stream(bus.names.facts()).await.expect("FACTS");
+    let mut stream = bus.nats().js.get_stream(bus.names.facts()).await.expect("FACTS");
     let config = stream.info().await.expect("its settings").config.clone();
-    bus.js.delete_stream(bus.names.facts()).await.expect("deleted");
-    bus.js.create_stream(config).await.expect("made anew");
+    bus.nats().js.delete_stream(bus.names.facts()).await.expect("deleted");
+    bus.nats().js.create_stream(config).await.expect("made anew");
     wait_for("the freeze", Duration::from_secs(60), async || {
         let status = world.json(&["status"]);
         if status["wrong"].to_string().contains("regreen reconcile") { Ok(()) } else { Err(status) }
@@ -247,10 +247,10 @@ async fn init_tells_drift_and_an_old_server_is_refused() {
     };
     assert!(init(&nats.url()).status.success());
     let bus = vandal(&nats).await;
-    let mut stream = bus.js.get_stream(bus.names.facts()).await.expect("FACTS");
+    let mut stream = bus.nats().js.get_stream(bus.names.facts()).await.expect("FACTS");
     let mut config = stream.info().await.expect("its settings").config.clone();
     config.max_age = Duration::from_hours(24);
-    bus.js.update_stream(config).await.expect("changed");
+    bus.nats().js.update_stream(config).await.expect("changed");
     let told = init(&nats.url());
     let said = String::from_utf8_lossy(&told.stderr).into_owned();
     assert_eq!(told.status.code(), Some(1));

@@ -8,10 +8,10 @@ use std::{
     time::Duration,
 };
 
-use async_nats::jetstream::{self, AckKind};
 use futures::StreamExt;
 use regreen_bus::{
     Bus, commands,
+    port::{self, Delivery},
     tick::{self, Heard},
     tickets::{self, Taken},
     writer::Writer,
@@ -88,7 +88,7 @@ pub enum Error {
     },
     /// The tick can't be heard.
     #[error("the tick can't be followed")]
-    Tick(#[from] async_nats::SubscribeError),
+    Tick(#[source] port::Error),
     /// What it serves can't be said.
     #[error("what this host serves is not stored")]
     Serves(#[from] regreen_bus::writer::NotStored),
@@ -106,7 +106,7 @@ pub async fn run(
 ) -> Result<(), Error> {
     let path = options.journal.clone();
     let (journal, left) = Journal::open(&path).map_err(|source| Error::Journal { path, source })?;
-    let nonce = tickets::nonce();
+    let nonce = tickets::nonce(&bus);
     let serves = Serves {
         nonce: nonce.clone(),
         zone: options.zone.clone(),
@@ -116,7 +116,7 @@ pub async fn run(
             .collect(),
     };
     let host = Arc::new(Host {
-        heard: tick::follow(&bus).await?,
+        heard: tick::follow(&bus).await.map_err(Error::Tick)?,
         outcomes: Writer::start(&bus, FactKind::Result, options.name.as_str(), STORE_PATIENCE),
         alarm: Alarm::new(options.ends_process),
         actions: actions.into_iter().map(|action| (action.declaration().name, action)).collect(),
@@ -164,6 +164,7 @@ impl Host {
             };
             loop {
                 let next = tokio::select! {
+                    biased;
                     next = messages.next() => next,
                     _ = connects.changed() => None,
                 };
@@ -178,16 +179,16 @@ impl Host {
         }
     }
 
-    async fn command(&self, message: jetstream::Message) {
+    async fn command(&self, message: Delivery) {
         let command: Command = match serde_json::from_slice(&message.payload) {
             Ok(command) => command,
             Err(error) => {
                 tracing::error!(%error, "a command that can't be read is dropped; its deadline will find it");
-                ack(&message).await;
+                ack(message).await;
                 return;
             }
         };
-        if let Some(outcome) = self.perform(&command, &message).await {
+        if let Some(outcome) = self.perform(&command, message).await {
             self.store(outcome).await;
         }
     }
@@ -209,7 +210,7 @@ impl Host {
     }
 
     /// Everything between a command and its outcome; `None` when the attempt is another's.
-    async fn perform(&self, command: &Command, message: &jetstream::Message) -> Option<Outcome> {
+    async fn perform(&self, command: &Command, message: Delivery) -> Option<Outcome> {
         let not_called = |reason, detail: String| {
             Some(self.outcome(command, Verb::NotCalled { reason, detail: detail.into() }, None))
         };
@@ -264,7 +265,7 @@ impl Host {
         &self,
         command: &Command,
         call: &mut dyn Call,
-        message: &jetstream::Message,
+        message: Delivery,
     ) -> Option<Outcome> {
         // A service that hangs must still be repaired: what can't be seen before the call is not seen.
         let pre_state = tokio::time::timeout(BEFORE_MAX, call.before()).await.ok().flatten().filter(small);
@@ -370,9 +371,9 @@ fn bounded(verb: Verb) -> Verb {
     }
 }
 
-async fn ack(message: &jetstream::Message) {
+async fn ack(message: Delivery) {
     // A lost ack brings the command again, and its ticket stands in the way.
-    if let Err(error) = message.ack_with(AckKind::Ack).await {
+    if let Err(error) = message.done.await {
         tracing::debug!(%error, "a command is not acknowledged");
     }
 }

@@ -81,7 +81,7 @@ fn command(attempt: u32, claim_by: i64) -> Command {
 async fn send(bus: &Bus, command: &Command) {
     let subject = bus.names.command(&command.task.zone, &command.task.action);
     let bytes = serde_json::to_vec(command).expect("plain data").into();
-    publish::publish(&bus.client, subject, publish::Headers::new(), bytes).await.expect("stored");
+    bus.port.publish(subject, publish::Headers::new(), bytes).await.expect("stored");
 }
 
 async fn outcome(reader: &mut Reader, bus: &Bus) -> (u32, Verb) {
@@ -131,7 +131,7 @@ async fn a_second_copy_never_calls_twice_and_nothing_begins_late_or_stopped() {
     // `serves` comes after the host listens: the tick that follows is heard before any command.
     reader.next().await.expect("no gap");
     tick::send(&bus, &Tick { v: 1, epoch: 1, seq: 1, now: Timestamp(1000), resync: vec![] }).await;
-    bus.client.flush().await.expect("sent");
+    bus.nats().client.flush().await.expect("sent");
     tokio::time::timeout(Duration::from_secs(30), async {
         for _ in 0..5 {
             send(&bus, &command(1, 1_000_000)).await;

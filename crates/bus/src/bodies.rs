@@ -1,9 +1,8 @@
 //! BODIES: the files of a set by the hash of their bytes, so that a run can pin them and any moment can be
 //! explained. A body is stored before the fact that names it.
 
-use async_nats::jetstream::object_store::GetErrorKind;
+use bytes::Bytes;
 use regreen_schemas::hash::sha256_hex;
-use tokio::io::AsyncReadExt;
 
 use crate::connect::Bus;
 
@@ -45,10 +44,9 @@ pub async fn put(bus: &Bus, bytes: &[u8]) -> Result<String, Error> {
         return Err(Error::TooLarge(bytes.len()));
     }
     let hash = sha256_hex(bytes);
-    let store = bus.js.get_object_store(bus.names.bodies()).await.map_err(bucket)?;
-    if store.info(&hash).await.is_err() {
-        let mut reader = bytes;
-        store.put(hash.as_str(), &mut reader).await.map_err(bucket)?;
+    if !matches!(get(bus, &hash).await, Ok(found) if found == bytes) {
+        let bytes = Bytes::copy_from_slice(bytes);
+        bus.port.put(bus.names.bodies(), hash.clone(), bytes).await.map_err(bucket)?;
     }
     Ok(hash)
 }
@@ -58,13 +56,8 @@ pub async fn put(bus: &Bus, bytes: &[u8]) -> Result<String, Error> {
 /// # Errors
 /// [`Error`].
 pub async fn get(bus: &Bus, hash: &str) -> Result<Vec<u8>, Error> {
-    let store = bus.js.get_object_store(bus.names.bodies()).await.map_err(bucket)?;
-    let mut object = store.get(hash).await.map_err(|error| match error.kind() {
-        GetErrorKind::NotFound => Error::Missing(hash.into()),
-        _ => bucket(error),
-    })?;
-    let mut bytes = Vec::new();
-    object.read_to_end(&mut bytes).await.map_err(bucket)?;
+    let bytes = bus.port.get(bus.names.bodies(), hash.into()).await.map_err(bucket)?;
+    let bytes = bytes.ok_or_else(|| Error::Missing(hash.into()))?;
     let found = sha256_hex(&bytes);
     if found == hash { Ok(bytes) } else { Err(Error::Changed { wanted: hash.into(), found }) }
 }

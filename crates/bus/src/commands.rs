@@ -3,13 +3,14 @@
 
 use std::time::Duration;
 
-use async_nats::{
-    HeaderMap,
-    jetstream::consumer::{AckPolicy, pull},
-};
+use async_nats::HeaderMap;
 use regreen_schemas::{Zone, command::Command, subject::Names};
 
-use crate::{connect::Bus, publish::header};
+use crate::{
+    connect::Bus,
+    port::{self, Coming, Delivery, Durable},
+    publish::header,
+};
 
 /// A command whose taker says nothing for this long is delivered again.
 const REDELIVERY: Duration = Duration::from_secs(10);
@@ -20,7 +21,7 @@ pub const IN_HAND_MAX: i64 = 2000;
 ///
 /// # Errors
 /// When the client can't take the message at all.
-pub async fn send(bus: &Bus, command: &Command) -> Result<(), async_nats::PublishError> {
+pub async fn send(bus: &Bus, command: &Command) -> Result<(), port::Error> {
     let subject = bus.names.command(&command.task.zone, &command.task.action);
     let mut headers = HeaderMap::new();
     // One dispatch, sent again, is one command. A look that was lost has the attempt of the first, and is another.
@@ -28,34 +29,19 @@ pub async fn send(bus: &Bus, command: &Command) -> Result<(), async_nats::Publis
     let id = format!("{run}.{}.{attempt}.{:?}.{}", command.instance.token(), task.kind, task.claim_by.0);
     headers.insert(header::MSG_ID, id);
     let bytes = serde_json::to_vec(command).expect("invariant: wire types are plain data");
-    bus.client.publish_with_headers(subject, headers, bytes.into()).await
+    bus.port.send(subject, headers, bytes.into()).await
 }
 
 /// Opens the durable consumer of a provider in a zone. All its runners share it.
 ///
 /// # Errors
-/// The library's error when the stream is missing or refuses.
-pub async fn take(bus: &Bus, zone: &Zone, provider: &str) -> Result<pull::Stream, async_nats::Error> {
-    let consumer = bus
-        .js
-        .create_consumer_on_stream(
-            pull::Config {
-                durable_name: Some(Names::command_consumer(zone, provider)),
-                filter_subject: bus.names.commands_for(zone, provider),
-                ack_policy: AckPolicy::Explicit,
-                ack_wait: REDELIVERY,
-                max_ack_pending: IN_HAND_MAX,
-                ..pull::Config::default()
-            },
-            bus.names.commands(),
-        )
-        .await?;
-    let heartbeat = Duration::from_secs(2);
-    Ok(consumer
-        .stream()
-        .heartbeat(heartbeat)
-        .expires(Duration::from_secs(10))
-        .max_messages_per_batch(256)
-        .messages()
-        .await?)
+/// [`port::Error`] when the stream is missing or refuses.
+pub async fn take(bus: &Bus, zone: &Zone, provider: &str) -> Result<Coming<Delivery>, port::Error> {
+    let durable = Durable {
+        name: Names::command_consumer(zone, provider),
+        filter: bus.names.commands_for(zone, provider),
+        redelivery: REDELIVERY,
+        in_hand_max: IN_HAND_MAX,
+    };
+    bus.port.take(bus.names.commands(), durable).await
 }

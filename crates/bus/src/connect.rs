@@ -1,14 +1,14 @@
 //! The connection: for ever, with back-off and jitter, to a server that is new enough. Everybody who follows a
 //! stream learns of a reconnect here and reopens from its position.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use async_nats::{Client, ConnectOptions, Event, ServerAddr, jetstream};
+use async_nats::{ConnectOptions, Event, ServerAddr, jetstream};
 use rand::Rng;
 use regreen_schemas::{Domain, subject::Names};
 use tokio::sync::watch;
 
-use crate::rights::Role;
+use crate::{nats::Nats, port::Port, rights::Role};
 
 /// Oldest server that has what the streams need: `persist_mode`, guarded writes on another subject.
 pub const SERVER_MIN: (u64, u64) = (2, 12);
@@ -83,16 +83,14 @@ pub enum Error {
     },
 }
 
-/// A connected client with the names of its domain.
+/// JetStream with the names of a domain.
 #[derive(Clone, Debug)]
 pub struct Bus {
-    /// The client: core NATS.
-    pub client: Client,
-    /// JetStream's management and reading.
-    pub js: jetstream::Context,
+    /// What it is asked for.
+    pub port: Arc<dyn Port>,
     /// Names of the domain.
     pub names: Names,
-    connects: watch::Receiver<u64>,
+    nats: Option<Nats>,
 }
 
 impl Bus {
@@ -137,7 +135,23 @@ impl Bus {
         }
         let mut js = jetstream::new(client.clone());
         js.set_timeout(Duration::from_secs(2));
-        Ok(Self { client, js, names, connects })
+        let nats = Nats { client, js, connects };
+        Ok(Self { port: Arc::new(nats.clone()), names, nats: Some(nats) })
+    }
+
+    /// Over another port than a real server.
+    #[must_use]
+    pub fn over(port: Arc<dyn Port>, names: Names) -> Self {
+        Self { port, names, nats: None }
+    }
+
+    /// The client, for what is no part of the protocols: making and comparing streams.
+    ///
+    /// # Panics
+    /// When there is no real server behind it.
+    #[must_use]
+    pub fn nats(&self) -> &Nats {
+        self.nats.as_ref().expect("invariant: only real servers are administered")
     }
 
     /// Connects, and waits for a server that is not there yet, as in a stack whose parts start together. What waiting
@@ -162,13 +176,13 @@ impl Bus {
     /// Changes with every (re)connect: followers of streams reopen then.
     #[must_use]
     pub fn connects(&self) -> watch::Receiver<u64> {
-        self.connects.clone()
+        self.port.connects()
     }
 
     /// Whether the connection stands now.
     #[must_use]
     pub fn is_connected(&self) -> bool {
-        self.client.connection_state() == async_nats::connection::State::Connected
+        self.port.is_connected()
     }
 }
 

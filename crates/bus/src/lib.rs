@@ -6,6 +6,8 @@ pub mod bodies;
 pub mod commands;
 pub mod connect;
 pub mod log;
+pub mod nats;
+pub mod port;
 pub mod publish;
 pub mod reader;
 pub mod rights;

@@ -4,12 +4,13 @@
 
 use std::time::Duration;
 
-use async_nats::{HeaderMap, jetstream::stream::RawMessageErrorKind};
+use async_nats::HeaderMap;
 use bytes::Bytes;
 use regreen_schemas::hash::sha256_hex;
 
 use crate::{
     connect::Bus,
+    port,
     publish::{self, header},
 };
 
@@ -48,11 +49,11 @@ pub enum Error {
 /// The newest record with its sequence, asked of the leader.
 ///
 /// # Errors
-/// The library's error when DECISIONS can't be read.
-pub async fn newest(bus: &Bus) -> Result<(u64, Bytes), async_nats::Error> {
-    let stream = bus.js.get_stream_no_info(bus.names.decisions()).await?;
-    let message = stream.get_last_raw_message_by_subject(&bus.names.decision()).await?;
-    Ok((message.sequence, message.payload))
+/// [`port::Error`] when DECISIONS can't be read, or is empty.
+pub async fn newest(bus: &Bus) -> Result<(u64, Bytes), port::Error> {
+    let found = bus.port.last(bus.names.decisions(), bus.names.decision()).await?;
+    let found = found.ok_or_else(|| port::Error::Missing("record in DECISIONS".into()))?;
+    Ok((found.seq, found.payload))
 }
 
 /// The writer's end of the log. There is one per engine process; `append` takes it mutably, so one write is in
@@ -87,7 +88,7 @@ impl Log {
         headers.insert(header::LAST_SEQ, self.tail.seq.to_string());
         loop {
             let subject = self.bus.names.decision();
-            match publish::publish(&self.bus.client, subject, headers.clone(), record.clone()).await {
+            match self.bus.port.publish(subject, headers.clone(), record.clone()).await {
                 Ok(ack) if ack.seq == seq => break,
                 Ok(_) => return Err(Error::Lost { seq }),
                 Err(publish::Error::Refused { code: publish::WRONG_LAST_SEQUENCE, .. }) => {
@@ -113,19 +114,9 @@ impl Log {
     /// Hash of the record at a sequence, asked of the leader until it answers.
     async fn hash_at(&self, seq: u64) -> Result<String, Error> {
         loop {
-            let stream = match self.bus.js.get_stream_no_info(self.bus.names.decisions()).await {
-                Ok(stream) => stream,
-                Err(error) => {
-                    tracing::debug!(%error, "DECISIONS does not answer yet");
-                    tokio::time::sleep(RETRY_PAUSE).await;
-                    continue;
-                }
-            };
-            match stream.get_raw_message(seq).await {
-                Ok(message) => return Ok(sha256_hex(&message.payload)),
-                Err(error) if matches!(error.kind(), RawMessageErrorKind::NoMessageFound) => {
-                    return Err(Error::Lost { seq });
-                }
+            match self.bus.port.message(self.bus.names.decisions(), seq).await {
+                Ok(Some(message)) => return Ok(sha256_hex(&message.payload)),
+                Ok(None) => return Err(Error::Lost { seq }),
                 Err(error) => {
                     tracing::debug!(%error, seq, "record can't be read yet");
                     tokio::time::sleep(RETRY_PAUSE).await;

@@ -4,9 +4,6 @@
 use std::time::Duration;
 
 pub use async_nats::HeaderMap as Headers;
-use async_nats::{Client, HeaderMap, Request, client::RequestErrorKind};
-use bytes::Bytes;
-use serde::Deserialize;
 
 /// After this an unanswered publish is in doubt. Publishes in flight when a connection drops hang until then.
 pub const ANSWER_MAX: Duration = Duration::from_secs(2);
@@ -43,54 +40,6 @@ pub enum Error {
     /// It can never be sent.
     #[error("the write can't be sent: {0}")]
     Unsendable(String),
-}
-
-#[derive(Deserialize)]
-struct Reply {
-    #[serde(default)]
-    seq: u64,
-    error: Option<ReplyError>,
-}
-
-#[derive(Deserialize)]
-struct ReplyError {
-    #[serde(default)]
-    code: u64,
-    #[serde(default)]
-    err_code: u64,
-    #[serde(default)]
-    description: String,
-}
-
-/// Publishes to a stream and waits for its answer.
-///
-/// # Errors
-/// [`Error`], exactly one of three kinds.
-pub async fn publish(
-    client: &Client,
-    subject: String,
-    headers: HeaderMap,
-    payload: Bytes,
-) -> Result<Ack, Error> {
-    let request = Request::new().headers(headers).payload(payload).timeout(Some(ANSWER_MAX));
-    let message = client.send_request(subject, request).await.map_err(|error| match error.kind() {
-        RequestErrorKind::InvalidSubject | RequestErrorKind::MaxPayloadExceeded => {
-            Error::Unsendable(error.to_string())
-        }
-        RequestErrorKind::TimedOut => Error::InDoubt("no answer in time".into()),
-        RequestErrorKind::NoResponders => Error::InDoubt("no stream answers".into()),
-        RequestErrorKind::Other => Error::InDoubt(error.to_string()),
-    })?;
-    let reply: Reply = serde_json::from_slice(&message.payload)
-        .map_err(|error| Error::InDoubt(format!("the answer is no acknowledgement: {error}")))?;
-    match reply.error {
-        None if reply.seq > 0 => Ok(Ack { seq: reply.seq }),
-        None => Err(Error::InDoubt("the answer names no sequence".into())),
-        Some(error) if error.code == 503 && error.err_code != STORE_REFUSED => {
-            Err(Error::InDoubt(error.description))
-        }
-        Some(error) => Err(Error::Refused { code: error.err_code, text: error.description }),
-    }
 }
 
 /// Names of the headers that the rules rest on.

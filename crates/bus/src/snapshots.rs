@@ -1,17 +1,13 @@
 //! SNAP: snapshots of the state, each a body and, last, its manifest. What can't be read whole is not there: the one
 //! before is as good, only older (rule 26).
 
-use std::collections::BTreeSet;
-
-use async_nats::jetstream::object_store::{GetErrorKind, ObjectStore};
-use futures::StreamExt;
+use bytes::Bytes;
 use regreen_schemas::{
     hash::sha256_hex,
     snapshot::{Manifest, SNAPSHOT_FORMAT},
 };
-use tokio::io::AsyncReadExt;
 
-use crate::connect::Bus;
+use crate::{connect::Bus, port};
 
 /// Why a snapshot is not at hand.
 #[derive(Debug, thiserror::Error)]
@@ -33,10 +29,6 @@ fn bucket(error: impl std::fmt::Display) -> Error {
     Error::Bucket(error.to_string())
 }
 
-async fn store(bus: &Bus) -> Result<ObjectStore, Error> {
-    bus.js.get_object_store(bus.names.snapshots()).await.map_err(bucket)
-}
-
 fn body_name(seq: u64) -> String {
     format!("{seq:020}.state")
 }
@@ -50,35 +42,18 @@ fn manifest_name(seq: u64) -> String {
 /// # Errors
 /// [`Error::Bucket`].
 pub async fn sweep(bus: &Bus) -> Result<(), Error> {
-    let mut objects = store(bus).await?.list().await.map_err(bucket)?;
-    let mut known = BTreeSet::new();
-    while let Some(info) = objects.next().await {
-        known.insert(info.map_err(bucket)?.nuid);
-    }
-    let prefix = format!("$O.{}.C.", bus.names.snapshots());
-    let name = format!("OBJ_{}", bus.names.snapshots());
-    let stream = bus.js.get_stream_no_info(&name).await.map_err(bucket)?;
-    let mut subjects = stream.info_with_subjects(format!("{prefix}>")).await.map_err(bucket)?;
-    while let Some(subject) = subjects.next().await {
-        let (subject, _) = subject.map_err(bucket)?;
-        if subject.strip_prefix(&prefix).is_some_and(|nuid| !known.contains(nuid)) {
-            stream.purge().filter(&subject).await.map_err(bucket)?;
-        }
-    }
-    Ok(())
+    bus.port.sweep(bus.names.snapshots()).await.map_err(bucket)
 }
 
 /// Stores a snapshot: the body first.
 ///
 /// # Errors
 /// [`Error::Bucket`]; the snapshot is not there then.
-pub async fn put(bus: &Bus, manifest: &Manifest, body: &[u8]) -> Result<(), Error> {
-    let store = store(bus).await?;
+pub async fn put(bus: &Bus, manifest: &Manifest, body: Bytes) -> Result<(), Error> {
     let text = serde_json::to_vec(manifest).expect("invariant: wire types are plain data");
-    for (name, mut bytes) in
-        [(body_name(manifest.decision_seq), body), (manifest_name(manifest.decision_seq), text.as_slice())]
-    {
-        store.put(name.as_str(), &mut bytes).await.map_err(bucket)?;
+    let seq = manifest.decision_seq;
+    for (name, bytes) in [(body_name(seq), body), (manifest_name(seq), text.into())] {
+        bus.port.put(bus.names.snapshots(), name, bytes).await.map_err(bucket)?;
     }
     Ok(())
 }
@@ -88,12 +63,9 @@ pub async fn put(bus: &Bus, manifest: &Manifest, body: &[u8]) -> Result<(), Erro
 /// # Errors
 /// [`Error::Bucket`].
 pub async fn list(bus: &Bus) -> Result<Vec<u64>, Error> {
-    let mut names = store(bus).await?.list().await.map_err(bucket)?;
-    let mut found = Vec::new();
-    while let Some(info) = names.next().await {
-        let name = info.map_err(bucket)?.name;
-        found.extend(name.strip_suffix(".manifest").and_then(|seq| seq.parse::<u64>().ok()));
-    }
+    let names = bus.port.list(bus.names.snapshots()).await.map_err(bucket)?;
+    let seqs = names.iter().filter_map(|name| name.strip_suffix(".manifest")?.parse::<u64>().ok());
+    let mut found: Vec<u64> = seqs.collect();
     found.sort_unstable_by(|a, b| b.cmp(a));
     Ok(found)
 }
@@ -103,7 +75,7 @@ pub async fn list(bus: &Bus) -> Result<Vec<u64>, Error> {
 /// # Errors
 /// [`Error::Unreadable`] when it is none, or of another format.
 pub async fn manifest(bus: &Bus, seq: u64) -> Result<Manifest, Error> {
-    let bytes = read(&store(bus).await?, seq, &manifest_name(seq)).await?;
+    let bytes = read(bus, seq, manifest_name(seq)).await?;
     let unreadable = |why: String| Error::Unreadable { seq, why };
     let manifest: Manifest = serde_json::from_slice(&bytes).map_err(|error| unreadable(error.to_string()))?;
     if manifest.format != SNAPSHOT_FORMAT || manifest.decision_seq != seq {
@@ -121,7 +93,7 @@ pub async fn manifest(bus: &Bus, seq: u64) -> Result<Manifest, Error> {
 /// [`Error::Unreadable`] when it is another.
 pub async fn body(bus: &Bus, manifest: &Manifest) -> Result<Vec<u8>, Error> {
     let seq = manifest.decision_seq;
-    let bytes = read(&store(bus).await?, seq, &body_name(seq)).await?;
+    let bytes = read(bus, seq, body_name(seq)).await?;
     if sha256_hex(&bytes) == *manifest.sha256 {
         Ok(bytes)
     } else {
@@ -129,16 +101,13 @@ pub async fn body(bus: &Bus, manifest: &Manifest) -> Result<Vec<u8>, Error> {
     }
 }
 
-async fn read(store: &ObjectStore, seq: u64, name: &str) -> Result<Vec<u8>, Error> {
-    let mut object = store.get(name).await.map_err(|error| match error.kind() {
-        GetErrorKind::NotFound => Error::Unreadable { seq, why: format!("{name} is not there") },
-        _ => bucket(error),
-    })?;
-    let mut bytes = Vec::new();
-    // Its own digest is checked while it is read.
-    let unreadable = |error: std::io::Error| Error::Unreadable { seq, why: error.to_string() };
-    object.read_to_end(&mut bytes).await.map_err(unreadable)?;
-    Ok(bytes)
+async fn read(bus: &Bus, seq: u64, name: String) -> Result<Vec<u8>, Error> {
+    match bus.port.get(bus.names.snapshots(), name.clone()).await {
+        Ok(Some(bytes)) => Ok(bytes),
+        Ok(None) => Err(Error::Unreadable { seq, why: format!("{name} is not there") }),
+        Err(error @ port::Error::Damaged(_)) => Err(Error::Unreadable { seq, why: error.to_string() }),
+        Err(error) => Err(bucket(error)),
+    }
 }
 
 /// Removes a snapshot: the manifest first, so that no half of it is found.
@@ -146,9 +115,8 @@ async fn read(store: &ObjectStore, seq: u64, name: &str) -> Result<Vec<u8>, Erro
 /// # Errors
 /// [`Error::Bucket`].
 pub async fn remove(bus: &Bus, seq: u64) -> Result<(), Error> {
-    let store = store(bus).await?;
     for name in [manifest_name(seq), body_name(seq)] {
-        store.delete(&name).await.map_err(bucket)?;
+        bus.port.delete(bus.names.snapshots(), name).await.map_err(bucket)?;
     }
     Ok(())
 }

@@ -2,7 +2,7 @@
 //! subject's expected last sequence, coalesced when much happens; it can be rebuilt from DECISIONS at any time.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -10,19 +10,14 @@ use std::{
     time::Duration,
 };
 
-use async_nats::{
-    HeaderMap,
-    jetstream::{
-        consumer::{AckPolicy, DeliverPolicy, pull},
-        stream::LastRawMessageErrorKind,
-    },
-};
+use async_nats::HeaderMap;
 use futures::{FutureExt as _, StreamExt, stream};
 use regreen_schemas::{RunId, story::Story};
 use tokio::sync::mpsc;
 
 use crate::{
     connect::Bus,
+    port,
     publish::{self, header},
 };
 
@@ -32,8 +27,6 @@ const AT_ONCE: usize = 128;
 const QUEUE_MAX: usize = 16_384;
 /// What gathers meanwhile is written together: most runs of a busy domain begin and end within it, and cost one write.
 const GATHER: Duration = Duration::from_millis(50);
-/// Stories asked for at once.
-const READ_AT_ONCE: usize = 256;
 /// Subjects whose last sequence is remembered.
 const KNOWN_MAX: usize = 100_000;
 
@@ -99,7 +92,7 @@ async fn run(bus: Bus, mut pending: mpsc::Receiver<Story>) {
     let mut known = Known::new();
     while let Some(first) = pending.recv().await {
         tokio::time::sleep(GATHER).await;
-        let mut newest: HashMap<RunId, Story> = HashMap::from([(first.run.clone(), first)]);
+        let mut newest = BTreeMap::from([(first.run.clone(), first)]);
         while let Ok(story) = pending.try_recv() {
             let held = newest.entry(story.run.clone()).or_insert_with(|| story.clone());
             if age(held) < age(&story) {
@@ -137,7 +130,7 @@ async fn write(bus: &Bus, last: Option<u64>, story: Story) -> (RunId, Option<u64
     for _ in 0..3 {
         let mut headers = HeaderMap::new();
         headers.insert(header::LAST_SUBJECT_SEQ, last.to_string());
-        match publish::publish(&bus.client, subject.clone(), headers, bytes.clone()).await {
+        match bus.port.publish(subject.clone(), headers, bytes.clone()).await {
             Ok(ack) => return (story.run, Some(ack.seq)),
             Err(publish::Error::Refused { code: publish::WRONG_LAST_SEQUENCE, .. }) => {
                 match held(bus, &story.run).await {
@@ -159,45 +152,21 @@ async fn write(bus: &Bus, last: Option<u64>, story: Story) -> (RunId, Option<u64
 /// All stories that RUNS holds, oldest first by their place there.
 ///
 /// # Errors
-/// The library's error when RUNS can't be read.
-pub async fn all(bus: &Bus) -> Result<Vec<Story>, async_nats::Error> {
-    let consumer = bus
-        .js
-        .create_consumer_on_stream(
-            pull::Config {
-                deliver_policy: DeliverPolicy::LastPerSubject,
-                filter_subject: bus.names.all_stories(),
-                ack_policy: AckPolicy::None,
-                inactive_threshold: Duration::from_secs(30),
-                memory_storage: true,
-                num_replicas: 1,
-                ..pull::Config::default()
-            },
-            bus.names.runs(),
-        )
-        .await?;
-    let mut found = Vec::new();
-    loop {
-        let mut batch = consumer.fetch().max_messages(READ_AT_ONCE).messages().await?;
-        let before = found.len();
-        while let Some(message) = batch.next().await {
-            found.push(serde_json::from_slice(&message?.payload)?);
-        }
-        if found.len() - before < READ_AT_ONCE {
-            return Ok(found);
-        }
-    }
+/// [`port::Error`] when RUNS can't be read.
+pub async fn all(bus: &Bus) -> Result<Vec<Story>, port::Error> {
+    let found = bus.port.newest(bus.names.runs(), bus.names.all_stories()).await?;
+    found.iter().map(read).collect()
 }
 
 /// The story that RUNS holds, with its sequence there.
 ///
 /// # Errors
-/// The library's error when RUNS can't be read.
-pub async fn held(bus: &Bus, run: &RunId) -> Result<Option<(u64, Story)>, async_nats::Error> {
-    let stream = bus.js.get_stream_no_info(bus.names.runs()).await?;
-    match stream.get_last_raw_message_by_subject(&bus.names.story(run)).await {
-        Ok(message) => Ok(Some((message.sequence, serde_json::from_slice(&message.payload)?))),
-        Err(error) if matches!(error.kind(), LastRawMessageErrorKind::NoMessageFound) => Ok(None),
-        Err(error) => Err(error.into()),
-    }
+/// [`port::Error`] when RUNS can't be read.
+pub async fn held(bus: &Bus, run: &RunId) -> Result<Option<(u64, Story)>, port::Error> {
+    let found = bus.port.last(bus.names.runs(), bus.names.story(run)).await?;
+    found.map(|message| Ok((message.seq, read(&message)?))).transpose()
+}
+
+fn read(message: &port::Stored) -> Result<Story, port::Error> {
+    serde_json::from_slice(&message.payload).map_err(|error| port::Error::Damaged(error.to_string()))
 }

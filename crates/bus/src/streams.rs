@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use async_nats::jetstream::{
-    self, kv, object_store,
+    kv, object_store,
     stream::{Config, DiscardPolicy, PersistenceMode, RetentionPolicy, StorageType},
 };
 use bytes::Bytes;
@@ -14,12 +14,14 @@ use regreen_schemas::{
     hash::h,
     id::{Genesis, Nonce},
     record::{Cause, Cursor, FORMAT, Item, Record},
+    subject::Names,
 };
 
 use crate::{
     connect::Bus,
     log::{Log, Tail},
-    reader,
+    nats::missing_or,
+    port, reader,
 };
 
 /// Age after which a command is gone; long past any `claim_by`.
@@ -81,9 +83,10 @@ pub struct Drift {
     pub found: String,
 }
 
-fn configs(bus: &Bus, sizing: Sizing) -> Vec<Config> {
+/// The streams of a domain, as they are made.
+#[must_use]
+pub fn configs(names: &Names, sizing: Sizing) -> Vec<Config> {
     let share = |percent: i64| sizing.bytes / 100 * percent;
-    let names = &bus.names;
     let lasting = |name: String, subject: String, percent: i64| Config {
         name,
         subjects: vec![subject],
@@ -131,21 +134,22 @@ pub async fn init(bus: &Bus, sizing: Sizing, now: Timestamp, genesis_over_facts:
         stream: stream.into(),
         why: error.to_string(),
     };
+    let js = &bus.nats().js;
     // Asked before anything is made: a runner may say what it serves as soon as FACTS is there.
     let facts = match extent(bus, bus.names.facts()).await {
         Ok(extent) => extent.last,
         Err(Error::Missing { .. }) => 0,
         Err(error) => return Err(error),
     };
-    for config in configs(bus, sizing) {
+    for config in configs(&bus.names, sizing) {
         let name = config.name.clone();
-        if let Err(error) = bus.js.get_stream(&name).await {
+        if let Err(error) = js.get_stream(&name).await {
             tracing::debug!(stream = name, %error, "creating");
-            bus.js.create_stream(config).await.map_err(|error| failed(&name, &error))?;
+            js.create_stream(config).await.map_err(|error| failed(&name, &error))?;
         }
     }
     let view = bus.names.view();
-    if bus.js.get_key_value(&view).await.is_err() {
+    if js.get_key_value(&view).await.is_err() {
         let config = kv::Config {
             bucket: view.clone(),
             max_bytes: sizing.bytes / 100,
@@ -153,25 +157,29 @@ pub async fn init(bus: &Bus, sizing: Sizing, now: Timestamp, genesis_over_facts:
             history: 1,
             ..kv::Config::default()
         };
-        bus.js.create_key_value(config).await.map_err(|error| failed(&view, &error))?;
+        js.create_key_value(config).await.map_err(|error| failed(&view, &error))?;
     }
     for (bucket, max_bytes) in
         [(bus.names.bodies(), sizing.bytes / 100), (bus.names.snapshots(), sizing.bytes / 100 * 8)]
     {
-        if bus.js.get_object_store(&bucket).await.is_err() {
+        if js.get_object_store(&bucket).await.is_err() {
             let config = object_store::Config {
                 bucket: bucket.clone(),
                 max_bytes,
                 num_replicas: sizing.replicas,
                 ..object_store::Config::default()
             };
-            bus.js.create_object_store(config).await.map_err(|error| failed(&bucket, &error))?;
+            js.create_object_store(config).await.map_err(|error| failed(&bucket, &error))?;
         }
     }
     genesis(bus, now, facts, genesis_over_facts).await
 }
 
-async fn genesis(bus: &Bus, now: Timestamp, facts: u64, over_facts: bool) -> Result<(), Error> {
+/// Writes the first record, unless there is one.
+///
+/// # Errors
+/// As [`init`].
+pub async fn genesis(bus: &Bus, now: Timestamp, facts: u64, over_facts: bool) -> Result<(), Error> {
     let log = extent(bus, bus.names.decisions()).await?;
     if log.last > 0 {
         return Ok(());
@@ -179,7 +187,7 @@ async fn genesis(bus: &Bus, now: Timestamp, facts: u64, over_facts: bool) -> Res
     if facts > 0 && !over_facts {
         return Err(Error::FactsWithoutLog { facts });
     }
-    let id = h(&[&rand::random::<[u8; 16]>()]);
+    let id = h(&[&bus.port.random().to_be_bytes(), &bus.port.random().to_be_bytes()]);
     let genesis = Event::Genesis { genesis: Genesis::from(id.clone()), domain: bus.names.domain().clone() };
     let record = Record {
         v: WIRE_VERSION,
@@ -207,7 +215,7 @@ async fn genesis(bus: &Bus, now: Timestamp, facts: u64, over_facts: bool) -> Res
 /// # Errors
 /// [`Error::Missing`] with the remedy.
 pub async fn present(bus: &Bus) -> Result<(), Error> {
-    for config in configs(bus, Sizing { replicas: 1, bytes: 0 }) {
+    for config in configs(&bus.names, Sizing { replicas: 1, bytes: 0 }) {
         extent(bus, config.name).await?;
     }
     let log = extent(bus, bus.names.decisions()).await?;
@@ -224,8 +232,8 @@ pub async fn present(bus: &Bus) -> Result<(), Error> {
 /// [`Error`] when one is missing or can't be asked.
 pub async fn created(bus: &Bus) -> Result<Streams, Error> {
     let born = async |name: String| {
-        let stream = bus.js.get_stream(&name).await.map_err(|error| missing_or(&name, &error))?;
-        Ok::<_, Error>(Timestamp(stream.cached_info().created.timestamp_millis()))
+        let info = bus.port.info(name.clone()).await.map_err(|error| failed(&name, error))?;
+        Ok::<_, Error>(info.created)
     };
     Ok(Streams {
         facts: born(bus.names.facts()).await?,
@@ -239,8 +247,8 @@ pub async fn created(bus: &Bus) -> Result<Streams, Error> {
 /// # Errors
 /// [`Error::Missing`] when there is no such stream.
 pub async fn extent(bus: &Bus, name: String) -> Result<reader::Extent, Error> {
-    let mut stream = bus.js.get_stream(&name).await.map_err(|error| missing_or(&name, &error))?;
-    reader::extent(&mut stream).await.map_err(|error| Error::Stream { stream: name, why: error.to_string() })
+    let info = bus.port.info(name.clone()).await.map_err(|error| failed(&name, error))?;
+    Ok(reader::Extent { first: info.first, last: info.last })
 }
 
 /// How much of its bound a stream fills: 0 to 100, and beyond where it has been made smaller.
@@ -248,11 +256,10 @@ pub async fn extent(bus: &Bus, name: String) -> Result<reader::Extent, Error> {
 /// # Errors
 /// [`Error`] when it can't be asked.
 pub async fn filled_percent(bus: &Bus, name: String) -> Result<u64, Error> {
-    let stream = bus.js.get_stream(&name).await.map_err(|error| missing_or(&name, &error))?;
-    let info = stream.cached_info();
+    let info = bus.port.info(name.clone()).await.map_err(|error| failed(&name, error))?;
     // Without a bound it is never full.
-    let bound = u64::try_from(info.config.max_bytes).unwrap_or(0);
-    Ok(info.state.bytes.saturating_mul(100).checked_div(bound).unwrap_or(0))
+    let percent = info.bytes_max.and_then(|bound| info.bytes.saturating_mul(100).checked_div(bound));
+    Ok(percent.unwrap_or(0))
 }
 
 /// Removes what a stream holds before a sequence, of one subject filter or of all.
@@ -260,15 +267,7 @@ pub async fn filled_percent(bus: &Bus, name: String) -> Result<u64, Error> {
 /// # Errors
 /// [`Error`]; what is removed already stays so.
 pub async fn trim(bus: &Bus, name: String, before: u64, filter: Option<String>) -> Result<u64, Error> {
-    let failed =
-        |error: &dyn std::fmt::Display| Error::Stream { stream: name.clone(), why: error.to_string() };
-    let stream = bus.js.get_stream_no_info(&name).await.map_err(|error| failed(&error))?;
-    let purge = stream.purge().sequence(before);
-    let purged = match filter {
-        Some(filter) => purge.filter(filter).await,
-        None => purge.await,
-    };
-    purged.map(|purged| purged.purged).map_err(|error| failed(&error))
+    bus.port.purge(name.clone(), before, filter).await.map_err(|error| failed(&name, error))
 }
 
 /// One message of a stream, asked of its leader.
@@ -276,22 +275,15 @@ pub async fn trim(bus: &Bus, name: String, before: u64, filter: Option<String>) 
 /// # Errors
 /// [`Error::Stream`] when it is not there or nobody answers.
 pub async fn message(bus: &Bus, name: String, seq: u64) -> Result<reader::Stored, Error> {
-    let failed =
-        |error: &dyn std::fmt::Display| Error::Stream { stream: name.clone(), why: error.to_string() };
-    let stream = bus.js.get_stream_no_info(&name).await.map_err(|error| failed(&error))?;
-    let found = stream.get_raw_message(seq).await.map_err(|error| failed(&error))?;
-    let time = Timestamp(found.time.timestamp_millis());
-    Ok(reader::Stored { seq, time, subject: found.subject.to_string(), payload: found.payload, pending: 0 })
+    let found = bus.port.message(name.clone(), seq).await.map_err(|error| failed(&name, error))?;
+    let gone = || Error::Stream { stream: name.clone(), why: format!("message {seq} is not there") };
+    found.ok_or_else(gone)
 }
 
-fn missing_or(name: &str, error: &jetstream::context::GetStreamError) -> Error {
-    match error.kind() {
-        jetstream::context::GetStreamErrorKind::JetStream(error)
-            if error.error_code() == jetstream::ErrorCode::STREAM_NOT_FOUND =>
-        {
-            Error::Missing { stream: name.into() }
-        }
-        _ => Error::Stream { stream: name.into(), why: error.to_string() },
+fn failed(name: &str, error: port::Error) -> Error {
+    match error {
+        port::Error::Missing(stream) => Error::Missing { stream },
+        error => Error::Stream { stream: name.into(), why: error.to_string() },
     }
 }
 
@@ -302,9 +294,9 @@ fn missing_or(name: &str, error: &jetstream::context::GetStreamError) -> Error {
 /// [`Error`] when a stream can't be read.
 pub async fn drift(bus: &Bus, replicas: usize) -> Result<Vec<Drift>, Error> {
     let mut drifts = Vec::new();
-    for wanted in configs(bus, Sizing { replicas, bytes: 0 }) {
-        let stream =
-            bus.js.get_stream(&wanted.name).await.map_err(|error| missing_or(&wanted.name, &error))?;
+    for wanted in configs(&bus.names, Sizing { replicas, bytes: 0 }) {
+        let stream = bus.nats().js.get_stream(&wanted.name).await;
+        let stream = stream.map_err(|error| failed(&wanted.name, missing_or(&wanted.name, &error)))?;
         differences(&wanted, &stream.cached_info().config, &mut drifts);
     }
     Ok(drifts)

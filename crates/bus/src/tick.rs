@@ -1,13 +1,13 @@
 //! The tick: the engine says after every commit, and at least each second, how far the log is and what time it
 //! is. Runners judge `claim_by` by it, probes mark their looks with it; nothing is decided by it alone.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures::StreamExt;
 use regreen_schemas::{Span, Timestamp, record::Tick};
-use tokio::sync::watch;
+use tokio::{sync::watch, time::Instant};
 
-use crate::connect::Bus;
+use crate::{connect::Bus, port, publish::Headers};
 
 /// With no tick for this long a runner begins nothing (wire.md).
 pub const SILENCE_MAX: Duration = Duration::from_secs(5);
@@ -33,7 +33,7 @@ impl Heard {
 /// Publishes a tick; one that is lost is followed by another.
 pub async fn send(bus: &Bus, tick: &Tick) {
     let bytes = serde_json::to_vec(tick).expect("invariant: wire types are plain data");
-    if let Err(error) = bus.client.publish(bus.names.tick(), bytes.into()).await {
+    if let Err(error) = bus.port.send(bus.names.tick(), Headers::new(), bytes.into()).await {
         tracing::debug!(%error, "tick not sent");
     }
 }
@@ -42,12 +42,12 @@ pub async fn send(bus: &Bus, tick: &Tick) {
 ///
 /// # Errors
 /// When the subscription is refused.
-pub async fn follow(bus: &Bus) -> Result<watch::Receiver<Option<Heard>>, async_nats::SubscribeError> {
-    let mut subscription = bus.client.subscribe(bus.names.tick()).await?;
+pub async fn follow(bus: &Bus) -> Result<watch::Receiver<Option<Heard>>, port::Error> {
+    let mut subscription = bus.port.subscribe(bus.names.tick()).await?;
     let (newest, heard) = watch::channel(None::<Heard>);
     tokio::spawn(async move {
         while let Some(message) = subscription.next().await {
-            match serde_json::from_slice::<Tick>(&message.payload) {
+            match serde_json::from_slice::<Tick>(&message) {
                 Ok(tick) => {
                     // A superseded engine may still speak: a lower epoch is not heard.
                     let older = newest.borrow().as_ref().is_some_and(|heard| heard.tick.epoch > tick.epoch);

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use async_nats::{HeaderMap, jetstream::stream::LastRawMessageErrorKind};
+use async_nats::HeaderMap;
 use bytes::Bytes;
 use regreen_schemas::{
     Instance, RunId, WIRE_VERSION,
@@ -13,6 +13,7 @@ use regreen_schemas::{
 
 use crate::{
     connect::Bus,
+    port,
     publish::{self, header},
 };
 
@@ -46,10 +47,7 @@ pub enum Error {
     NotATicket(#[source] serde_json::Error),
     /// The stream does not answer.
     #[error("TICKETS can't be read")]
-    Unreadable(#[source] async_nats::jetstream::stream::LastRawMessageError),
-    /// The stream is not there.
-    #[error("TICKETS is not there")]
-    Missing(#[source] async_nats::jetstream::context::GetStreamError),
+    Unreadable(#[source] port::Error),
     /// The stop number moved at every try.
     #[error("the stop switch was released again each time it was pulled; try once more")]
     Moving,
@@ -74,7 +72,7 @@ pub async fn take(
         headers.insert(header::LAST_SUBJECT, bus.names.stop(stop_no));
     }
     loop {
-        match publish::publish(&bus.client, subject.clone(), headers.clone(), bytes.clone()).await {
+        match bus.port.publish(subject.clone(), headers.clone(), bytes.clone()).await {
             Ok(ack) => return Ok(Taken::Won { seq: ack.seq }),
             Err(
                 publish::Error::InDoubt(_) | publish::Error::Refused { code: publish::CONCURRENT_GUARD, .. },
@@ -146,9 +144,7 @@ where
     for _ in 0..STOP_TRIES {
         let stop_no = current().await;
         loop {
-            match publish::publish(&bus.client, bus.names.stop(stop_no), HeaderMap::new(), bytes.clone())
-                .await
-            {
+            match bus.port.publish(bus.names.stop(stop_no), HeaderMap::new(), bytes.clone()).await {
                 Ok(_) => break,
                 Err(publish::Error::InDoubt(_)) => tokio::time::sleep(RETRY_PAUSE).await,
                 Err(_) if stopped(bus, stop_no).await?.is_some() => break,
@@ -175,15 +171,11 @@ pub async fn stopped(bus: &Bus, stop_no: u64) -> Result<Option<Stop>, Error> {
 
 /// A random id for one process.
 #[must_use]
-pub fn nonce() -> Nonce {
-    Nonce::from(format!("{:016x}", rand::random::<u64>()))
+pub fn nonce(bus: &Bus) -> Nonce {
+    Nonce::from(format!("{:016x}", bus.port.random()))
 }
 
 async fn last(bus: &Bus, subject: &str) -> Result<Option<(Bytes, u64)>, Error> {
-    let stream = bus.js.get_stream_no_info(bus.names.tickets()).await.map_err(Error::Missing)?;
-    match stream.get_last_raw_message_by_subject(subject).await {
-        Ok(message) => Ok(Some((message.payload, message.sequence))),
-        Err(error) if matches!(error.kind(), LastRawMessageErrorKind::NoMessageFound) => Ok(None),
-        Err(error) => Err(Error::Unreadable(error)),
-    }
+    let found = bus.port.last(bus.names.tickets(), subject.into()).await.map_err(Error::Unreadable)?;
+    Ok(found.map(|message| (message.payload, message.seq)))
 }

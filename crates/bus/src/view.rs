@@ -1,7 +1,6 @@
 //! VIEW: the list of checks and the verdicts, in a KV bucket. Written by the engine after its ack, read by probes
 //! and people, **never read to decide**.
 
-use async_nats::jetstream::kv;
 use bytes::Bytes;
 use futures::StreamExt;
 use regreen_schemas::{
@@ -12,7 +11,7 @@ use regreen_schemas::{
 use serde::Deserialize;
 use tokio::sync::watch;
 
-use crate::connect::Bus;
+use crate::{connect::Bus, port::Updated};
 
 /// Why VIEW could not be used.
 #[derive(Debug, thiserror::Error)]
@@ -23,10 +22,6 @@ impl Error {
     fn of(error: impl std::fmt::Display) -> Self {
         Self(error.to_string())
     }
-}
-
-async fn bucket(bus: &Bus) -> Result<kv::Store, Error> {
-    bus.js.get_key_value(bus.names.view()).await.map_err(Error::of)
 }
 
 /// Tries to put something while others write the same key.
@@ -53,8 +48,8 @@ pub async fn put_verdict(bus: &Bus, check: &str, verdict: &Verdict) -> Result<()
 /// # Errors
 /// [`Error`] when VIEW can't be read.
 pub async fn verdict(bus: &Bus, check: &str) -> Result<Option<Verdict>, Error> {
-    let found = bucket(bus).await?.get(view_key::verdict(check)).await.map_err(Error::of)?;
-    found.map(|bytes| serde_json::from_slice(&bytes).map_err(Error::of)).transpose()
+    let found = bus.port.entry(bus.names.view(), view_key::verdict(check)).await.map_err(Error::of)?;
+    found.map(|(_, bytes)| serde_json::from_slice(&bytes).map_err(Error::of)).transpose()
 }
 
 #[derive(Deserialize)]
@@ -73,20 +68,19 @@ async fn put(
     value: &impl serde::Serialize,
 ) -> Result<(), Error> {
     let bytes = Bytes::from(serde_json::to_vec(value).expect("invariant: wire types are plain data"));
-    let bucket = bucket(bus).await?;
     for _ in 0..TRIES_MAX {
-        let held = bucket.entry(key).await.map_err(Error::of)?;
-        let newer = held.as_ref().is_some_and(|held| {
-            serde_json::from_slice::<Reflected>(&held.value)
+        let held = bus.port.entry(bus.names.view(), key.into()).await.map_err(Error::of)?;
+        let newer = held.as_ref().is_some_and(|(_, held)| {
+            serde_json::from_slice::<Reflected>(held)
                 .is_ok_and(|held| held.genesis == *genesis && held.seq > seq)
         });
         if newer {
             return Ok(());
         }
-        let revision = held.map_or(0, |held| held.revision);
-        match bucket.update(key, bytes.clone(), revision).await {
-            Err(error) if error.kind() == kv::UpdateErrorKind::WrongLastRevision => {}
-            other => return other.map(|_| ()).map_err(Error::of),
+        let revision = held.map_or(0, |(revision, _)| revision);
+        let updated = bus.port.update(bus.names.view(), key.into(), bytes.clone(), revision).await;
+        if updated.map_err(Error::of)? == Updated::Written {
+            return Ok(());
         }
     }
     Err(Error(format!("others write {key} all the time")))
@@ -102,6 +96,7 @@ pub fn follow_checks(bus: &Bus) -> watch::Receiver<Option<Checks>> {
         while !newest.is_closed() {
             connects.mark_unchanged();
             tokio::select! {
+                biased;
                 result = watch_checks(&bus, &newest) => if let Err(error) = result {
                     tracing::debug!(%error, "the list of checks can't be followed; trying again");
                     tokio::time::sleep(std::time::Duration::from_millis(500)).await;
@@ -115,10 +110,9 @@ pub fn follow_checks(bus: &Bus) -> watch::Receiver<Option<Checks>> {
 }
 
 async fn watch_checks(bus: &Bus, newest: &watch::Sender<Option<Checks>>) -> Result<(), Error> {
-    let mut entries = bucket(bus).await?.watch_with_history(view_key::CHECKS).await.map_err(Error::of)?;
+    let mut entries = bus.port.watch(bus.names.view(), view_key::CHECKS.into()).await.map_err(Error::of)?;
     while let Some(entry) = entries.next().await {
-        let entry = entry.map_err(Error::of)?;
-        match serde_json::from_slice(&entry.value) {
+        match serde_json::from_slice(&entry.map_err(Error::of)?) {
             Ok(checks) => drop(newest.send_replace(Some(checks))),
             Err(error) => {
                 tracing::error!(%error, "the list of checks can't be read: is this probe older than the engine?");

@@ -2,13 +2,16 @@
 //! bounded in bytes and items. Light load pays one round trip, heavy load shares it. Whoever waits gets a success
 //! only when the server has it on disk.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use async_nats::HeaderMap;
 use bytes::{BufMut, Bytes, BytesMut};
 use regreen_schemas::{WIRE_VERSION, subject::FactKind};
 use serde::Serialize;
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::Instant,
+};
 
 use crate::{
     connect::Bus,
@@ -69,7 +72,7 @@ impl Writer {
         let task = Task {
             subject: bus.names.fact(kind, source),
             prefix: Bytes::from(format!("{{\"v\":{WIRE_VERSION},\"kind\":\"{}\",\"items\":[", kind.token())),
-            id: format!("{:016x}", rand::random::<u64>()),
+            id: format!("{:016x}", bus.port.random()),
             bus: bus.clone(),
             patience,
         };
@@ -152,14 +155,9 @@ impl Task {
         let mut headers = HeaderMap::new();
         headers.insert(header::MSG_ID, format!("{}-{n}", self.id));
         loop {
-            let error = match publish::publish(
-                &self.bus.client,
-                self.subject.clone(),
-                headers.clone(),
-                message.clone(),
-            )
-            .await
-            {
+            let published =
+                self.bus.port.publish(self.subject.clone(), headers.clone(), message.clone()).await;
+            let error = match published {
                 Ok(ack) => return Ok(ack.seq),
                 Err(error) => error,
             };

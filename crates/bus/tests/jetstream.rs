@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use regreen_bus::{
     Bus, bodies, commands, connect,
     log::{self, Log, Tail},
-    publish::{self, header},
+    publish::header,
     reader::Reader,
     stories::{self, Stories},
     streams::{self, Sizing},
@@ -92,9 +92,10 @@ async fn init_makes_the_domain_once_and_drift_is_told() {
     assert_eq!(last(&bus, bus.names.decisions()).await, 1, "one Genesis");
     assert_eq!(streams::drift(&bus, 1).await.expect("readable"), []);
 
-    let mut config = bus.js.get_stream(bus.names.facts()).await.expect("there").cached_info().config.clone();
+    let mut config =
+        bus.nats().js.get_stream(bus.names.facts()).await.expect("there").cached_info().config.clone();
     config.discard = async_nats::jetstream::stream::DiscardPolicy::Old;
-    bus.js.update_stream(config).await.expect("a meddler may");
+    bus.nats().js.update_stream(config).await.expect("a meddler may");
     let drift = streams::drift(&bus, 1).await.expect("readable");
     assert_eq!((drift.len(), drift[0].setting), (1, "discard"));
     streams::init(&bus, SIZING, Timestamp(3), false).await.expect("not repaired");
@@ -107,7 +108,7 @@ async fn facts_without_log_are_not_decided_again() {
     let bus = domain(&nats).await;
     let writer = Writer::start(&bus, FactKind::Operator, "amy", Duration::from_secs(5));
     writer.store(&settle(1)).await.expect("stored");
-    bus.js.delete_stream(bus.names.decisions()).await.expect("deleted");
+    bus.nats().js.delete_stream(bus.names.decisions()).await.expect("deleted");
     let error = streams::init(&bus, SIZING, Timestamp(2), false).await.expect_err("rule 1");
     assert!(matches!(error, streams::Error::FactsWithoutLog { facts: 1 }), "{error}");
     streams::init(&bus, SIZING, Timestamp(2), true).await.expect("said explicitly");
@@ -173,7 +174,7 @@ async fn a_reader_sees_every_sequence_once_through_kills_and_cuts_and_tells_a_ga
         }
         assert_eq!(reader.next().await.expect("no gap").seq, u64::from(n));
     }
-    let stream = direct.js.get_stream(direct.names.facts()).await.expect("there");
+    let stream = direct.nats().js.get_stream(direct.names.facts()).await.expect("there");
     stream.purge().sequence(150).await.expect("purged");
     let mut late = Reader::new(&bus, bus.names.facts(), 100);
     let gap = late.next().await.expect_err("rule 5");
@@ -195,7 +196,7 @@ async fn the_log_is_fenced_and_a_write_in_doubt_is_settled_by_its_bytes() {
     // Rule 7: our own bytes stand there already, as after a timeout whose write landed.
     let mut headers = async_nats::HeaderMap::new();
     headers.insert(header::LAST_SEQ, "2");
-    publish::publish(&bus.client, bus.names.decision(), headers, "three".into()).await.expect("lands");
+    bus.port.publish(bus.names.decision(), headers, "three".into()).await.expect("lands");
     assert_eq!(active.append("three".into()).await.expect("recognised as ours"), 3);
 
     // A server killed in the middle: the append waits and is there once.
@@ -206,10 +207,10 @@ async fn the_log_is_fenced_and_a_write_in_doubt_is_settled_by_its_bytes() {
     let (seq, mut active) = append.await.expect("no panic").expect("appended");
     assert_eq!((seq, last(&bus, bus.names.decisions()).await), (4, 4));
 
-    let stream = bus.js.get_stream(bus.names.decisions()).await.expect("there");
+    let stream = bus.nats().js.get_stream(bus.names.decisions()).await.expect("there");
     let config = stream.cached_info().config.clone();
-    bus.js.delete_stream(&config.name).await.expect("deleted");
-    bus.js.create_stream(config).await.expect("empty again");
+    bus.nats().js.delete_stream(&config.name).await.expect("deleted");
+    bus.nats().js.create_stream(config).await.expect("empty again");
     let error = active.append("five".into()).await.expect_err("the log is gone");
     assert!(matches!(error, log::Error::Lost { seq: 5 }), "{error}");
 }
@@ -222,7 +223,7 @@ async fn one_of_many_racers_gets_the_ticket_and_none_after_the_stop() {
     let started = |runner: &str| Ticket::Started {
         v: 1,
         runner: runner.into(),
-        nonce: tickets::nonce(),
+        nonce: tickets::nonce(&bus),
         decision_seq: 1,
         pre_state: None,
     };
@@ -400,7 +401,7 @@ async fn a_look_that_is_asked_for_again_is_no_copy_of_the_one_that_was_lost() {
     for claim_by in [1000, 1000, 2000] {
         commands::send(&bus, &look(claim_by)).await.expect("sent");
     }
-    bus.client.flush().await.expect("an answer");
+    bus.nats().client.flush().await.expect("an answer");
     wait_for("two commands", Duration::from_secs(10), async || {
         let last = last(&bus, bus.names.commands()).await;
         if last == 2 { Ok(()) } else { Err(last) }

@@ -74,17 +74,18 @@ async fn nobody_may_write_what_is_not_theirs() {
     for (user, subjects) in &foreign {
         let bus = connect(nats.url(), user).await;
         for subject in subjects {
-            bus.client.publish(subject.clone(), "{}".into()).await.expect("it leaves this client");
+            bus.nats().client.publish(subject.clone(), "{}".into()).await.expect("it leaves this client");
         }
         // The server has looked at all of it once it answers.
-        bus.client.flush().await.expect("an answer");
+        bus.nats().client.flush().await.expect("an answer");
         assert_eq!(sum().await, before, "{} wrote one of {subjects:?}", user.role.user());
         if user.role == Role::Janitor {
             continue;
         }
         let purge = format!("$JS.API.STREAM.PURGE.{}", names.facts());
         let purged =
-            tokio::time::timeout(Duration::from_millis(300), bus.client.request(purge, "".into())).await;
+            tokio::time::timeout(Duration::from_millis(300), bus.nats().client.request(purge, "".into()))
+                .await;
         assert!(!matches!(purged, Ok(Ok(_))), "{} may purge FACTS", user.role.user());
     }
     // Only the janitor may purge (rule 3), and only it could.
@@ -92,7 +93,7 @@ async fn nobody_may_write_what_is_not_theirs() {
     streams::trim(&janitor, names.facts(), 1, None).await.expect("it may");
     // The control: the same subjects, by one who may.
     for subject in [alerts, names.decision(), stop] {
-        admin.client.publish(subject, "{}".into()).await.expect("it leaves");
+        admin.nats().client.publish(subject, "{}".into()).await.expect("it leaves");
     }
     wait_for("three messages", Duration::from_secs(10), async || {
         let now = sum().await;

@@ -10,7 +10,7 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
-use regreen_bus::{Bus, reader::Reader};
+use regreen_bus::{Bus, reader::Reader, streams};
 use regreen_kit::port;
 use regreen_schemas::{
     RunId, Span, Timestamp,
@@ -144,7 +144,7 @@ async fn hello(dir: &Path, stage: &mut Stage) -> anyhow::Result<Report> {
         http.post(url).send().await?.error_for_status()?;
         anyhow::Ok(())
     };
-    let extent = regreen_bus::streams::extent(&bus, bus.names.decisions()).await?;
+    let extent = streams::extent(&bus, bus.names.decisions()).await?;
     let mut reader = Reader::new(&bus, bus.names.decisions(), extent.last);
 
     say("\nact one: service `one` breaks; nobody but Regreen is there to help");
@@ -439,8 +439,7 @@ async fn report(bus: &Bus, effects: &Path, [one, two, three]: [Seen; 3]) -> anyh
 
 /// When FACTS stored a message.
 async fn stored(bus: &Bus, seq: u64) -> anyhow::Result<Timestamp> {
-    let stream = bus.js.get_stream_no_info(bus.names.facts()).await?;
-    Ok(Timestamp(stream.get_raw_message(seq).await?.time.timestamp_millis()))
+    Ok(streams::message(bus, bus.names.facts(), seq).await?.time)
 }
 
 fn spawn(command: &mut Command, log: &Path) -> anyhow::Result<Child> {

@@ -3,7 +3,7 @@
 
 use std::{ops::ControlFlow, process::ExitCode};
 
-use regreen_bus::{Bus, stories};
+use regreen_bus::{Bus, stories, streams};
 use regreen_decider::{
     Library, State,
     evaluate::{Clause, evaluate},
@@ -73,8 +73,7 @@ struct Said {
 
 pub async fn run(options: Options) -> anyhow::Result<ExitCode> {
     let bus = client::connect(&options.connect).await?.bus;
-    let story =
-        stories::held(&bus, &RunId::from(options.what.as_str())).await.map_err(anyhow::Error::from_boxed)?;
+    let story = stories::held(&bus, &RunId::from(options.what.as_str())).await?;
     let fingerprint = match &story {
         Some((_, story)) => story.fingerprint.clone(),
         None => Some(Fingerprint::from(options.what.as_str())),
@@ -269,8 +268,7 @@ async fn alert_of(
     (seq, item): (u64, u32),
     fingerprint: &Fingerprint,
 ) -> anyhow::Result<Option<Alert>> {
-    let stream = bus.js.get_stream_no_info(bus.names.facts()).await?;
-    let message = stream.get_raw_message(seq).await?;
+    let message = streams::message(bus, bus.names.facts(), seq).await?;
     let items = fact::decode(FactKind::Alerts, &message.payload)?;
     Ok(match items.into_iter().nth(item as usize) {
         Some(Item::Alerts(alerts)) => {

@@ -160,7 +160,7 @@ pub struct Stop {
 
 /// The stop switch's current number and the end of the log, from the newest record (rule 16).
 async fn newest(bus: &Bus) -> anyhow::Result<(u64, u64)> {
-    let (seq, bytes) = log::newest(bus).await.map_err(anyhow::Error::from_boxed)?;
+    let (seq, bytes) = log::newest(bus).await?;
     Ok((record::decode(&bytes)?.stop_no, seq))
 }
 

@@ -78,7 +78,7 @@ pub async fn runs(command: Runs) -> anyhow::Result<ExitCode> {
 
 async fn list_runs(json: bool, connect: &Connect) -> anyhow::Result<ExitCode> {
     let bus = client::connect(connect).await?.bus;
-    let mut found = stories::all(&bus).await.map_err(anyhow::Error::from_boxed)?;
+    let mut found = stories::all(&bus).await?;
     found.sort_by_key(|story| story.started);
     if json {
         out::json(&found)?;
@@ -104,7 +104,7 @@ async fn show_run(run: &RunId, follow: bool, json: bool, connect: &Connect) -> a
     let bus = client::connect(connect).await?.bus;
     let mut shown = 0;
     loop {
-        let Some((_, story)) = stories::held(&bus, run).await.map_err(anyhow::Error::from_boxed)? else {
+        let Some((_, story)) = stories::held(&bus, run).await? else {
             out::error(&format!("there is no run {run}"));
             return Ok(ExitCode::from(1));
         };

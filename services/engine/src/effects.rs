@@ -255,7 +255,7 @@ pub fn dead(bus: &Bus, reason: &str, payload: &[u8]) {
     let (bus, subject) = (bus.clone(), bus.names.dead_letter("engine"));
     tokio::spawn(async move {
         let bytes = letter.to_string().into();
-        if let Err(error) = publish::publish(&bus.client, subject, publish::Headers::new(), bytes).await {
+        if let Err(error) = bus.port.publish(subject, publish::Headers::new(), bytes).await {
             tracing::error!(%error, "a dead letter is not stored");
         }
     });

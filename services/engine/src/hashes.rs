@@ -1,10 +1,12 @@
 //! Now and then the log says what its writer's state was, so that whoever folds it can tell that it folds alike (rule
 //! 9). The hash is taken on a clone, beside the loop: nobody waits for it.
 
+use futures::FutureExt as _;
 use regreen_decider::State;
-use regreen_kit::clock;
+use regreen_kit::{aside, clock};
 use regreen_schemas::{Span, record::StateHash};
-use tokio::sync::oneshot;
+
+use crate::task::Owned;
 
 /// Records between two hashes (rule 9).
 const RECORDS: u64 = 1000;
@@ -21,7 +23,7 @@ pub struct Hashes {
     begun: Option<(Span, u64)>,
     /// How long it took.
     took: Span,
-    hashing: Option<oneshot::Receiver<(StateHash, Span)>>,
+    hashing: Option<Owned<(StateHash, Span)>>,
 }
 
 impl Hashes {
@@ -36,27 +38,19 @@ impl Hashes {
 
     /// Hashes this state, beside everything else.
     pub fn begin(&mut self, state: State) {
-        let (done, hashing) = oneshot::channel();
         let began = clock::boot();
-        (self.begun, self.hashing) = (Some((began, state.seq)), Some(hashing));
-        tokio::task::spawn_blocking(move || {
+        self.begun = Some((began, state.seq));
+        self.hashing = Some(Owned::spawn(aside::run(move || {
             let hash = StateHash { seq: state.seq, hash: state.hash().into() };
-            // The shell may have ended meanwhile.
-            let _ = done.send((hash, Span(clock::boot().0 - began.0)));
-        });
+            (hash, Span(clock::boot().0 - began.0))
+        })));
     }
 
     /// What came out, once it is there.
     pub fn take(&mut self) -> Option<StateHash> {
-        let found = self.hashing.as_mut()?.try_recv();
-        match found {
-            Err(oneshot::error::TryRecvError::Empty) => None,
-            found => {
-                self.hashing = None;
-                let (hash, took) = found.ok()?;
-                self.took = took;
-                Some(hash)
-            }
-        }
+        let (hash, took) = self.hashing.as_mut()?.join().now_or_never()?;
+        self.hashing = None;
+        self.took = took;
+        Some(hash)
     }
 }

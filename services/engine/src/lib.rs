@@ -102,8 +102,9 @@ pub async fn run(
             let taking = Shell::take_over(bus, &options, alone, metrics, health, status);
             let mut told = shutdown.clone();
             tokio::select! {
-                shell = taking => Box::pin(shell?.run(shutdown.clone())).await,
+                biased;
                 () = told.wait() => Ok(()),
+                shell = taking => Box::pin(shell?.run(shutdown.clone())).await,
             }
         };
         let ended = Box::pin(turn).await;

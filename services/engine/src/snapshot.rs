@@ -10,7 +10,7 @@ use std::{
 use flate2::{Compression, read::GzDecoder, write::GzEncoder};
 use regreen_bus::{Bus, snapshots};
 use regreen_decider::{State, Stories};
-use regreen_kit::{clock, config::Keep};
+use regreen_kit::{aside, clock, config::Keep};
 use regreen_schemas::{
     SetHash, Span, WIRE_VERSION, fact,
     hash::sha256_hex,
@@ -114,7 +114,7 @@ impl Snapshots {
 
 async fn make(bus: &Bus, kept: Kept, mut manifest: Manifest) -> Result<(), snapshots::Error> {
     let seq = manifest.decision_seq;
-    let bytes = tokio::task::spawn_blocking(move || {
+    let packed = aside::run(move || {
         let text = serde_json::to_vec(&kept).expect("invariant: the state is plain data");
         let mut packed = GzEncoder::new(Vec::new(), Compression::fast());
         let body = packed.write_all(&text).and_then(|()| packed.finish());
@@ -123,10 +123,10 @@ async fn make(bus: &Bus, kept: Kept, mut manifest: Manifest) -> Result<(), snaps
         manifest.sha256 = sha256_hex(&body).into();
         (body, manifest)
     });
-    let (body, manifest) =
-        bytes.await.map_err(|error| snapshots::Error::Unreadable { seq, why: error.to_string() })?;
-    snapshots::put(bus, &manifest, &body).await?;
-    tracing::info!(seq, bytes = body.len(), "a snapshot is made");
+    let (body, manifest) = packed.await;
+    let bytes = body.len();
+    snapshots::put(bus, &manifest, body.into()).await?;
+    tracing::info!(seq, bytes, "a snapshot is made");
     Ok(())
 }
 

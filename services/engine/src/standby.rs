@@ -49,6 +49,7 @@ async fn silence(bus: &Bus, recovered: &mut Recovered, said: &mut impl FnMut(Sta
     let mut heard = false;
     loop {
         let next = tokio::select! {
+            biased;
             next = reader.next() => next?,
             Ok(()) = connects.changed() => continue,
             () = tokio::time::sleep(SILENCE.to_std()) => {

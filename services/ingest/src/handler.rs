@@ -111,7 +111,7 @@ impl Ingest {
             let cut = &text[..text.floor_char_boundary(DEAD_BYTES_MAX)];
             let letter = json!({"v": WIRE_VERSION, "reason": why, "payload": cut}).to_string();
             let subject = self.inner.bus.names.dead_letter("ingest");
-            publish::publish(&self.inner.bus.client, subject, publish::Headers::new(), letter.into()).await?;
+            self.inner.bus.port.publish(subject, publish::Headers::new(), letter.into()).await?;
         }
         Ok(())
     }

@@ -77,7 +77,7 @@ async fn tls_with_bearer_and_basic_and_503_while_nats_is_away() {
     let stored = streams::extent(&bus, bus.names.facts()).await.expect("FACTS").last;
     assert_eq!(stored, 2, "what was answered 200 is stored, and nothing else");
     let sources: Vec<String> = [bus.names.fact(FactKind::Alerts, "legacy")].into();
-    let stream = bus.js.get_stream_no_info(bus.names.facts()).await.expect("FACTS");
+    let stream = bus.nats().js.get_stream_no_info(bus.names.facts()).await.expect("FACTS");
     let newest = stream.get_last_raw_message_by_subject(&sources[0]).await.expect("a fact");
     assert_eq!(newest.sequence, 2, "the credential's name is the source");
 

@@ -5,11 +5,11 @@ mod look;
 pub mod process;
 mod report;
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use rand::Rng;
+use rand::{Rng, SeedableRng, rngs::SmallRng};
 use regreen_bus::{
-    Bus,
+    Bus, port,
     tick::{self, Heard},
     view,
     writer::Writer,
@@ -26,6 +26,7 @@ use tokio::{
     task::JoinHandle,
 };
 
+pub use look::Eye;
 use report::{Report, Seen};
 
 /// How often the digest goes out.
@@ -40,7 +41,7 @@ const QUEUE_MAX: usize = 4096;
 pub enum Error {
     /// The tick can't be heard.
     #[error("the tick can't be followed")]
-    Tick(#[source] Box<dyn std::error::Error + Send + Sync>),
+    Tick(#[from] port::Error),
     /// The HTTP client.
     #[error("no HTTP client")]
     Client(#[from] reqwest::Error),
@@ -54,23 +55,45 @@ pub async fn run(
     bus: Bus,
     vantage: Vantage,
     reference: Vec<String>,
+    shutdown: Shutdown,
+) -> Result<(), Error> {
+    let (eye, sighted) = (Arc::new(look::Looker::new()?), look::follow_sight(reference));
+    see(bus, vantage, eye, sighted, shutdown).await
+}
+
+/// As [`run`], with an eye and a sight of its own.
+///
+/// # Errors
+/// [`Error::Tick`].
+pub async fn see(
+    bus: Bus,
+    vantage: Vantage,
+    eye: Arc<dyn Eye>,
+    sighted: watch::Receiver<bool>,
     mut shutdown: Shutdown,
 ) -> Result<(), Error> {
-    let heard = tick::follow(&bus).await.map_err(|error| Error::Tick(error.into()))?;
+    let heard = tick::follow(&bus).await?;
     let mut lists = view::follow_checks(&bus);
-    let looker = look::Looker::new()?;
-    let sighted = look::follow_sight(reference);
     let facts = Writer::start(&bus, FactKind::Looks, vantage.as_str(), PATIENCE);
     let (queue, mut seen) = mpsc::channel::<Seen>(QUEUE_MAX);
-    let mut report = Report::new(facts, regreen_bus::tickets::nonce(), heard.clone(), sighted);
+    let mut report = Report::new(facts, regreen_bus::tickets::nonce(&bus), heard.clone(), sighted);
+    let looking = Looking { bus: bus.clone(), eye, heard: heard.clone(), queue };
     let mut tasks: BTreeMap<CheckName, (Check, JoinHandle<()>)> = BTreeMap::new();
     let mut digest = tokio::time::interval(DIGEST);
     let (mut ticks, mut connects) = (heard.clone(), bus.connects());
     loop {
         tokio::select! {
+            biased;
+            () = shutdown.wait() => break,
+            _ = digest.tick() => report.digest(),
+            Ok(()) = ticks.changed() => {
+                let asked = ticks.borrow_and_update().as_ref().is_some_and(|heard| heard.tick.resync.contains(&vantage));
+                if asked { report.all() }
+            }
+            Ok(()) = connects.changed() => report.all(),
             Ok(()) = lists.changed() => {
                 let list = lists.borrow_and_update().clone().unwrap_or_default();
-                arrange(&mut tasks, &list, &vantage, &looker, &heard, &queue);
+                arrange(&mut tasks, &list, &vantage, &looking);
                 report.list(&list, &vantage);
             }
             Some(first) = seen.recv() => {
@@ -79,13 +102,6 @@ pub async fn run(
                     report.note(next);
                 }
             }
-            _ = digest.tick() => report.digest(),
-            Ok(()) = ticks.changed() => {
-                let asked = ticks.borrow_and_update().as_ref().is_some_and(|heard| heard.tick.resync.contains(&vantage));
-                if asked { report.all() }
-            }
-            Ok(()) = connects.changed() => report.all(),
-            () = shutdown.wait() => break,
         }
         report.send().await;
     }
@@ -100,9 +116,7 @@ fn arrange(
     tasks: &mut BTreeMap<CheckName, (Check, JoinHandle<()>)>,
     list: &Checks,
     vantage: &Vantage,
-    looker: &look::Looker,
-    heard: &watch::Receiver<Option<Heard>>,
-    queue: &mpsc::Sender<Seen>,
+    looking: &Looking,
 ) {
     let mine: BTreeMap<&CheckName, &Check> = list
         .checks
@@ -119,30 +133,40 @@ fn arrange(
     });
     for (name, check) in mine {
         if !tasks.contains_key(name) {
-            let (check, looker, heard, queue) = (check.clone(), looker.clone(), heard.clone(), queue.clone());
-            let task = tokio::spawn(keep_looking(check.clone(), looker, heard, queue));
-            tasks.insert(name.clone(), (check, task));
+            let task = tokio::spawn(looking.clone().keep(check.clone()));
+            tasks.insert(name.clone(), (check.clone(), task));
         }
     }
 }
 
-/// Looks at one check for ever. The first look comes within one interval, at a random moment of it.
-async fn keep_looking(
-    check: Check,
-    looker: look::Looker,
+/// What a task that looks needs.
+#[derive(Clone)]
+struct Looking {
+    bus: Bus,
+    eye: Arc<dyn Eye>,
     heard: watch::Receiver<Option<Heard>>,
     queue: mpsc::Sender<Seen>,
-) {
-    let part = |low: f64, high: f64| check.interval.to_std().mul_f64(rand::rng().random_range(low..high));
-    tokio::time::sleep(part(0.0, 1.0)).await;
-    loop {
-        // The tick before the look, never after: verify must not count what was seen too early (rule 23).
-        let tick = heard.borrow().as_ref().map_or(0, |heard| heard.tick.seq);
-        let found = looker.look(&check).await;
-        let seen = Seen { check: check.name.clone(), tick, found };
-        if queue.send(seen).await.is_err() {
-            return;
+}
+
+impl Looking {
+    /// Looks at one check for ever. The first look comes within one interval, at a random moment of it.
+    async fn keep(self, check: Check) {
+        tokio::time::sleep(self.part(&check, 0.0, 1.0)).await;
+        loop {
+            // The tick before the look, never after: verify must not count what was seen too early (rule 23).
+            let tick = self.heard.borrow().as_ref().map_or(0, |heard| heard.tick.seq);
+            let found = self.eye.look(&check).await;
+            let seen = Seen { check: check.name.clone(), tick, found };
+            if self.queue.send(seen).await.is_err() {
+                return;
+            }
+            tokio::time::sleep(self.part(&check, 0.9, 1.1)).await;
         }
-        tokio::time::sleep(part(0.9, 1.1)).await;
+    }
+
+    /// A random part of the check's interval.
+    fn part(&self, check: &Check, low: f64, high: f64) -> Duration {
+        let random = SmallRng::seed_from_u64(self.bus.port.random()).random_range(low..high);
+        check.interval.to_std().mul_f64(random)
     }
 }

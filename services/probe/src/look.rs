@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use futures::future::BoxFuture;
 use regreen_schemas::view::{Check, Kind};
 use tokio::{net::TcpStream, sync::watch, time::timeout};
 
@@ -10,7 +11,13 @@ const SIGHT_INTERVAL: Duration = Duration::from_secs(2);
 /// How long each of them may take.
 const SIGHT_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Makes looks.
+/// What a probe sees by.
+pub trait Eye: Send + Sync + 'static {
+    /// Looks once: well, or why not. Bounded by the check's timeout.
+    fn look<'a>(&'a self, check: &'a Check) -> BoxFuture<'a, Result<(), Arc<str>>>;
+}
+
+/// Looks by HTTP and TCP.
 #[derive(Clone, Debug)]
 pub struct Looker {
     http: reqwest::Client,
@@ -29,32 +36,36 @@ impl Looker {
         Ok(Self { http })
     }
 
-    /// Looks once: well, or why not.
-    pub async fn look(&self, check: &Check) -> Result<(), Arc<str>> {
-        let look = async {
-            match &check.kind {
-                Kind::Tcp { address } => match TcpStream::connect(address.as_ref()).await {
-                    Ok(_) => Ok(()),
-                    Err(error) => Err(error.kind().to_string().into()),
-                },
-                Kind::Http { url, accept } => match self.http.get(url.as_ref()).send().await {
-                    Ok(response) => {
-                        let status = response.status();
-                        let well = if accept.is_empty() {
-                            status.is_success()
-                        } else {
-                            accept.contains(&status.as_u16())
-                        };
-                        if well { Ok(()) } else { Err(status.as_str().into()) }
-                    }
-                    Err(error) if error.is_connect() => Err("no connection".into()),
-                    Err(error) => Err(error.without_url().to_string().into()),
-                },
-            }
-        };
-        timeout(check.timeout.to_std(), look)
-            .await
-            .unwrap_or_else(|_| Err(format!("no answer within {}", check.timeout).into()))
+    async fn look(&self, check: &Check) -> Result<(), Arc<str>> {
+        match &check.kind {
+            Kind::Tcp { address } => match TcpStream::connect(address.as_ref()).await {
+                Ok(_) => Ok(()),
+                Err(error) => Err(error.kind().to_string().into()),
+            },
+            Kind::Http { url, accept } => match self.http.get(url.as_ref()).send().await {
+                Ok(response) => {
+                    let status = response.status();
+                    let well = if accept.is_empty() {
+                        status.is_success()
+                    } else {
+                        accept.contains(&status.as_u16())
+                    };
+                    if well { Ok(()) } else { Err(status.as_str().into()) }
+                }
+                Err(error) if error.is_connect() => Err("no connection".into()),
+                Err(error) => Err(error.without_url().to_string().into()),
+            },
+        }
+    }
+}
+
+impl Eye for Looker {
+    fn look<'a>(&'a self, check: &'a Check) -> BoxFuture<'a, Result<(), Arc<str>>> {
+        Box::pin(async {
+            timeout(check.timeout.to_std(), self.look(check))
+                .await
+                .unwrap_or_else(|_| Err(format!("no answer within {}", check.timeout).into()))
+        })
     }
 }
 

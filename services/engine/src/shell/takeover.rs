@@ -37,7 +37,7 @@ impl Shell {
         status: watch::Sender<Status>,
     ) -> Result<Self, Error> {
         streams::present(&bus).await?;
-        let owner = tickets::nonce();
+        let owner = tickets::nonce(&bus);
         let mut recovered = recover::recover(&bus).await?;
         let own = Writer::start(&bus, FactKind::Engine, owner.as_str(), PATIENCE);
         let here = standby::wait(&bus, &mut recovered, &own, &owner, alone, |standing| {
