@@ -23,6 +23,7 @@ use regreen_schemas::{
     command::{Command, Kind},
     fact::{NotCalled, Outcome, Serves, Timing, Verb},
     id::{Nonce, RunnerName},
+    mutation::{self, Mutation},
     subject::FactKind,
     ticket::Ticket,
 };
@@ -237,6 +238,10 @@ impl Host {
                 ack(message).await;
                 Some(self.observe(command, call.as_ref(), look).await)
             }
+            (Kind::Perform, Effect::Idempotent) if mutation::is(Mutation::NoTicket) => {
+                ack(message).await;
+                Some(self.call(command, call.as_mut()).await)
+            }
             (Kind::Perform, Effect::Read) => {
                 ack(message).await;
                 Some(self.call(command, call.as_mut()).await)
@@ -286,7 +291,8 @@ impl Host {
             pre_state,
         };
         // Class *tell* goes without the stop's guard: a stopped system must still be able to say so.
-        let guard = (command.task.effect != Effect::Tell).then_some(command.stop_no);
+        let guard = (command.task.effect != Effect::Tell && !mutation::is(Mutation::NoStopGuard))
+            .then_some(command.stop_no);
         let sent = clock::boot();
         let taken =
             tickets::take(&self.bus, (&command.run, &command.instance, command.attempt), &ticket, guard)

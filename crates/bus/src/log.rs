@@ -6,7 +6,10 @@ use std::time::Duration;
 
 use async_nats::HeaderMap;
 use bytes::Bytes;
-use regreen_schemas::hash::sha256_hex;
+use regreen_schemas::{
+    hash::sha256_hex,
+    mutation::{self, Mutation},
+};
 
 use crate::{
     connect::Bus,
@@ -97,6 +100,7 @@ impl Log {
                         _ => return Err(Error::Superseded { seq }),
                     }
                 }
+                Err(publish::Error::InDoubt(_)) if mutation::is(Mutation::TrustDoubt) => break,
                 Err(
                     publish::Error::InDoubt(_)
                     | publish::Error::Refused { code: publish::CONCURRENT_GUARD, .. },

@@ -12,6 +12,7 @@ use regreen_schemas::{
     CheckName, Instance, RunId, Timestamp,
     event::{AfterUnknown, Event, Mode, RunEvent, Watch},
     fact::Answer,
+    mutation::{self, Mutation},
     run::{Block, RunResult},
 };
 use serde_json::Value;
@@ -21,7 +22,6 @@ use crate::{
     decide::Decider,
     env::World,
     evaluate::judge,
-    mutation::{self, Mutation},
     run::{Attempt, CLOSING, Run, Stage},
     state::Illegal,
 };

@@ -10,6 +10,7 @@ use regreen_schemas::{
     Fingerprint, RunId, Timestamp,
     alert::{Alert, Status},
     event::{Closing, Event, Mode, Origin, Read, RunEvent},
+    mutation::{self, Mutation},
     run::{Decision, Outcome, RunResult, Skip},
 };
 
@@ -18,7 +19,6 @@ use crate::{
     decide::Decider,
     evaluate::{Evaluation, evaluate},
     guards,
-    mutation::{self, Mutation},
     state::Illegal,
 };
 
@@ -31,6 +31,7 @@ struct Judged {
 
 impl Decider<'_> {
     pub(crate) fn alert(&mut self, alert: &Alert, trace: Option<&Arc<str>>) -> Result<(), Illegal> {
+        assert!(!(mutation::is(Mutation::Poison) && alert.labels.contains_key("poison")), "poison");
         match alert.status {
             Status::Firing => self.firing(alert, trace)?,
             Status::Resolved => self.resolved(alert)?,

@@ -8,13 +8,11 @@ use regreen_schemas::{
     RunId, SetHash, Timestamp,
     event::{Event, RunEvent},
     fact::Item,
+    mutation::{self, Mutation},
     ticket::Holder,
 };
 
-use crate::{
-    mutation::{self, Mutation},
-    state::{Illegal, Phase, State, TimerKey},
-};
+use crate::state::{Illegal, Phase, State, TimerKey};
 
 /// Sets by hash: every one that an open run pins, and the one in force.
 #[derive(Clone, Debug, Default)]

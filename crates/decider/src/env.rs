@@ -3,10 +3,15 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use regreen_playbook::{Set, cel::Env, value::Value};
-use regreen_schemas::{Timestamp, alert::Alert, check::Status, event::Target};
+use regreen_schemas::{
+    Timestamp,
+    alert::Alert,
+    check::Status,
+    event::Target,
+    mutation::{self, Mutation},
+};
 
 use crate::{
-    mutation::{self, Mutation},
     run::{Done, Run},
     state::State,
 };

@@ -13,6 +13,7 @@ use regreen_schemas::{
     alert::Alert,
     check::Status,
     event::{Read, Target},
+    mutation::{self, Mutation},
     run::{Block, Outcome, Skip},
 };
 
@@ -20,7 +21,6 @@ use crate::{
     bounds,
     env::World,
     guards,
-    mutation::{self, Mutation},
     state::{Episode, Phase, State},
 };
 

@@ -8,6 +8,7 @@ use regreen_schemas::{
     event::{Event, Origin, RunEvent, Suspicion},
     fact::{Answer, Engine, Failure, Item, Operator, Outcome, Serves, Verb},
     id::{RunnerName, Vantage},
+    mutation::{self, Mutation},
     run::Outcome as Decided,
     ticket::Holder,
 };
@@ -17,7 +18,6 @@ use crate::{
     bounds,
     decide::Decider,
     evaluate::evaluate_manual,
-    mutation::{self, Mutation},
     run::{Attempt, Run, Stage},
     state::{Illegal, Phase},
 };

@@ -11,14 +11,11 @@ use regreen_schemas::{
     CheckName, PlaybookName, RunId, Span, Timestamp,
     check::Status,
     event::{Read, Spend, Target},
+    mutation::{self, Mutation},
     run::Block,
 };
 
-use crate::{
-    bounds,
-    mutation::{self, Mutation},
-    state::State,
-};
+use crate::{bounds, state::State};
 
 /// What a guard said.
 #[derive(Clone, Debug)]

@@ -9,7 +9,6 @@ pub mod env;
 pub mod evaluate;
 mod facts;
 mod guards;
-pub mod mutation;
 mod run;
 mod state;
 mod story;

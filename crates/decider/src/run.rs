@@ -13,6 +13,7 @@ use regreen_schemas::{
     event::{AfterUnknown, Mode, Origin, RunEvent, Target, Watch},
     fact::Answer,
     id::Vantage,
+    mutation::{self, Mutation},
     run::{Block, RunResult},
 };
 use serde::{Deserialize, Serialize};
@@ -377,7 +378,7 @@ impl Run {
     /// The run's next moment; none while it waits for a fact alone.
     #[must_use]
     pub fn deadline(&self) -> Option<Timestamp> {
-        if crate::mutation::is(crate::mutation::Mutation::NoDeadline) {
+        if mutation::is(Mutation::NoDeadline) {
             return None;
         }
         match &self.stage {

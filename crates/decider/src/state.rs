@@ -271,6 +271,12 @@ impl Default for State {
 pub fn fold(state: &mut State, record: &Record, seq: u64) -> Result<(), Illegal> {
     state.seq = seq;
     fold_items(state, &record.items)?;
+    if seq == 1 {
+        // Genesis may stand over facts of a log that is gone: they are not decided again.
+        state.cursor = record.cursor;
+    } else if state.cursor != record.cursor {
+        return Err(Illegal(format!("the cursor is {:?} here, and {:?} was written", state.cursor, record.cursor)));
+    }
     state.now = state.now.max(record.now);
     state.fact_hash = record.fact_hash.clone();
     Ok(())

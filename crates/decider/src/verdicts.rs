@@ -8,13 +8,13 @@ use regreen_schemas::{
     event::Event,
     fact::Looks,
     id::Vantage,
+    mutation::{self, Mutation},
     view::Check,
 };
 
 use crate::{
     bounds,
     decide::Decider,
-    mutation::{self, Mutation},
     run::{Stage, Watching},
     state::{Illegal, State, TimerKey, VantageState},
 };
@@ -95,7 +95,7 @@ impl State {
     /// All that a vantage said is unknown until it says all again.
     pub(crate) fn lose_vantage(&mut self, name: &Vantage) {
         if let Some(vantage) = self.vantages.get_mut(name) {
-            vantage.synced = false;
+            vantage.synced = mutation::is(Mutation::SilenceIsConsent);
         }
         self.arm(TimerKey::Vantage(name.clone()), None);
         let now = self.now;

@@ -17,10 +17,7 @@ use std::{
 };
 
 use rand::{Rng, SeedableRng, rngs::SmallRng, seq::IndexedRandom};
-use regreen_decider::{
-    Input, Library, Phase, Stage, State, TimerKey, decide, due,
-    mutation::{self, Mutation},
-};
+use regreen_decider::{Input, Library, Phase, Stage, State, TimerKey, decide, due};
 use regreen_playbook::{diagnostic::Source, load};
 use regreen_schemas::{
     CheckName, Fingerprint, Instance, RunId, Span, Timestamp,
@@ -34,6 +31,7 @@ use regreen_schemas::{
         Verb,
     },
     id::Nonce,
+    mutation::{self, Mutation},
     record::Cause,
     ticket::Holder,
 };
@@ -813,7 +811,7 @@ fn each_mistake_is_caught() {
     std::panic::set_hook(Box::new(|_| {}));
     let mut missed = Vec::new();
     for mistake in mistakes {
-        mutation::set(Some(mistake));
+        mutation::set([mistake]);
         match first_failure(1, 3000, &mut BTreeSet::new()) {
             Some((seed, why)) => {
                 println!("{mistake:?}: seed {seed}: {}", why.lines().next().unwrap_or_default());
@@ -821,7 +819,7 @@ fn each_mistake_is_caught() {
             None => missed.push(mistake),
         }
     }
-    mutation::set(None);
+    mutation::set([]);
     drop(std::panic::take_hook());
     assert!(missed.is_empty(), "not caught: {missed:?}");
 }

@@ -166,18 +166,8 @@ impl Effects {
     ) {
         let span = trace::span(&format!("dispatch {}", task.action), trace.as_deref());
         let trace = trace::context(&span, trace.as_ref());
-        let command = Command {
-            v: WIRE_VERSION,
-            run: run.clone(),
-            instance: instance.clone(),
-            attempt,
-            task: task.clone(),
-            action_key: action_key(run, instance).into(),
-            decision_seq,
-            stop_no,
-            trace,
-        };
-        if let Err(error) = commands::send(&self.bus, &command).await {
+        let command = command((run, instance, attempt), task, stop_no, decision_seq);
+        if let Err(error) = commands::send(&self.bus, &Command { trace, ..command }).await {
             tracing::warn!(%error, %run, %instance, "a command was not sent; its deadline will find it");
         }
     }
@@ -246,6 +236,37 @@ impl Effects {
         };
         (self.version, self.shown) = (Some(*version), watched);
         self.views.checks(checks);
+    }
+}
+
+fn command(
+    (run, instance, attempt): (&RunId, &Instance, u32),
+    task: &Task,
+    stop_no: u64,
+    decision_seq: u64,
+) -> Command {
+    Command {
+        v: WIRE_VERSION,
+        run: run.clone(),
+        instance: instance.clone(),
+        attempt,
+        task: task.clone(),
+        action_key: action_key(run, instance).into(),
+        decision_seq,
+        stop_no,
+        trace: None,
+    }
+}
+
+/// The mistake of the same name.
+pub fn let_out_early(bus: &Bus, record: &Record, seq: u64) {
+    for event in record.items.iter().flat_map(|item| &item.events) {
+        if let Event::Run { run, what: RunEvent::Dispatched { instance, attempt, task, stop_no, .. } } = event
+        {
+            let command = command((run, instance, *attempt), task, *stop_no, seq);
+            let bus = bus.clone();
+            tokio::spawn(async move { commands::send(&bus, &command).await });
+        }
     }
 }
 

@@ -26,6 +26,7 @@ use regreen_schemas::{
     event::Event,
     fact,
     id::Nonce,
+    mutation::{self, Mutation},
     record::{BYTES_MAX, Cause, FORMAT, ITEMS_MAX, Item as Decided, Record},
 };
 use tokio::{
@@ -36,7 +37,7 @@ use tokio::{
 
 use crate::{
     Error, Status,
-    effects::{Effects, dead},
+    effects::{self, Effects, dead},
     feed::{self, Pulled, Tickets},
     guard::{self, Here},
     hashes::Hashes,
@@ -175,6 +176,9 @@ impl Shell {
 
     /// The engine's `now`: live by the boot-time clock, before that by the facts' own times (rule 12).
     fn now(&self) -> Timestamp {
+        if mutation::is(Mutation::WallClock) {
+            return clock::wall().max(self.state.now);
+        }
         self.clock.map_or(self.state.now, clock::Carried::now).max(self.state.now)
     }
 
@@ -202,7 +206,12 @@ impl Shell {
         // Moved, not cloned: with one owner the maps are changed in place.
         let state = std::mem::take(&mut self.state);
         let library = &self.library;
-        let decided = catch_unwind(AssertUnwindSafe(|| decide(state, library, input, now)));
+        let deciding = || decide(state, library, input, now);
+        let decided = if mutation::is(Mutation::NoNet) {
+            Ok(deciding())
+        } else {
+            catch_unwind(AssertUnwindSafe(deciding))
+        };
         let (well, state, events) = match decided {
             Ok(Ok((state, events))) => (true, state, events),
             Ok(Err(error)) => self.rejected(input, &cause, &error.to_string(), now),
@@ -303,6 +312,9 @@ impl Shell {
         self.last_write = clock::boot();
         let bytes = Bytes::from(serde_json::to_vec(&record).expect("invariant: wire types are plain data"));
         self.prev_hash = regreen_schemas::hash::sha256_hex(&bytes);
+        if mutation::is(Mutation::LetOutEarly) {
+            effects::let_out_early(&self.bus, &record, self.n);
+        }
         self.flight = Some(tokio::spawn(async move {
             let outcome = log.append(bytes).await;
             (log, record, outcome)

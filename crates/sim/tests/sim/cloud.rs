@@ -1,0 +1,258 @@
+//! The world that is repaired: nodes that break and heal, a provider that answers badly and keeps an effect log,
+//! people who are told.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard},
+    time::Duration,
+};
+
+use futures::future::BoxFuture;
+use rand::{Rng, SeedableRng, rngs::SmallRng};
+use regreen_action::{Action, Call, Refusal};
+use regreen_probe::Eye;
+use regreen_schemas::{
+    Span, Timestamp,
+    action::{Declaration, HTTP_REQUEST, NOTIFY_LOG},
+    command::Command,
+    fact::{Answer, Failure, Verb},
+    view::Check,
+};
+use regreen_sim::{Client, time};
+use serde_json::{Value, json};
+use tokio::time::sleep;
+
+/// Time beyond a call's timeout after which the kernel ends the process (rule 18).
+const ALARM: Span = Span::seconds(2);
+
+/// Something that happened outside, for which Regreen is answerable.
+#[derive(Clone, Debug)]
+pub struct Effect {
+    /// When, truly.
+    pub at: Timestamp,
+    /// By which command.
+    pub command: Command,
+    /// On which node; none for a message to people.
+    pub node: Option<String>,
+}
+
+/// A node as it truly is.
+#[derive(Clone, Debug, Default)]
+struct Node {
+    up: bool,
+    /// When it changed, and to what.
+    past: Vec<(Timestamp, bool)>,
+}
+
+/// Everything outside.
+#[derive(Clone)]
+pub struct Cloud {
+    inner: Arc<Mutex<Inner>>,
+}
+
+struct Inner {
+    rng: SmallRng,
+    nodes: BTreeMap<String, Node>,
+    effects: Vec<Effect>,
+    /// Whether the provider answers as it should.
+    calm: bool,
+    /// The vantage that says the opposite of what it sees.
+    liar: Option<&'static str>,
+}
+
+impl Cloud {
+    pub fn new(seed: u64, nodes: &[&str]) -> Self {
+        let up = Node { up: true, past: vec![(Timestamp(0), true)] };
+        let nodes = nodes.iter().map(|name| ((*name).to_owned(), up.clone())).collect();
+        let rng = SmallRng::seed_from_u64(seed);
+        let inner = Inner { rng, nodes, effects: Vec::new(), calm: false, liar: None };
+        Self { inner: Arc::new(Mutex::new(inner)) }
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().expect("nobody panics with the world in hand")
+    }
+
+    pub fn set(&self, node: &str, up: bool) {
+        let mut inner = self.inner();
+        let node = inner.nodes.get_mut(node).expect("a node");
+        if node.up != up {
+            node.up = up;
+            node.past.push((time::truth(), up));
+        }
+    }
+
+    pub fn is_up(&self, node: &str) -> bool {
+        self.inner().nodes[node].up
+    }
+
+    pub fn all_up(&self) -> bool {
+        self.inner().nodes.values().all(|node| node.up)
+    }
+
+    /// Whether a node was up at any moment of this time.
+    pub fn was_up(&self, node: &str, from: Timestamp, to: Timestamp) -> bool {
+        let inner = self.inner();
+        let past = &inner.nodes[node].past;
+        past.iter().enumerate().any(|(i, (began, up))| {
+            let ended = past.get(i + 1).map_or(Timestamp(i64::MAX), |(at, _)| *at);
+            *up && *began <= to && ended >= from
+        })
+    }
+
+    pub fn effects(&self) -> Vec<Effect> {
+        self.inner().effects.clone()
+    }
+
+    pub fn calm(&self) {
+        let mut inner = self.inner();
+        (inner.calm, inner.liar) = (true, None);
+    }
+
+    pub fn lie(&self, liar: Option<&'static str>) {
+        self.inner().liar = liar;
+    }
+
+    fn draw<T>(&self, draw: impl FnOnce(&mut SmallRng) -> T) -> T {
+        draw(&mut self.inner().rng)
+    }
+
+    /// Whether a command of this step instance ever had an effect.
+    pub fn happened(&self, key: &str) -> bool {
+        self.inner().effects.iter().any(|effect| *effect.command.action_key == *key)
+    }
+
+    fn effect(&self, command: &Command, node: Option<String>) {
+        self.inner().effects.push(Effect { at: time::truth(), command: command.clone(), node: node.clone() });
+        let Some(node) = node else { return };
+        if self.draw(|rng| rng.random_bool(0.8)) {
+            let (cloud, after) = (self.clone(), self.draw(|rng| rng.random_range(500..12_000)));
+            tokio::spawn(async move {
+                sleep(Duration::from_millis(after)).await;
+                cloud.set(&node, true);
+            });
+        }
+    }
+}
+
+/// What a probe at a vantage sees.
+pub struct Sight {
+    pub cloud: Cloud,
+    pub vantage: &'static str,
+}
+
+impl Eye for Sight {
+    fn look<'a>(&'a self, check: &'a Check) -> BoxFuture<'a, Result<(), Arc<str>>> {
+        Box::pin(async {
+            let took = self.cloud.draw(|rng| rng.random_range(1..200));
+            sleep(Duration::from_millis(took)).await;
+            let name = check.name.as_str().rsplit('/').next().unwrap_or_default();
+            let lies = self.cloud.inner().liar == Some(self.vantage);
+            if self.cloud.is_up(name) == lies { Err("no answer".into()) } else { Ok(()) }
+        })
+    }
+}
+
+/// An action of the model: the provider's, or the one that tells people.
+pub struct Act {
+    pub cloud: Cloud,
+    pub client: Client,
+    pub declaration: &'static Declaration,
+}
+
+pub fn repairs(cloud: &Cloud, client: &Client) -> Vec<Box<dyn Action>> {
+    vec![Box::new(Act { cloud: cloud.clone(), client: client.clone(), declaration: &HTTP_REQUEST })]
+}
+
+pub fn tells(cloud: &Cloud, client: &Client) -> Vec<Box<dyn Action>> {
+    vec![Box::new(Act { cloud: cloud.clone(), client: client.clone(), declaration: &NOTIFY_LOG })]
+}
+
+impl Action for Act {
+    fn declaration(&self) -> &'static Declaration {
+        self.declaration
+    }
+
+    fn prepare(&self, command: &Command) -> Result<Box<dyn Call>, Refusal> {
+        Ok(Box::new(Doing { cloud: self.cloud.clone(), client: self.client.clone(), command: command.clone() }))
+    }
+}
+
+struct Doing {
+    cloud: Cloud,
+    client: Client,
+    command: Command,
+}
+
+impl Doing {
+    fn node(&self) -> Option<String> {
+        self.command.task.node.as_ref().map(ToString::to_string)
+    }
+
+    /// Goes on when the process runs, and when its alarm has not struck meanwhile.
+    async fn alive(&self, began: Span) {
+        self.client.running().await;
+        if time::elapsed().0 - began.0 > self.command.task.timeout.0 + ALARM.0 {
+            self.client.kill();
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+/// What becomes of a call.
+#[derive(Clone, Copy)]
+enum Fate {
+    Well,
+    AnswerLost,
+    NothingDone,
+    Busy,
+    Refused,
+}
+
+impl Call for Doing {
+    fn perform(&mut self) -> BoxFuture<'_, Verb> {
+        Box::pin(async {
+            let began = time::elapsed();
+            self.alive(began).await;
+            let calm = self.cloud.inner().calm;
+            let tell = self.node().is_none();
+            let (fate, took) = self.cloud.draw(|rng| {
+                let fate = match rng.random_range(0..100) {
+                    _ if calm || tell => Fate::Well,
+                    0..60 => Fate::Well,
+                    60..72 => Fate::AnswerLost,
+                    72..82 => Fate::NothingDone,
+                    82..94 => Fate::Busy,
+                    _ => Fate::Refused,
+                };
+                let slow = rng.random_bool(0.1);
+                (fate, rng.random_range(1..if slow { 8_000 } else { 400 }))
+            });
+            sleep(Duration::from_millis(took)).await;
+            self.alive(began).await;
+            let failed = |kind, retry_after| Verb::Failed { kind, reason: "no".into(), retry_after };
+            match fate {
+                Fate::Well | Fate::AnswerLost => self.cloud.effect(&self.command, self.node()),
+                Fate::NothingDone => {}
+                Fate::Busy => return failed(Failure::Transient, Some(Span::seconds(2))),
+                Fate::Refused => return failed(Failure::Permanent, None),
+            }
+            if matches!(fate, Fate::AnswerLost | Fate::NothingDone) {
+                std::future::pending::<()>().await;
+            }
+            sleep(Duration::from_millis(5)).await;
+            self.client.running().await;
+            Verb::Ok { result: json!({"status": 200}) }
+        })
+    }
+
+    fn observe(&self, look: u8, _: Option<Value>) -> BoxFuture<'_, Verb> {
+        Box::pin(async move {
+            sleep(Duration::from_millis(20)).await;
+            self.client.running().await;
+            let done = self.cloud.happened(&self.command.action_key);
+            let answer = if done { Answer::Done { result: Value::Null } } else { Answer::NotDone };
+            Verb::Observed { look, answer }
+        })
+    }
+}
