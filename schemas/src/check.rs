@@ -47,6 +47,9 @@ pub struct Look {
     /// Sequence of the last tick seen **before** the look began: verify compares it with the record that took
     /// in the last result, so that no clocks are compared (rule 23).
     pub tick: u64,
+    /// The newest look said otherwise, and fall or rise is not reached yet: a hold is broken by it all the same.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub wavers: bool,
 }
 
 /// Proof that no change was missed: a hash over all statuses (wire.md).

@@ -215,6 +215,11 @@ impl Host {
         let not_called = |reason, detail: String| {
             Some(self.outcome(command, Verb::NotCalled { reason, detail: detail.into() }, None))
         };
+        // Whatever is said of a second copy would be taken for word of the first, which may be calling.
+        if command.task.kind == Kind::Perform && !self.first_copy(command) {
+            ack(message).await;
+            return None;
+        }
         let prepared = match self.actions.get(command.task.action.as_ref()) {
             _ if command.v != WIRE_VERSION => {
                 Err((NotCalled::Refused, format!("wire version {}", command.v)))
@@ -229,10 +234,10 @@ impl Host {
                 return not_called(reason, detail);
             }
         };
-        let Some(now) = self.in_time(command) else {
+        if self.in_time(command).is_none() {
             ack(message).await;
             return Some(self.late(command, "claim_by has passed, or the engine is silent"));
-        };
+        }
         match (command.task.kind, command.task.effect) {
             (Kind::Observe(look), _) => {
                 ack(message).await;
@@ -246,19 +251,16 @@ impl Host {
                 ack(message).await;
                 Some(self.call(command, call.as_mut()).await)
             }
-            // A second copy in this process would read the first one's ticket as its own.
-            (Kind::Perform, _) if !self.first_copy(command, now) => {
-                ack(message).await;
-                None
-            }
             (Kind::Perform, _) => self.with_ticket(command, call.as_mut(), message).await,
         }
     }
 
     /// Whether this process sees the attempt for the first time. Remembered for longer than any copy may begin.
-    fn first_copy(&self, command: &Command, now: Timestamp) -> bool {
+    fn first_copy(&self, command: &Command) -> bool {
         let mut begun = self.begun.lock().expect("invariant: nobody panics with the map in hand");
-        if begun.len() >= BEGUN_MAX {
+        if begun.len() >= BEGUN_MAX
+            && let Some(now) = self.heard.borrow().as_ref().and_then(Heard::now)
+        {
             begun.retain(|_, claim_by| *claim_by >= now);
         }
         let key = (command.run.clone(), command.instance.clone(), command.attempt);

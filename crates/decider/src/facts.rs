@@ -118,7 +118,8 @@ impl Decider<'_> {
         }
     }
 
-    /// Runs `then` when this attempt is the open one; a late word about another changes nothing.
+    /// Runs `then` when it is not known yet what became of this attempt's ticket. A late word changes nothing: neither
+    /// about another attempt, nor about one whose result was there first and that is looked up by now.
     fn with_attempt(
         &mut self,
         run: &RunId,
@@ -128,9 +129,13 @@ impl Decider<'_> {
     ) -> Result<(), Illegal> {
         let Some(open) = self.s.runs.get(run).cloned() else { return Ok(()) };
         match open.attempt() {
-            Some(attempt) if attempt.instance.as_str() == instance && attempt.number == number => {
-                // Word of a ticket that is already known to be begun adds nothing.
-                if matches!(open.stage, Stage::Running(..)) { Ok(()) } else { then(self, &open, attempt) }
+            Some(attempt)
+                if attempt.instance.as_str() == instance
+                    && attempt.number == number
+                    && attempt.task.kind == Kind::Perform
+                    && matches!(open.stage, Stage::Dispatched(_) | Stage::Revoking(..)) =>
+            {
+                then(self, &open, attempt)
             }
             _ => Ok(()),
         }

@@ -275,7 +275,10 @@ pub fn fold(state: &mut State, record: &Record, seq: u64) -> Result<(), Illegal>
         // Genesis may stand over facts of a log that is gone: they are not decided again.
         state.cursor = record.cursor;
     } else if state.cursor != record.cursor {
-        return Err(Illegal(format!("the cursor is {:?} here, and {:?} was written", state.cursor, record.cursor)));
+        return Err(Illegal(format!(
+            "the cursor is {:?} here, and {:?} was written",
+            state.cursor, record.cursor
+        )));
     }
     state.now = state.now.max(record.now);
     state.fact_hash = record.fact_hash.clone();

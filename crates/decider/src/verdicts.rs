@@ -82,10 +82,14 @@ impl State {
                 self.change_run(&run, |run| {
                     let Stage::Verifying(_, watching) = &mut run.stage else { return };
                     for w in watching.iter_mut().filter(|w| w.watch.check == look.check) {
-                        if look.tick >= w.watch.after || mutation::is(Mutation::StaleLooks) {
+                        if look.wavers {
+                            w.seen.remove(name);
+                        } else if look.tick >= w.watch.after || mutation::is(Mutation::StaleLooks) {
                             w.seen.insert(name.clone(), (status, now));
-                            w.judge(now);
+                        } else {
+                            continue;
                         }
+                        w.judge(now);
                     }
                 });
             }

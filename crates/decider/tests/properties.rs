@@ -529,6 +529,7 @@ impl Case {
             changes: changes
                 .iter()
                 .map(|(node, status, tick)| Look {
+                    wavers: false,
                     check: CheckName::from(format!("web/{node}")),
                     status: *status,
                     reason: "".into(),

@@ -465,8 +465,7 @@ impl Inner {
         headers: &HeaderMap,
         payload: &Bytes,
     ) -> Result<Ack, publish::Error> {
-        let refused =
-            |code: u64, text: &str| Err(publish::Error::Refused { code, text: text.to_owned() });
+        let refused = |code: u64, text: &str| Err(publish::Error::Refused { code, text: text.to_owned() });
         let header = |name: &str| headers.get(name).map(|value| value.as_str().to_owned());
         let number = |name: &str| header(name).and_then(|value| value.parse::<u64>().ok());
         let (truth, time) = (time::truth(), time::truth() + self.ahead);
@@ -486,8 +485,7 @@ impl Inner {
             return Ok(Ack { seq: *seq });
         }
         let seq = stream.last + 1;
-        let message =
-            Stored { seq, time, subject: subject.into(), payload: payload.clone(), pending: 0 };
+        let message = Stored { seq, time, subject: subject.into(), payload: payload.clone(), pending: 0 };
         if stream.config.max_messages_per_subject == 1
             && let Some(before) = stream.newest.get(subject).copied()
         {

@@ -39,6 +39,17 @@ struct Known {
 }
 
 impl Known {
+    /// As it is told.
+    fn look(&self, check: &CheckName) -> Look {
+        Look {
+            check: check.clone(),
+            status: self.status,
+            reason: self.reason.clone(),
+            tick: self.tick,
+            wavers: self.row > 0,
+        }
+    }
+
     /// Judges a look. A status changes after `fall` or `rise` looks in a row; its tick is that of the first.
     fn judge(&mut self, seen: &Seen) -> bool {
         self.looked = true;
@@ -134,21 +145,9 @@ impl Report {
     pub fn note(&mut self, seen: Seen) {
         let Some(known) = self.known.get_mut(&seen.check) else { return };
         let changed = known.judge(&seen);
+        // A watched check is told at every look.
         if changed || known.watched {
-            // A watched check is told at every look; its tick is this look's once it agrees with the status.
-            let tick = if changed {
-                known.tick
-            } else if known.row == 0 {
-                seen.tick
-            } else {
-                known.tick
-            };
-            self.changes.push(Look {
-                check: seen.check,
-                status: known.status,
-                reason: known.reason.clone(),
-                tick,
-            });
+            self.changes.push(known.look(&seen.check));
         }
     }
 
@@ -174,16 +173,7 @@ impl Report {
         let tick = self.heard.borrow().as_ref().map_or(0, |heard| heard.tick.seq);
         let mut changes = std::mem::take(&mut self.changes);
         if self.say_all {
-            changes = self
-                .known
-                .iter()
-                .map(|(check, known)| Look {
-                    check: check.clone(),
-                    status: known.status,
-                    reason: known.reason.clone(),
-                    tick: known.tick,
-                })
-                .collect();
+            changes = self.known.iter().map(|(check, known)| known.look(check)).collect();
         }
         let digest = self.say_digest.then(|| Digest {
             tick,

@@ -174,7 +174,11 @@ impl Action for Act {
     }
 
     fn prepare(&self, command: &Command) -> Result<Box<dyn Call>, Refusal> {
-        Ok(Box::new(Doing { cloud: self.cloud.clone(), client: self.client.clone(), command: command.clone() }))
+        Ok(Box::new(Doing {
+            cloud: self.cloud.clone(),
+            client: self.client.clone(),
+            command: command.clone(),
+        }))
     }
 }
 

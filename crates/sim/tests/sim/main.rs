@@ -43,7 +43,14 @@ fn fingerprint(world: &World) -> u64 {
         use std::fmt::Write as _;
         let mut text = String::new();
         for kept in world.server.kept() {
-            let _ = writeln!(text, "{} {} {} {}", kept.at.0 - 1_800_000_000_000, kept.message.subject, kept.message.seq, String::from_utf8_lossy(&kept.message.payload));
+            let _ = writeln!(
+                text,
+                "{} {} {} {}",
+                kept.at.0 - 1_800_000_000_000,
+                kept.message.subject,
+                kept.message.seq,
+                String::from_utf8_lossy(&kept.message.payload)
+            );
         }
         std::fs::write(file, text).expect("written");
     }

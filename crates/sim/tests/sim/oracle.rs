@@ -29,6 +29,9 @@ use crate::{
 /// What clocks and delays may add to a limit.
 const SLACK: Span = Span::seconds(2);
 
+/// How late a record may land.
+const LATE: Span = Span::seconds(14);
+
 /// A message of DECISIONS.
 struct Decided {
     kept: Kept,
@@ -116,7 +119,8 @@ impl Oracle<'_> {
             .iter()
             .filter(|(_, effects)| effects.len() > 1)
             .map(|(key, effects)| {
-                let tries: Vec<String> = effects.iter().map(|e| format!("{} at {}", e.command.attempt, e.at)).collect();
+                let tries: Vec<String> =
+                    effects.iter().map(|e| format!("{} at {}", e.command.attempt, e.at)).collect();
                 format!("doubled: {key} of run {}: attempts {}", effects[0].command.run, tries.join(", "))
             })
             .collect();
@@ -161,14 +165,16 @@ impl Oracle<'_> {
         let mut wrong = Vec::new();
         for item in self.log.iter().flat_map(|decided| &decided.record.items) {
             let Cause::Fact { seq, item: index, .. } = item.cause else { continue };
-            let alerts = item.events.iter().filter(|event| matches!(event, Event::AlertDecided { .. })).count();
+            let alerts =
+                item.events.iter().filter(|event| matches!(event, Event::AlertDecided { .. })).count();
             let rejected = item.events.iter().any(|event| matches!(event, Event::FactRejected { .. }));
             if alerts == 0 && !rejected {
                 continue;
             }
-            let poisoned = self.facts.get(&seq).is_some_and(|kept| {
-                String::from_utf8_lossy(&kept.message.payload).contains("poison")
-            });
+            let poisoned = self
+                .facts
+                .get(&seq)
+                .is_some_and(|kept| String::from_utf8_lossy(&kept.message.payload).contains("poison"));
             if rejected && !poisoned {
                 wrong.push(format!("fact {seq}/{index} was rejected"));
             }
@@ -240,7 +246,9 @@ impl Oracle<'_> {
     fn none_after_a_stop(&mut self) {
         let mut under: BTreeMap<Attempt, (u64, Class)> = BTreeMap::new();
         for event in self.log.iter().flat_map(|d| &d.record.items).flat_map(|item| &item.events) {
-            if let Event::Run { run, what: RunEvent::Dispatched { instance, attempt, task, stop_no, .. } } = event {
+            if let Event::Run { run, what: RunEvent::Dispatched { instance, attempt, task, stop_no, .. } } =
+                event
+            {
                 under.insert((run.to_string(), instance.token(), *attempt), (*stop_no, task.effect));
             }
         }
@@ -255,7 +263,10 @@ impl Oracle<'_> {
         }
         for pulled in &self.world.pulled {
             if !self.stops.contains_key(&pulled.stop_no) {
-                wrong.push(format!("stop {} was acknowledged at {} and is not there", pulled.stop_no, pulled.at));
+                wrong.push(format!(
+                    "stop {} was acknowledged at {} and is not there",
+                    pulled.stop_no, pulled.at
+                ));
             }
         }
         self.found.extend(wrong);
@@ -274,9 +285,12 @@ impl Oracle<'_> {
         let revoked: Vec<String> = model
             .revoked
             .iter()
-            .filter(|key| self.effects.iter().any(|effect| {
-                (effect.command.run.to_string(), effect.command.instance.token(), effect.command.attempt) == **key
-            }))
+            .filter(|key| {
+                self.effects.iter().any(|effect| {
+                    (effect.command.run.to_string(), effect.command.instance.token(), effect.command.attempt)
+                        == **key
+                })
+            })
             .map(|key| format!("{key:?} was revoked and had an effect"))
             .collect();
         self.found.extend(revoked);
@@ -299,7 +313,10 @@ impl Oracle<'_> {
             for item in &record.items {
                 match self.decide(&trial, &library, item) {
                     Some(Ok((_, events))) if events != item.events => {
-                        wrong.push(format!("record {seq} is decided otherwise now: {events:?} for {:?}", item.events));
+                        wrong.push(format!(
+                            "record {seq} is decided otherwise now: {events:?} for {:?}",
+                            item.events
+                        ));
                     }
                     Some(Err(error)) => wrong.push(format!("record {seq}: {error}")),
                     _ => {}
@@ -382,8 +399,10 @@ struct Run {
     lock: Option<String>,
     locked: bool,
     performed: u32,
-    /// Open attempt with its task.
-    open: Option<(String, u32, Task)>,
+    /// The attempt that may act.
+    open: Option<(String, u32)>,
+    /// It is looked up.
+    looking: bool,
     /// Attempts that are over for sure, by instance.
     over: BTreeMap<String, u32>,
     /// When the newest result was taken in.
@@ -443,12 +462,13 @@ impl Model {
                 self.dispatch(oracle, at, id, &run, &instance.token(), *attempt, task);
                 if task.kind == Kind::Perform {
                     run.performed += 1;
-                    run.open = Some((instance.token(), *attempt, task.clone()));
+                    run.open = Some((instance.token(), *attempt));
                 }
+                run.looking = task.kind != Kind::Perform;
             }
             RunEvent::Revoked { instance, attempt, not_called, .. } => {
-                let looks = matches!(run.open.as_ref(), Some((open, number, _)) if *open == instance.token() && *number == *attempt);
-                if looks {
+                // A look has no ticket: it is only asked for again.
+                if !run.looking {
                     self.revoked(oracle, id, &instance.token(), *attempt, *not_called);
                     over(&mut run, instance.token(), *attempt);
                 }
@@ -519,7 +539,8 @@ impl Model {
         number: u32,
         task: &Task,
     ) {
-        let mut wrong = |why: String| self.found.push(format!("{id} {instance} attempt {number} at {at}: {why}"));
+        let mut wrong =
+            |why: String| self.found.push(format!("{id} {instance} attempt {number} at {at}: {why}"));
         if self.catching_up || self.suspect || self.frozen {
             wrong("dispatched while catching up, suspect or frozen".into());
         }
@@ -532,7 +553,7 @@ impl Model {
         if task.kind != Kind::Perform {
             return;
         }
-        if let Some((open, before, _)) = &run.open {
+        if let Some((open, before)) = &run.open {
             wrong(format!("attempt {before} of {open} may still act"));
         }
         if number > 1 && run.over.get(instance).is_none_or(|over| *over + 1 < number) {
@@ -543,7 +564,8 @@ impl Model {
         }
         let cooldown = Span::seconds(if run.playbook == "once" { 40 } else { 20 });
         if let Some(ended) = self.ended.get(&(run.playbook.clone(), run.node.clone()))
-            && (at - *ended) + SLACK < cooldown
+            // The record of the end may have landed long after it was decided.
+            && (at - *ended) + LATE < cooldown
         {
             wrong(format!("within the cooldown: the run before ended at {ended}"));
         }

@@ -106,6 +106,8 @@ pub struct World {
     pub meddled: Option<(Timestamp, Option<Timestamp>)>,
     rng: SmallRng,
     plan: Plan,
+    /// The vantage that lies now and then; never two of them, that is more than a quorum of two can stand.
+    liar: &'static str,
     processes: BTreeMap<Part, Process>,
     ingest: Arc<Mutex<Option<Writer>>>,
     people: Bus,
@@ -145,6 +147,7 @@ impl World {
             meddled: None,
             rng: SmallRng::seed_from_u64(seed),
             plan,
+            liar: VANTAGES[usize::from(seed % 2 == 0)],
             processes: BTreeMap::new(),
             ingest: Arc::default(),
             operator: Writer::start(&people, FactKind::Operator, "ada", Duration::from_secs(60)),
@@ -251,8 +254,8 @@ impl World {
             79..85 => self.weather(),
             85..88 => self.stop().await,
             88..91 => {
-                let liar = [None, None, Some("main"), Some("far")].choose(&mut self.rng).copied().flatten();
-                self.cloud.lie(liar);
+                let lies = self.chance(0.4);
+                self.cloud.lie(lies.then_some(self.liar));
             }
             91..93 => {
                 // No snapshot yet: nothing to spoil.
@@ -305,10 +308,7 @@ impl World {
 
     /// Alertmanager sends until it is answered, as often as it does.
     fn send(&mut self, name: &str, node: &str, status: Status, began: Timestamp) {
-        let mut labels = BTreeMap::from([
-            ("alertname".into(), name.into()),
-            ("node".into(), node.into()),
-        ]);
+        let mut labels = BTreeMap::from([("alertname".into(), name.into()), ("node".into(), node.into())]);
         if self.plan.poison && self.chance(0.2) {
             labels.insert("poison".into(), "yes".into());
         }
@@ -546,7 +546,9 @@ impl World {
         for _ in 0..90 {
             sleep(Duration::from_secs(1)).await;
             self.watch();
-            if meddling == Meddling::DecisionsRestored || matches!(self.phase.trouble, Some(Trouble::Frozen { .. })) {
+            if meddling == Meddling::DecisionsRestored
+                || matches!(self.phase.trouble, Some(Trouble::Frozen { .. }))
+            {
                 break;
             }
         }
@@ -574,7 +576,8 @@ impl World {
                 .await
                 .map_err(|error| why(&error))?
                 .is_none();
-        let tickets = streams::extent(&self.people, self.names.tickets()).await.map_err(|error| why(&error))?;
+        let tickets =
+            streams::extent(&self.people, self.names.tickets()).await.map_err(|error| why(&error))?;
         let what = Reconciled {
             reason: "looked at".into(),
             genesis: Genesis::from(format!("{:x}", self.rng.random::<u64>())),
@@ -591,7 +594,7 @@ impl World {
         if self.plan.meddle == Some(Meddling::DecisionsRestored) {
             return Ok(());
         }
-        let until = time::elapsed() .0 + SETTLE_MAX.0;
+        let until = time::elapsed().0 + SETTLE_MAX.0;
         let mut quiet = 0;
         loop {
             sleep(Duration::from_secs(2)).await;
@@ -623,7 +626,9 @@ impl World {
         let ended: Vec<Part> = self
             .processes
             .iter()
-            .filter(|(part, process)| **part != Part::Ingest && (process.root.is_finished() || process.client.is_dead()))
+            .filter(|(part, process)| {
+                **part != Part::Ingest && (process.root.is_finished() || process.client.is_dead())
+            })
             .map(|(part, _)| *part)
             .collect();
         for part in ended {
@@ -645,7 +650,8 @@ async fn engine(bus: Bus, files: Vec<library::File>) {
             janitor: Some(bus.clone()),
         };
         let (status, _) = tokio::sync::watch::channel(regreen_engine::Status::default());
-        let ended = Box::pin(regreen_engine::run(bus.clone(), options, Health::default(), status, told)).await;
+        let ended =
+            Box::pin(regreen_engine::run(bus.clone(), options, Health::default(), status, told)).await;
         if let Err(error) = ended {
             say(&format!("an engine ended: {error:?}"));
         }
