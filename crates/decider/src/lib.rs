@@ -17,7 +17,7 @@ mod verdicts;
 
 pub use decide::{Input, Library, decide, due};
 pub use facts::suspicion;
-pub use run::{Attempt, Run, Stage, Watching};
+pub use run::{Attempt, Run, Seen, Stage, Watching};
 pub use state::{Episode, Illegal, Phase, State, Tell, TimerKey, fold, fold_items};
 pub use story::Stories;
 

@@ -38,13 +38,24 @@ pub struct Attempt {
     pub until: Timestamp,
 }
 
+/// A look that counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seen {
+    /// What it saw.
+    pub status: Status,
+    /// Its tick: the same look may be told again.
+    pub tick: u64,
+    /// When it was taken in.
+    pub at: Timestamp,
+}
+
 /// A check that a verify watches.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Watching {
     /// What must hold.
     pub watch: Watch,
-    /// Newest counting look of each vantage, and when it was taken in.
-    pub seen: BTreeMap<Vantage, (Status, Timestamp)>,
+    /// Newest counting look of each vantage.
+    pub seen: BTreeMap<Vantage, Seen>,
     /// Since when it has held.
     pub since: Option<Timestamp>,
 }

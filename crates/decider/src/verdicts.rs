@@ -3,8 +3,8 @@
 
 use regreen_playbook::Set;
 use regreen_schemas::{
-    CheckName, RunId,
-    check::{Status, digest_hash},
+    CheckName, RunId, Span, Timestamp,
+    check::{Look, Status, digest_hash},
     event::Event,
     fact::Looks,
     id::Vantage,
@@ -15,7 +15,7 @@ use regreen_schemas::{
 use crate::{
     bounds,
     decide::Decider,
-    run::{Stage, Watching},
+    run::{Seen, Stage, Watching},
     state::{Illegal, State, TimerKey, VantageState},
 };
 
@@ -82,14 +82,7 @@ impl State {
                 self.change_run(&run, |run| {
                     let Stage::Verifying(_, watching) = &mut run.stage else { return };
                     for w in watching.iter_mut().filter(|w| w.watch.check == look.check) {
-                        if look.wavers {
-                            w.seen.remove(name);
-                        } else if look.tick >= w.watch.after || mutation::is(Mutation::StaleLooks) {
-                            w.seen.insert(name.clone(), (status, now));
-                        } else {
-                            continue;
-                        }
-                        w.judge(now);
+                        w.see(name, look, status, now);
                     }
                 });
             }
@@ -118,8 +111,20 @@ impl State {
 }
 
 impl Watching {
+    /// Takes a look in, if it counts: begun after the result, and not one that was told before.
+    fn see(&mut self, name: &Vantage, look: &Look, status: Status, now: Timestamp) {
+        let counts = look.tick >= self.watch.after || mutation::is(Mutation::StaleLooks);
+        let again = self.seen.get(name).is_some_and(|seen| seen.tick == look.tick && seen.status == status);
+        if look.wavers {
+            self.seen.remove(name);
+        } else if counts && !again {
+            self.seen.insert(name.clone(), Seen { status, tick: look.tick, at: now });
+        }
+        self.judge(now);
+    }
+
     /// Begins or breaks the hold. Unknown never holds.
-    fn judge(&mut self, now: regreen_schemas::Timestamp) {
+    fn judge(&mut self, now: Timestamp) {
         if self.status(now) == self.watch.is {
             self.since = self.since.or(Some(now));
         } else {
@@ -129,23 +134,18 @@ impl Watching {
 
     /// What the counting looks say together, as far as they are fresh.
     #[must_use]
-    pub fn status(&self, now: regreen_schemas::Timestamp) -> Status {
-        let fresh =
-            self.seen.values().filter(|(_, at)| now - *at <= self.watch.fresh).map(|(status, _)| *status);
-        join(fresh, self.watch.quorum)
+    pub fn status(&self, now: Timestamp) -> Status {
+        let fresh = self.seen.values().filter(|seen| now - seen.at <= self.watch.fresh);
+        join(fresh.map(|seen| seen.status), self.watch.quorum)
     }
 
-    /// Whether it has held for its whole time, by looks.
+    /// Whether it has held for its whole time, by looks: a quorum must have looked at its end too, not just waited for.
     #[must_use]
-    pub fn held(&self, now: regreen_schemas::Timestamp) -> bool {
-        let newest = self.seen.values().map(|(_, at)| *at).max();
-        match (self.since, newest) {
-            // The end of the hold must have been looked at, not just waited for.
-            (Some(since), Some(newest)) => {
-                self.status(now) == self.watch.is && newest - since >= self.watch.hold
-            }
-            _ => false,
-        }
+    pub fn held(&self, now: Timestamp) -> bool {
+        let Some(since) = self.since.filter(|_| self.status(now) == self.watch.is) else { return false };
+        let at_end = self.seen.values().filter(|seen| seen.at - since >= self.watch.hold);
+        self.watch.hold == Span::ZERO
+            || join(at_end.map(|seen| seen.status), self.watch.quorum) == self.watch.is
     }
 }
 

@@ -298,8 +298,14 @@ impl Client {
 
     async fn follows(self, name: String, mut next: u64, out: mpsc::Sender<Result<Stored, Error>>) {
         let mut changes = self.server.changes();
+        let restored = self.server.restored(&name);
         loop {
             changes.mark_unchanged();
+            if self.server.restored(&name) != restored {
+                // Whoever reads has gone away itself, or hears of it.
+                let _ = out.send(Err(Error::Failed("consumer deleted".into()))).await;
+                return;
+            }
             while let Some(message) = self.server.from(&name, next) {
                 let Ok(room) = out.reserve().await else { return };
                 if !self.server.working_now() {

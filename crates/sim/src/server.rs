@@ -49,6 +49,8 @@ struct Stream {
     ids: BTreeMap<String, (u64, Timestamp)>,
     bytes: u64,
     consumers: BTreeMap<String, Consumer>,
+    /// Raised when somebody restores it: whoever reads it is cut off.
+    restored: u64,
 }
 
 /// A durable consumer.
@@ -74,6 +76,7 @@ impl Stream {
             ids: BTreeMap::new(),
             bytes: 0,
             consumers: BTreeMap::new(),
+            restored: 0,
         }
     }
 
@@ -240,10 +243,9 @@ impl Server {
         self.inner().ahead = span;
     }
 
-    /// Everything that was ever stored.
-    #[must_use]
-    pub fn kept(&self) -> Vec<Kept> {
-        self.inner().kept.clone()
+    /// Shows everything that was ever stored.
+    pub fn with_kept<T>(&self, show: impl FnOnce(&[Kept]) -> T) -> T {
+        show(&self.inner().kept)
     }
 
     /// Somebody deletes a stream and makes it anew.
@@ -253,7 +255,8 @@ impl Server {
     pub fn make_anew(&self, name: &str) {
         let mut inner = self.inner();
         let stream = inner.streams.get_mut(name).expect("a stream of the domain");
-        *stream = Stream::new(stream.config.clone(), time::truth());
+        let restored = stream.restored + 1;
+        *stream = Stream { restored, ..Stream::new(stream.config.clone(), time::truth()) };
         drop(inner);
         self.tell();
     }
@@ -268,6 +271,7 @@ impl Server {
         let later: Vec<u64> = stream.messages.range(last + 1..).map(|(seq, _)| *seq).collect();
         later.iter().for_each(|seq| stream.remove(*seq));
         stream.last = last;
+        stream.restored += 1;
         stream.ids.clear();
         drop(inner);
         self.tell();
@@ -351,6 +355,11 @@ impl Server {
         let newest = stream.newest.iter().filter(|(subject, _)| matches(filter, subject));
         let seqs: BTreeSet<u64> = newest.map(|(_, seq)| *seq).collect();
         Some(seqs.iter().map(|seq| stream.messages[seq].1.clone()).collect())
+    }
+
+    /// How often a stream was taken away from under its readers.
+    pub(crate) fn restored(&self, name: &str) -> u64 {
+        self.inner().streams.get(name).map_or(0, |stream| stream.restored)
     }
 
     /// The first message from a sequence on, with how many follow it.

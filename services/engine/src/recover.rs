@@ -235,10 +235,12 @@ pub enum Base {
 /// # Errors
 /// [`Error::Cut`] when the log ends before a snapshot of it; [`Error::Streams`] and [`Error::Snapshots`].
 pub async fn bases(bus: &Bus) -> Result<Vec<Base>, Error> {
+    // Snapshots first: the active engine may write a record and keep the state after it while we ask.
+    let kept = snapshots::list(bus).await?;
     let extent = streams::extent(bus, bus.names.decisions()).await?;
     let created = streams::created(bus).await?;
     let mut found = Vec::new();
-    for seq in snapshots::list(bus).await? {
+    for seq in kept {
         let manifest = match snapshots::manifest(bus, seq).await {
             Ok(manifest) => manifest,
             Err(snapshots::Error::Unreadable { seq, why }) => {

@@ -23,7 +23,7 @@ use regreen_sim::Kept;
 
 use crate::{
     cloud::Effect,
-    world::{VANTAGES, World},
+    world::{Meddling, VANTAGES, World},
 };
 
 /// What clocks and delays may add to a limit.
@@ -54,7 +54,7 @@ struct Oracle<'w> {
 
 /// Everything that is wrong with a history; empty when nothing is.
 pub fn judge(world: &World) -> Vec<String> {
-    let kept = world.server.kept();
+    let kept = world.server.with_kept(<[Kept]>::to_vec);
     let of = |name: String| kept.iter().filter(move |kept| kept.stream == name).cloned();
     let log = of(world.names.decisions())
         .map(|kept| Decided { record: decode(&kept.message.payload).expect("a record"), kept })
@@ -129,10 +129,18 @@ impl Oracle<'_> {
 
     /// From the moment that somebody changed a stream until a person has looked, nothing new begins.
     fn nothing_while_meddled(&mut self) {
-        let Some((began, looked)) = self.world.meddled else { return };
+        let Some(meddled) = self.world.meddled else { return };
+        // A log that lost only what no ticket names is decided again from the same facts, to the same ids.
+        let named = self.tickets.values().any(|(kept, ticket)| {
+            let (Ticket::Started { decision_seq, .. } | Ticket::Revoked { decision_seq, .. }) = ticket;
+            kept.at < meddled.at && *decision_seq > meddled.last + 2
+        });
+        if meddled.how == Meddling::DecisionsRestored && !named {
+            return;
+        }
         // A look at the streams comes every half minute; what was begun before it ends.
-        let from = began + Span::seconds(45);
-        let until = looked.unwrap_or(Timestamp(i64::MAX));
+        let from = meddled.at + Span::seconds(45);
+        let until = meddled.reconciled.unwrap_or(Timestamp(i64::MAX));
         let wrong: Vec<String> = self
             .effects
             .iter()

@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use rand::{Rng, SeedableRng, rngs::SmallRng, seq::IndexedRandom};
 use regreen_action::Options;
 use regreen_bus::{
@@ -65,6 +66,15 @@ pub struct Plan {
     pub meddle: Option<Meddling>,
 }
 
+impl Plan {
+    /// What a seed does besides the ordinary faults: now and then something.
+    pub fn of(seed: u64) -> Self {
+        let kinds = [Meddling::FactsAnew, Meddling::FactsRestored, Meddling::DecisionsRestored];
+        let kind = usize::try_from(seed / 9 % 3).unwrap_or_default();
+        Self { poison: seed % 7 == 3, meddle: (seed % 9 == 4).then(|| kinds[kind]) }
+    }
+}
+
 /// What somebody does to a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Meddling {
@@ -74,6 +84,17 @@ pub enum Meddling {
     FactsRestored,
     /// DECISIONS is restored from a backup.
     DecisionsRestored,
+}
+
+/// A stream was changed.
+#[derive(Clone, Copy, Debug)]
+pub struct Meddled {
+    pub how: Meddling,
+    pub at: Timestamp,
+    /// The newest message that the stream still has; none when it was made anew.
+    pub last: u64,
+    /// When somebody has reconciled.
+    pub reconciled: Option<Timestamp>,
 }
 
 struct Process {
@@ -102,8 +123,8 @@ pub struct World {
     pub files: Vec<library::File>,
     pub accepted: Arc<Mutex<Vec<Accepted>>>,
     pub pulled: Vec<Pulled>,
-    /// When somebody changed a stream, and when it was reconciled.
-    pub meddled: Option<(Timestamp, Option<Timestamp>)>,
+    /// When somebody changed a stream, and what became of it.
+    pub meddled: Option<Meddled>,
     rng: SmallRng,
     plan: Plan,
     /// The vantage that lies now and then; never two of them, that is more than a quorum of two can stand.
@@ -438,17 +459,21 @@ impl World {
 
     /// Reads on in the log, as a bystander who sees all that is stored.
     pub fn watch(&mut self) {
-        let kept = self.server.kept();
         let decisions = self.names.decisions();
-        for kept in kept.iter().skip(self.read).filter(|kept| kept.stream == decisions) {
-            let record = record::decode(&kept.message.payload).expect("a record");
+        let read = self.read;
+        let new: Vec<Bytes> = self.server.with_kept(|kept| {
+            self.read = kept.len();
+            let records = kept[read..].iter().filter(|kept| kept.stream == decisions);
+            records.map(|kept| kept.message.payload.clone()).collect()
+        });
+        for record in new {
+            let record = record::decode(&record).expect("a record");
             self.phase.trouble = record.trouble.clone();
             self.phase.cursor = record.cursor.seq;
             for event in record.items.iter().flat_map(|item| &item.events) {
                 self.note(event);
             }
         }
-        self.read = kept.len();
     }
 
     fn note(&mut self, event: &Event) {
@@ -531,15 +556,18 @@ impl World {
             async move { people.port.info(name).await.map_err(|error| error.to_string()) }
         };
         let (facts, decisions) = (info(self.names.facts()).await?, info(self.names.decisions()).await?);
+        let (began, back) = (time::truth(), self.rng.random_range(1..40));
+        let last = match meddling {
+            Meddling::FactsAnew => 0,
+            Meddling::FactsRestored => facts.last.saturating_sub(back).max(facts.first),
+            Meddling::DecisionsRestored => decisions.last.saturating_sub(back).max(decisions.first),
+        };
         match meddling {
             Meddling::FactsAnew => self.server.make_anew(&self.names.facts()),
-            Meddling::FactsRestored => self.server.restore(&self.names.facts(), facts.last - 5),
-            Meddling::DecisionsRestored => {
-                self.server.restore(&self.names.decisions(), decisions.last - 10);
-            }
+            Meddling::FactsRestored => self.server.restore(&self.names.facts(), last),
+            Meddling::DecisionsRestored => self.server.restore(&self.names.decisions(), last),
         }
-        let began = time::truth();
-        self.meddled = Some((began, None));
+        self.meddled = Some(Meddled { how: meddling, at: began, last, reconciled: None });
         // Whoever looks away must not be hurt either: the node that breaks now stays as it is.
         self.cloud.set("a2", false);
         self.send("Once", "a2", Status::Firing, began);
@@ -562,7 +590,7 @@ impl World {
             return Err(format!("{meddling:?}: not frozen within 90 s"));
         }
         sleep(Duration::from_secs(20)).await;
-        self.meddled = Some((began, Some(time::truth())));
+        self.meddled = self.meddled.map(|m| Meddled { reconciled: Some(time::truth()), ..m });
         self.reconcile().await
     }
 
