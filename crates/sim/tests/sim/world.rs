@@ -130,6 +130,8 @@ pub struct World {
     /// The vantage that lies now and then; never two of them, that is more than a quorum of two can stand.
     liar: &'static str,
     processes: BTreeMap<Part, Process>,
+    /// Parts that are down, and until when.
+    away: BTreeMap<Part, Span>,
     ingest: Arc<Mutex<Option<Writer>>>,
     people: Bus,
     operator: Writer,
@@ -170,6 +172,7 @@ impl World {
             plan,
             liar: VANTAGES[usize::from(seed % 2 == 0)],
             processes: BTreeMap::new(),
+            away: BTreeMap::new(),
             ingest: Arc::default(),
             operator: Writer::start(&people, FactKind::Operator, "ada", Duration::from_secs(60)),
             people,
@@ -250,6 +253,7 @@ impl World {
         let until = time::elapsed().0 + self.rng.random_range(60_000..150_000);
         while time::elapsed().0 < until {
             self.happen().await;
+            self.come_back();
             self.watch();
             self.help().await;
             let pause = self.millis(50..2500);
@@ -267,7 +271,7 @@ impl World {
         match self.rng.random_range(0..100) {
             0..30 => self.node_changes(),
             30..50 => self.alert_again(),
-            50..58 => self.part_dies().await,
+            50..58 => self.part_dies(),
             58..64 => self.part_stands_still(),
             64..70 => self.part_is_cut_off(),
             70..74 => self.server_dies().await,
@@ -369,18 +373,23 @@ impl World {
         *PARTS.choose(&mut self.rng).expect("some")
     }
 
-    async fn part_dies(&mut self) {
+    fn part_dies(&mut self) {
         let part = self.part();
         self.kill(part);
-        if self.chance(0.2) {
-            // It stays away for a while: rules about absence have something to see.
-            let others = self.millis(5_000..40_000);
-            sleep(others).await;
-        } else {
-            let pause = self.millis(10..4000);
-            sleep(pause).await;
+        // Some stay away for long: rules about absence have something to see.
+        let away = if self.chance(0.3) { 5_000..60_000 } else { 10..4000 };
+        let until = time::elapsed().0 + self.rng.random_range(away);
+        self.away.insert(part, Span(until));
+    }
+
+    /// Whoever was away for long enough comes back.
+    fn come_back(&mut self) {
+        let now = time::elapsed();
+        let due: Vec<Part> = self.away.iter().filter(|(_, at)| **at <= now).map(|(part, _)| *part).collect();
+        for part in due {
+            self.away.remove(&part);
+            self.start(part);
         }
-        self.start(part);
     }
 
     fn part_stands_still(&mut self) {
@@ -534,6 +543,7 @@ impl World {
     /// Nothing more happens; everything that was broken is whole again.
     fn mend(&mut self) {
         self.cloud.calm();
+        self.away.clear();
         time::set_ahead(Span::ZERO);
         self.server.set_ahead(Span::ZERO);
         for part in PARTS {
