@@ -27,6 +27,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         ],
     ),
     ("regreen-simcloud", &["kit"]),
+    ("regreen-sim", &["bus", "kit", "schemas"]),
     ("regreen-tests", &["bus", "engine", "kit", "schemas", "testkit"]),
 ];
 

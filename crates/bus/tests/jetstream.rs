@@ -6,7 +6,7 @@ use regreen_bus::{
     Bus, bodies, commands, connect,
     log::{self, Log, Tail},
     publish::header,
-    reader::Reader,
+    reader::{Gap, Reader},
     stories::{self, Stories},
     streams::{self, Sizing},
     tickets::{self, Taken},
@@ -178,7 +178,29 @@ async fn a_reader_sees_every_sequence_once_through_kills_and_cuts_and_tells_a_ga
     stream.purge().sequence(150).await.expect("purged");
     let mut late = Reader::new(&bus, bus.names.facts(), 100);
     let gap = late.next().await.expect_err("rule 5");
-    assert_eq!((gap.wanted, gap.found), (101, 150));
+    assert_eq!(gap, Gap::Missing { stream: bus.names.facts(), wanted: 101, found: 150 });
+}
+
+/// A consumer that begins beyond the end waits silently, until the stream that was made anew has grown past it.
+#[tokio::test]
+async fn a_reader_whose_stream_was_made_anew_says_so_though_it_grew_meanwhile() {
+    let nats = Nats::start().await;
+    let bus = domain(&nats).await;
+    let writer = Writer::start(&bus, FactKind::Operator, "amy", Duration::from_secs(60));
+    let mut reader = Reader::new(&bus, bus.names.facts(), 0);
+    for n in 1..=5_u32 {
+        writer.store(&settle(n)).await.expect("stored");
+        reader.next().await.expect("no gap");
+    }
+    let js = &bus.nats().js;
+    let config = js.get_stream(bus.names.facts()).await.expect("there").cached_info().config.clone();
+    js.delete_stream(&config.name).await.expect("deleted");
+    js.create_stream(config).await.expect("made anew");
+    for n in 1..=9_u32 {
+        writer.store(&settle(n)).await.expect("stored");
+    }
+    let changed = reader.next().await.expect_err("sequence 6 is of another stream");
+    assert_eq!(changed, Gap::Changed { stream: bus.names.facts(), seq: 5 });
 }
 
 #[tokio::test]

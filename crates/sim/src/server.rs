@@ -145,7 +145,8 @@ struct Inner {
     rng: SmallRng,
     streams: BTreeMap<String, Stream>,
     objects: BTreeMap<String, BTreeMap<String, Bytes>>,
-    keys: BTreeMap<String, BTreeMap<String, Vec<(u64, Bytes, Timestamp)>>>,
+    /// The two newest revisions of each key.
+    keys: BTreeMap<String, BTreeMap<String, Vec<(u64, Bytes)>>>,
     revision: u64,
     subscribers: Vec<(String, mpsc::UnboundedSender<Bytes>)>,
     kept: Vec<Kept>,
@@ -406,6 +407,8 @@ impl Server {
         consumer.out.remove(&seq);
         consumer.acked.insert(seq, time::truth());
         consumer.acked.retain(|_, at| time::truth() - *at <= UNSYNCED);
+        drop(inner);
+        self.tell();
     }
 
     pub(crate) fn purge(&self, name: &str, before: u64, filter: Option<&str>) -> Option<u64> {
@@ -418,6 +421,11 @@ impl Server {
             .map(|(seq, _)| *seq)
             .collect();
         gone.iter().for_each(|seq| stream.remove(*seq));
+        if filter.is_none() {
+            // Beyond the end, the sequence goes on from there.
+            stream.last = stream.last.max(before.saturating_sub(1));
+            stream.first = stream.first.max(before);
+        }
         Some(gone.len() as u64)
     }
 
@@ -444,7 +452,7 @@ impl Server {
         let inner = self.inner();
         let history = inner.keys.get(bucket)?.get(key)?;
         let newest = history.len().checked_sub(1)?;
-        let (revision, value, _) = &history[if stale { newest.saturating_sub(1) } else { newest }];
+        let (revision, value) = &history[if stale { newest.saturating_sub(1) } else { newest }];
         Some((*revision, value.clone()))
     }
 
@@ -454,10 +462,10 @@ impl Server {
         inner.revision += 1;
         let next = inner.revision;
         let history = inner.keys.entry(bucket.into()).or_default().entry(key.into()).or_default();
-        if history.last().map_or(0, |(revision, ..)| *revision) != revision {
+        if history.last().map_or(0, |(revision, _)| *revision) != revision {
             return false;
         }
-        history.push((next, value, time::truth()));
+        history.push((next, value));
         let surplus = history.len().saturating_sub(2);
         history.drain(..surplus);
         drop(inner);

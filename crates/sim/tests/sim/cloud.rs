@@ -86,10 +86,6 @@ impl Cloud {
         self.inner().nodes[node].up
     }
 
-    pub fn all_up(&self) -> bool {
-        self.inner().nodes.values().all(|node| node.up)
-    }
-
     /// Whether a node was up at any moment of this time.
     pub fn was_up(&self, node: &str, from: Timestamp, to: Timestamp) -> bool {
         let inner = self.inner();

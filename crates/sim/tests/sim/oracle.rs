@@ -191,8 +191,8 @@ impl Oracle<'_> {
             }
         }
         let accepted = self.world.accepted.lock().expect("nobody panics with it in hand").clone();
-        for accepted in accepted {
-            let at = (accepted.stored.seq, accepted.stored.item);
+        for stored in accepted {
+            let at = (stored.seq, stored.item);
             if !decided.contains_key(&at) {
                 wrong.push(format!("the alert in fact {}/{} was accepted and never decided", at.0, at.1));
             }
@@ -474,12 +474,10 @@ impl Model {
                 }
                 run.looking = task.kind != Kind::Perform;
             }
-            RunEvent::Revoked { instance, attempt, not_called, .. } => {
-                // A look has no ticket: it is only asked for again.
-                if !run.looking {
-                    self.revoked(oracle, id, &instance.token(), *attempt, *not_called);
-                    over(&mut run, instance.token(), *attempt);
-                }
+            // A look has no ticket: it is only asked for again.
+            RunEvent::Revoked { instance, attempt, not_called, .. } if !run.looking => {
+                self.revoked(oracle, id, &instance.token(), *attempt, *not_called);
+                over(&mut run, instance.token(), *attempt);
             }
             RunEvent::AttemptFailed { instance, attempt, .. } => over(&mut run, instance.token(), *attempt),
             RunEvent::AttemptUnknown { instance, attempt, next, .. } => {

@@ -102,13 +102,6 @@ struct Process {
     root: JoinHandle<()>,
 }
 
-/// A stored alert, as its sender knows it.
-#[derive(Clone, Debug)]
-pub struct Accepted {
-    pub stored: Stored,
-    pub at: Timestamp,
-}
-
 /// A stop that its operator was told to be in force.
 #[derive(Clone, Debug)]
 pub struct Pulled {
@@ -121,7 +114,8 @@ pub struct World {
     pub names: Names,
     pub cloud: Cloud,
     pub files: Vec<library::File>,
-    pub accepted: Arc<Mutex<Vec<Accepted>>>,
+    /// Where alerts were stored, as their senders were told.
+    pub accepted: Arc<Mutex<Vec<Stored>>>,
     pub pulled: Vec<Pulled>,
     /// When somebody changed a stream, and what became of it.
     pub meddled: Option<Meddled>,
@@ -170,7 +164,7 @@ impl World {
             meddled: None,
             rng: SmallRng::seed_from_u64(seed),
             plan,
-            liar: VANTAGES[usize::from(seed % 2 == 0)],
+            liar: VANTAGES[usize::from(seed.is_multiple_of(2))],
             processes: BTreeMap::new(),
             away: BTreeMap::new(),
             ingest: Arc::default(),
@@ -359,8 +353,7 @@ impl World {
                         None => None,
                     };
                     if let Some(stored) = stored {
-                        let accept = Accepted { stored, at: time::truth() };
-                        accepted.lock().expect("nobody panics with it in hand").push(accept);
+                        accepted.lock().expect("nobody panics with it in hand").push(stored);
                         return;
                     }
                     sleep(pause).await;
