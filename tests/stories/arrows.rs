@@ -27,7 +27,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         ],
     ),
     ("regreen-simcloud", &["kit"]),
-    ("regreen-sim", &["bus", "kit", "schemas"]),
+    ("regreen-sim", &["action", "bus", "decider", "engine", "kit", "probe", "schemas"]),
     ("regreen-tests", &["bus", "engine", "kit", "schemas", "testkit"]),
 ];
 

@@ -4,8 +4,12 @@
 //! it, consumers break and skip, reads of keys are stale. `tests/honest.rs` holds it against nats-server.
 
 mod client;
+pub mod cloud;
+pub mod history;
+pub mod oracle;
 mod server;
 pub mod time;
+pub mod world;
 
 pub use client::{Client, Net};
 pub use server::{Kept, Server};

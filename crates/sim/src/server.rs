@@ -151,6 +151,8 @@ struct Inner {
     subscribers: Vec<(String, mpsc::UnboundedSender<Bytes>)>,
     kept: Vec<Kept>,
     ahead: Span,
+    /// The disk is full: writes are not answered, not even once there is room again, until the server is started anew.
+    full: bool,
 }
 
 /// How the server is.
@@ -193,6 +195,7 @@ impl Server {
             subscribers: Vec::new(),
             kept: Vec::new(),
             ahead: Span::ZERO,
+            full: false,
         };
         Self {
             inner: Arc::new(Mutex::new(inner)),
@@ -226,8 +229,15 @@ impl Server {
         self.life.send_modify(|life| life.start = 0);
     }
 
+    /// The disk fills up: publishers get no answer, and that stays so until a restart (measured, see
+    /// docs/reliability.md).
+    pub fn fill_disk(&self) {
+        self.inner().full = true;
+    }
+
     /// Starts it again on the same data.
     pub fn start(&self) {
+        self.inner().full = false;
         let mut starts = self.starts.lock().expect("invariant: nobody panics with the number in hand");
         *starts += 1;
         let start = *starts;
@@ -311,7 +321,8 @@ impl Server {
             .streams
             .iter()
             .find(|(_, stream)| stream.config.subjects.iter().any(|filter| matches(filter, subject)))
-            .map(|(name, _)| name.clone())?;
+            .map(|(name, _)| name.clone())
+            .filter(|_| !inner.full)?;
         let outcome = inner.store(&name, subject, headers, payload);
         drop(inner);
         if outcome.is_ok() {

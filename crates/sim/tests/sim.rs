@@ -6,10 +6,6 @@
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a test tells its seeds")]
 
-mod cloud;
-mod oracle;
-mod world;
-
 use std::{
     process::ExitCode,
     sync::{
@@ -20,7 +16,11 @@ use std::{
 };
 
 use regreen_schemas::mutation::{self, Mutation};
-use world::{Plan, World};
+use regreen_sim::{
+    history::Plan,
+    oracle,
+    world::{Setup, World},
+};
 
 /// Histories of a run without arguments.
 const SEEDS: u64 = 2000;
@@ -56,7 +56,7 @@ fn history(seed: u64, mutations: &[Mutation]) -> Told {
     mutation::set(mutations.iter().copied().chain([Mutation::Poison]));
     let told = std::panic::catch_unwind(|| {
         regreen_sim::time::run(seed, async || {
-            let mut world = World::new(seed, Plan::of(seed)).await;
+            let mut world = World::new(seed, Setup::usual(Plan::of(seed))).await;
             let lived = world.live().await;
             let mut wrong = oracle::judge(&world);
             wrong.extend(lived.err());

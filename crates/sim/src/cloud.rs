@@ -13,14 +13,16 @@ use regreen_action::{Action, Call, Refusal};
 use regreen_probe::Eye;
 use regreen_schemas::{
     Span, Timestamp,
-    action::{Declaration, HTTP_REQUEST, NOTIFY_LOG},
+    action::{Declaration, Effect as Class, HTTP_REQUEST, NOTIFY_LOG},
     command::Command,
     fact::{Answer, Failure, Verb},
     view::Check,
 };
-use regreen_sim::{Client, time};
+
 use serde_json::{Value, json};
 use tokio::time::sleep;
+
+use crate::{Client, time};
 
 /// Time beyond a call's timeout after which the kernel ends the process (rule 18).
 const ALARM: Span = Span::seconds(2);
@@ -44,6 +46,15 @@ struct Node {
     past: Vec<(Timestamp, bool)>,
 }
 
+/// What every call does by order.
+#[derive(Clone, Copy, Debug)]
+pub struct Ordered {
+    /// How long until the effect.
+    pub takes: Duration,
+    /// Whether the caller hears of it.
+    pub answers: bool,
+}
+
 /// Everything outside.
 #[derive(Clone)]
 pub struct Cloud {
@@ -58,14 +69,18 @@ struct Inner {
     calm: bool,
     /// The vantage that says the opposite of what it sees.
     liar: Option<&'static str>,
+    /// What every call does, instead of what chance says.
+    ordered: Option<Ordered>,
 }
 
 impl Cloud {
-    pub fn new(seed: u64, nodes: &[&str]) -> Self {
+    /// A world whose nodes are all up.
+    #[must_use]
+    pub fn new(seed: u64, nodes: &[String]) -> Self {
         let up = Node { up: true, past: vec![(Timestamp(0), true)] };
-        let nodes = nodes.iter().map(|name| ((*name).to_owned(), up.clone())).collect();
+        let nodes = nodes.iter().map(|name| (name.clone(), up.clone())).collect();
         let rng = SmallRng::seed_from_u64(seed);
-        let inner = Inner { rng, nodes, effects: Vec::new(), calm: false, liar: None };
+        let inner = Inner { rng, nodes, effects: Vec::new(), calm: false, liar: None, ordered: None };
         Self { inner: Arc::new(Mutex::new(inner)) }
     }
 
@@ -73,6 +88,10 @@ impl Cloud {
         self.inner.lock().expect("nobody panics with the world in hand")
     }
 
+    /// Breaks a node, or mends it.
+    ///
+    /// # Panics
+    /// When there is none of this name.
     pub fn set(&self, node: &str, up: bool) {
         let mut inner = self.inner();
         let node = inner.nodes.get_mut(node).expect("a node");
@@ -82,11 +101,14 @@ impl Cloud {
         }
     }
 
+    /// Whether a node is up.
+    #[must_use]
     pub fn is_up(&self, node: &str) -> bool {
         self.inner().nodes[node].up
     }
 
     /// Whether a node was up at any moment of this time.
+    #[must_use]
     pub fn was_up(&self, node: &str, from: Timestamp, to: Timestamp) -> bool {
         let inner = self.inner();
         let past = &inner.nodes[node].past;
@@ -96,17 +118,26 @@ impl Cloud {
         })
     }
 
+    /// The effect log.
+    #[must_use]
     pub fn effects(&self) -> Vec<Effect> {
         self.inner().effects.clone()
     }
 
+    /// From now on the provider answers as it should, and nobody lies.
     pub fn calm(&self) {
         let mut inner = self.inner();
         (inner.calm, inner.liar) = (true, None);
     }
 
+    /// From now on this vantage says the opposite of what it sees.
     pub fn lie(&self, liar: Option<&'static str>) {
         self.inner().liar = liar;
+    }
+
+    /// From now on every call does this; `None`: as chance will have it.
+    pub fn order(&self, ordered: Option<Ordered>) {
+        self.inner().ordered = ordered;
     }
 
     fn draw<T>(&self, draw: impl FnOnce(&mut SmallRng) -> T) -> T {
@@ -114,6 +145,7 @@ impl Cloud {
     }
 
     /// Whether a command of this step instance ever had an effect.
+    #[must_use]
     pub fn happened(&self, key: &str) -> bool {
         self.inner().effects.iter().any(|effect| *effect.command.action_key == *key)
     }
@@ -133,7 +165,9 @@ impl Cloud {
 
 /// What a probe at a vantage sees.
 pub struct Sight {
+    /// What it looks at.
     pub cloud: Cloud,
+    /// From where.
     pub vantage: &'static str,
 }
 
@@ -151,15 +185,22 @@ impl Eye for Sight {
 
 /// An action of the model: the provider's, or the one that tells people.
 pub struct Act {
+    /// What it acts on.
     pub cloud: Cloud,
+    /// The connection of its process: with that, it is dead or stopped.
     pub client: Client,
+    /// What it declares.
     pub declaration: &'static Declaration,
 }
 
+/// The actions of a runner.
+#[must_use]
 pub fn repairs(cloud: &Cloud, client: &Client) -> Vec<Box<dyn Action>> {
     vec![Box::new(Act { cloud: cloud.clone(), client: client.clone(), declaration: &HTTP_REQUEST })]
 }
 
+/// The actions of the notifier.
+#[must_use]
 pub fn tells(cloud: &Cloud, client: &Client) -> Vec<Box<dyn Action>> {
     vec![Box::new(Act { cloud: cloud.clone(), client: client.clone(), declaration: &NOTIFY_LOG })]
 }
@@ -189,6 +230,21 @@ impl Doing {
         self.command.task.node.as_ref().map(ToString::to_string)
     }
 
+    /// The provider has taken it and does it in its own time, whatever becomes of the caller.
+    async fn by_order(&self, ordered: Ordered) -> Verb {
+        let (cloud, command, node) = (self.cloud.clone(), self.command.clone(), self.node());
+        tokio::spawn(async move {
+            sleep(ordered.takes).await;
+            cloud.effect(&command, node);
+        });
+        sleep(ordered.takes).await;
+        if !ordered.answers {
+            std::future::pending::<()>().await;
+        }
+        self.client.running().await;
+        Verb::Ok { result: json!({"status": 200}) }
+    }
+
     /// Goes on when the process runs, and when its alarm has not struck meanwhile.
     async fn alive(&self, began: Span) {
         self.client.running().await;
@@ -214,8 +270,11 @@ impl Call for Doing {
         Box::pin(async {
             let began = time::elapsed();
             self.alive(began).await;
-            let calm = self.cloud.inner().calm;
-            let tell = self.node().is_none();
+            let Inner { ordered, calm, .. } = *self.cloud.inner();
+            let tell = self.command.task.effect == Class::Tell;
+            if let Some(ordered) = ordered.filter(|_| !tell) {
+                return self.by_order(ordered).await;
+            }
             let (fate, took) = self.cloud.draw(|rng| {
                 let fate = match rng.random_range(0..100) {
                     _ if calm || tell => Fate::Well,

@@ -19,11 +19,12 @@ use regreen_schemas::{
     record::{Cause, Record, decode},
     ticket::Ticket,
 };
-use regreen_sim::Kept;
 
 use crate::{
+    Kept,
     cloud::Effect,
-    world::{Meddling, VANTAGES, World},
+    history::Meddling,
+    world::{VANTAGES, World},
 };
 
 /// What clocks and delays may add to a limit.

@@ -1,4 +1,4 @@
-//! One history: the processes of a domain over the model, what happens to them, and the people who help.
+//! A domain over the model: its processes, its senders of alerts, and the people who help.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -8,7 +8,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use rand::{Rng, SeedableRng, rngs::SmallRng, seq::IndexedRandom};
+use rand::{Rng, SeedableRng, rngs::SmallRng};
 use regreen_action::Options;
 use regreen_bus::{
     Bus, log, streams, tickets,
@@ -26,12 +26,17 @@ use regreen_schemas::{
     subject::{FactKind, Names},
     ticket::Stop,
 };
-use regreen_sim::{Client, Net, Server, time};
+
 use tokio::{task::JoinHandle, time::sleep};
 
-use crate::cloud::{self, Cloud, Sight};
+use crate::{
+    Client, Server,
+    cloud::{self, Cloud, Sight},
+    history::{Meddled, Meddling, Plan},
+    time,
+};
 
-pub const NODES: [&str; 3] = ["a1", "a2", "a3"];
+/// The vantages that probes look from.
 pub const VANTAGES: [&str; 2] = ["main", "far"];
 /// Longest time that a history may take to settle once nothing more happens to it.
 const SETTLE_MAX: Span = Span::minutes(40);
@@ -39,13 +44,19 @@ const SETTLE_MAX: Span = Span::minutes(40);
 /// What runs in a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Part {
+    /// One of two engines.
     Engine(u8),
+    /// One of two runners.
     Runner(u8),
+    /// The notifier.
     Notifier,
+    /// The probe of a vantage.
     Probe(u8),
+    /// The writer of alerts.
     Ingest,
 }
 
+/// All of them.
 pub const PARTS: [Part; 8] = [
     Part::Engine(0),
     Part::Engine(1),
@@ -57,113 +68,115 @@ pub const PARTS: [Part; 8] = [
     Part::Ingest,
 ];
 
-/// What is done to a history besides the ordinary faults.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Plan {
-    /// An alert that panics the decider.
-    pub poison: bool,
-    /// Somebody changes a stream behind Regreen's back.
-    pub meddle: Option<Meddling>,
-}
-
-impl Plan {
-    /// What a seed does besides the ordinary faults: now and then something.
-    pub fn of(seed: u64) -> Self {
-        let kinds = [Meddling::FactsAnew, Meddling::FactsRestored, Meddling::DecisionsRestored];
-        let kind = usize::try_from(seed / 9 % 3).unwrap_or_default();
-        Self { poison: seed % 7 == 3, meddle: (seed % 9 == 4).then(|| kinds[kind]) }
-    }
-}
-
-/// What somebody does to a stream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Meddling {
-    /// FACTS is deleted and made anew.
-    FactsAnew,
-    /// FACTS is restored from a backup.
-    FactsRestored,
-    /// DECISIONS is restored from a backup.
-    DecisionsRestored,
-}
-
-/// A stream was changed.
-#[derive(Clone, Copy, Debug)]
-pub struct Meddled {
-    pub how: Meddling,
-    pub at: Timestamp,
-    /// The newest message that the stream still has; none when it was made anew.
-    pub last: u64,
-    /// When somebody has reconciled.
-    pub reconciled: Option<Timestamp>,
-}
-
-struct Process {
-    client: Client,
-    root: JoinHandle<()>,
+pub(crate) struct Process {
+    pub(crate) client: Client,
+    pub(crate) root: JoinHandle<()>,
 }
 
 /// A stop that its operator was told to be in force.
 #[derive(Clone, Debug)]
 pub struct Pulled {
+    /// Its number.
     pub stop_no: u64,
+    /// When it was told.
     pub at: Timestamp,
 }
 
+/// A whole domain, and everybody round it.
 pub struct World {
+    /// The model of nats-server.
     pub server: Server,
+    /// Names of the domain.
     pub names: Names,
+    /// What is repaired.
     pub cloud: Cloud,
+    /// The set in force.
     pub files: Vec<library::File>,
     /// Where alerts were stored, as their senders were told.
     pub accepted: Arc<Mutex<Vec<Stored>>>,
+    /// Stops that somebody was told to be in force.
     pub pulled: Vec<Pulled>,
     /// When somebody changed a stream, and what became of it.
     pub meddled: Option<Meddled>,
-    rng: SmallRng,
-    plan: Plan,
+    pub(crate) rng: SmallRng,
+    pub(crate) plan: Plan,
+    /// How many of the alerts are poison, where the plan has some.
+    pub poisoned: f64,
+    /// Names of the nodes.
+    pub(crate) nodes: Vec<String>,
     /// The vantage that lies now and then; never two of them, that is more than a quorum of two can stand.
-    liar: &'static str,
-    processes: BTreeMap<Part, Process>,
+    pub(crate) liar: &'static str,
+    pub(crate) processes: BTreeMap<Part, Process>,
     /// Parts that are down, and until when.
-    away: BTreeMap<Part, Span>,
+    pub(crate) away: BTreeMap<Part, Span>,
     ingest: Arc<Mutex<Option<Writer>>>,
-    people: Bus,
+    pub(crate) people: Bus,
     operator: Writer,
     folder: tempfile::TempDir,
     read: usize,
+    /// Runs that are open, as far as the log was read.
     pub open: BTreeSet<String>,
+    /// What else the log says.
     pub phase: Phase,
-    firing: BTreeMap<String, Timestamp>,
+    pub(crate) firing: BTreeMap<String, Timestamp>,
 }
 
 /// What a bystander knows of the log.
 #[derive(Clone, Debug, Default)]
 pub struct Phase {
+    /// Whether its writer has caught up.
     pub live: bool,
+    /// Why its writer does nothing.
     pub trouble: Option<Trouble>,
+    /// The stop that is in force.
     pub stopped: Option<u64>,
+    /// Up to where facts are decided.
     pub cursor: u64,
     /// Unknown outcomes that wait for a person, with the moment they were asked.
     asks: Vec<(Timestamp, Operator)>,
 }
 
-const SET: &str = include_str!("set.yaml");
+/// What a domain is made of.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// Names of the nodes.
+    pub nodes: Vec<String>,
+    /// The text of its set.
+    pub set: String,
+    /// What the seed does besides the ordinary faults.
+    pub plan: Plan,
+}
+
+impl Setup {
+    /// The domain of the histories: three nodes, two playbooks.
+    #[must_use]
+    pub fn usual(plan: Plan) -> Self {
+        let nodes = ["a1", "a2", "a3"].map(String::from).to_vec();
+        Self { nodes, set: include_str!("set.yaml").into(), plan }
+    }
+}
 
 impl World {
-    pub async fn new(seed: u64, plan: Plan) -> Self {
+    /// Starts all of it.
+    ///
+    /// # Panics
+    /// When there is no temporary directory.
+    pub async fn new(seed: u64, setup: Setup) -> Self {
         let names = Names::new(&Domain::from("default")).expect("a token");
         let sizing = streams::Sizing { replicas: 1, bytes: 400_000_000 };
         let server = Server::new(seed ^ 1, streams::configs(&names, sizing));
         let people = Bus::over(Arc::new(Client::new(&server, seed ^ 2)), names.clone());
         streams::genesis(&people, time::truth(), 0, false).await.expect("the first record");
         let mut world = Self {
-            cloud: Cloud::new(seed ^ 3, &NODES),
-            files: vec![library::File { path: "lab.yaml".into(), text: SET.into() }],
+            cloud: Cloud::new(seed ^ 3, &setup.nodes),
+            files: vec![library::File { path: "lab.yaml".into(), text: setup.set }],
             accepted: Arc::default(),
             pulled: Vec::new(),
             meddled: None,
             rng: SmallRng::seed_from_u64(seed),
-            plan,
+            plan: setup.plan,
+            poisoned: 0.2,
+            nodes: setup.nodes,
             liar: VANTAGES[usize::from(seed.is_multiple_of(2))],
             processes: BTreeMap::new(),
             away: BTreeMap::new(),
@@ -184,7 +197,11 @@ impl World {
         world
     }
 
-    fn start(&mut self, part: Part) {
+    /// Starts a process.
+    ///
+    /// # Panics
+    /// Never: nobody panics with its state in hand.
+    pub fn start(&mut self, part: Part) {
         let client = Client::new(&self.server, self.rng.random());
         let bus = Bus::over(Arc::new(client.clone()), self.names.clone());
         let root = match part {
@@ -220,7 +237,11 @@ impl World {
         self.folder.path().join(format!("{part:?}.journal"))
     }
 
-    fn kill(&mut self, part: Part) {
+    /// `kill -9` of a process.
+    ///
+    /// # Panics
+    /// Never: nobody panics with its state in hand.
+    pub fn kill(&mut self, part: Part) {
         if let Some(process) = self.processes.remove(&part) {
             process.client.kill();
             process.root.abort();
@@ -230,105 +251,24 @@ impl World {
         }
     }
 
-    fn chance(&mut self, probability: f64) -> bool {
+    /// Cuts a process off from the server, or mends that.
+    pub fn cut(&self, part: Part, cut: bool) {
+        if let Some(process) = self.processes.get(&part) {
+            process.client.cut(cut);
+        }
+    }
+
+    pub(crate) fn chance(&mut self, probability: f64) -> bool {
         self.rng.random_bool(probability)
     }
 
-    fn millis(&mut self, range: std::ops::Range<u64>) -> Duration {
+    pub(crate) fn millis(&mut self, range: std::ops::Range<u64>) -> Duration {
         Duration::from_millis(self.rng.random_range(range))
     }
-
-    /// The whole history. What it came to is read from outside.
-    ///
-    /// # Errors
-    /// When it does not settle.
-    pub async fn live(&mut self) -> Result<(), String> {
-        sleep(Duration::from_secs(12)).await;
-        let until = time::elapsed().0 + self.rng.random_range(60_000..150_000);
-        while time::elapsed().0 < until {
-            self.happen().await;
-            self.come_back();
-            self.watch();
-            self.help().await;
-            let pause = self.millis(50..2500);
-            sleep(pause).await;
-        }
-        self.mend();
-        if let Some(meddling) = self.plan.meddle {
-            self.meddle(meddling).await?;
-        }
-        self.settle().await
-    }
-
-    /// Something happens.
-    async fn happen(&mut self) {
-        match self.rng.random_range(0..100) {
-            0..30 => self.node_changes(),
-            30..50 => self.alert_again(),
-            50..58 => self.part_dies(),
-            58..64 => self.part_stands_still(),
-            64..70 => self.part_is_cut_off(),
-            70..74 => self.server_dies().await,
-            74..79 => self.server_stands_still().await,
-            79..85 => self.weather(),
-            85..88 => self.stop().await,
-            88..91 => {
-                let lies = self.chance(0.4);
-                self.cloud.lie(lies.then_some(self.liar));
-            }
-            91..93 => {
-                // No snapshot yet: nothing to spoil.
-                let _ = self.server.spoil_newest(&self.names.snapshots(), ".state");
-            }
-            93..96 => {
-                let ahead = *[0, 5, -20, 300, 900].choose(&mut self.rng).expect("some");
-                time::set_ahead(Span::seconds(ahead));
-            }
-            96..98 => {
-                let ahead = *[0, 0, 3, -7, 45].choose(&mut self.rng).expect("some");
-                self.server.set_ahead(Span::seconds(ahead));
-            }
-            _ => self.start_by_hand(),
-        }
-    }
-
-    fn node(&mut self) -> &'static str {
-        NODES.choose(&mut self.rng).expect("some")
-    }
-
-    /// A node breaks, mostly; its alert fires a while later.
-    fn node_changes(&mut self) {
-        let node = self.node();
-        let breaks = self.chance(0.75);
-        self.cloud.set(node, !breaks);
-        let name = *["Once", "Looked"].choose(&mut self.rng).expect("some");
-        let key = format!("{name}/{node}");
-        if breaks {
-            let began = *self.firing.entry(key).or_insert_with(time::truth);
-            self.send(name, node, Status::Firing, began);
-        } else if let Some(began) = self.firing.remove(&key) {
-            self.send(name, node, Status::Resolved, began);
-        }
-    }
-
-    /// Alertmanagers repeat themselves, and resolve what is well.
-    fn alert_again(&mut self) {
-        let keys: Vec<String> = self.firing.keys().cloned().collect();
-        let Some(key) = keys.choose(&mut self.rng) else { return };
-        let began = self.firing[key];
-        let (name, node) = key.split_once('/').expect("two parts");
-        let over = self.cloud.is_up(node) && self.chance(0.6);
-        let status = if over { Status::Resolved } else { Status::Firing };
-        if over {
-            self.firing.remove(key);
-        }
-        self.send(name, node, status, began);
-    }
-
     /// Alertmanager sends until it is answered, as often as it does.
-    fn send(&mut self, name: &str, node: &str, status: Status, began: Timestamp) {
+    pub fn send(&mut self, name: &str, node: &str, status: Status, began: Timestamp) {
         let mut labels = BTreeMap::from([("alertname".into(), name.into()), ("node".into(), node.into())]);
-        if self.plan.poison && self.chance(0.2) {
+        if self.plan.poison && self.chance(self.poisoned) {
             labels.insert("poison".into(), "yes".into());
         }
         let alert = Alert {
@@ -362,75 +302,8 @@ impl World {
         }
     }
 
-    fn part(&mut self) -> Part {
-        *PARTS.choose(&mut self.rng).expect("some")
-    }
-
-    fn part_dies(&mut self) {
-        let part = self.part();
-        self.kill(part);
-        // Some stay away for long: rules about absence have something to see.
-        let away = if self.chance(0.3) { 5_000..60_000 } else { 10..4000 };
-        let until = time::elapsed().0 + self.rng.random_range(away);
-        self.away.insert(part, Span(until));
-    }
-
-    /// Whoever was away for long enough comes back.
-    fn come_back(&mut self) {
-        let now = time::elapsed();
-        let due: Vec<Part> = self.away.iter().filter(|(_, at)| **at <= now).map(|(part, _)| *part).collect();
-        for part in due {
-            self.away.remove(&part);
-            self.start(part);
-        }
-    }
-
-    fn part_stands_still(&mut self) {
-        let (part, pause) = (self.part(), self.millis(50..20_000));
-        let Some(process) = self.processes.get(&part) else { return };
-        let client = process.client.clone();
-        client.pause(true);
-        tokio::spawn(async move {
-            sleep(pause).await;
-            client.pause(false);
-        });
-    }
-
-    fn part_is_cut_off(&mut self) {
-        let (part, pause) = (self.part(), self.millis(50..30_000));
-        let Some(process) = self.processes.get(&part) else { return };
-        let client = process.client.clone();
-        client.cut(true);
-        tokio::spawn(async move {
-            sleep(pause).await;
-            client.cut(false);
-        });
-    }
-
-    async fn server_dies(&mut self) {
-        self.server.kill();
-        let pause = self.millis(10..8000);
-        sleep(pause).await;
-        self.server.start();
-    }
-
-    async fn server_stands_still(&mut self) {
-        self.server.pause(true);
-        let pause = self.millis(50..12_000);
-        sleep(pause).await;
-        self.server.pause(false);
-    }
-
-    fn weather(&mut self) {
-        let bad = Net { lose_request: 0.03, lose_answer: 0.05, late: 0.05, break_reader: 0.01, stale: 0.2 };
-        let net = if self.chance(0.6) { bad } else { Net::default() };
-        let part = self.part();
-        if let Some(process) = self.processes.get(&part) {
-            process.client.weather(net);
-        }
-    }
-
-    async fn stop(&mut self) {
+    /// Somebody pulls the stop switch.
+    pub async fn stop(&mut self) {
         let people = self.people.clone();
         let stop = Stop { v: 1, by: "ada".into(), reason: "".into() };
         let current = async || loop {
@@ -447,14 +320,15 @@ impl World {
         }
     }
 
-    fn start_by_hand(&mut self) {
-        let target = self.node().into();
+    pub(crate) fn start_by_hand(&mut self) {
+        let target = self.node().as_str().into();
         let start =
             Operator::Start { playbook: "looked-up".into(), target: Some(target), inputs: BTreeMap::new() };
         self.say(start);
     }
 
-    fn say(&self, what: Operator) {
+    /// A person says something.
+    pub fn say(&self, what: Operator) {
         let operator = self.operator.clone();
         tokio::spawn(async move { operator.store(&what).await });
     }
@@ -504,7 +378,7 @@ impl World {
     }
 
     /// People do what they are asked to, after a while.
-    async fn help(&mut self) {
+    pub(crate) async fn help(&mut self) {
         if let Some(stop_no) = self.phase.stopped
             && self.chance(0.3)
         {
@@ -533,71 +407,7 @@ impl World {
         }
     }
 
-    /// Nothing more happens; everything that was broken is whole again.
-    fn mend(&mut self) {
-        self.cloud.calm();
-        self.away.clear();
-        time::set_ahead(Span::ZERO);
-        self.server.set_ahead(Span::ZERO);
-        for part in PARTS {
-            match self.processes.get(&part) {
-                Some(process) if !process.root.is_finished() || part == Part::Ingest => {
-                    process.client.weather(Net::default());
-                    process.client.pause(false);
-                    process.client.cut(false);
-                }
-                _ => self.start(part),
-            }
-        }
-    }
-
-    /// A stream is changed behind everybody's back; a person finds out why, and reconciles.
-    async fn meddle(&mut self, meddling: Meddling) -> Result<(), String> {
-        sleep(Duration::from_secs(30)).await;
-        let info = |name: String| {
-            let people = self.people.clone();
-            async move { people.port.info(name).await.map_err(|error| error.to_string()) }
-        };
-        let (facts, decisions) = (info(self.names.facts()).await?, info(self.names.decisions()).await?);
-        let (began, back) = (time::truth(), self.rng.random_range(1..40));
-        let last = match meddling {
-            Meddling::FactsAnew => 0,
-            Meddling::FactsRestored => facts.last.saturating_sub(back).max(facts.first),
-            Meddling::DecisionsRestored => decisions.last.saturating_sub(back).max(decisions.first),
-        };
-        match meddling {
-            Meddling::FactsAnew => self.server.make_anew(&self.names.facts()),
-            Meddling::FactsRestored => self.server.restore(&self.names.facts(), last),
-            Meddling::DecisionsRestored => self.server.restore(&self.names.decisions(), last),
-        }
-        self.meddled = Some(Meddled { how: meddling, at: began, last, reconciled: None });
-        // Whoever looks away must not be hurt either: the node that breaks now stays as it is.
-        self.cloud.set("a2", false);
-        self.send("Once", "a2", Status::Firing, began);
-        for _ in 0..90 {
-            sleep(Duration::from_secs(1)).await;
-            self.watch();
-            if meddling == Meddling::DecisionsRestored
-                || matches!(self.phase.trouble, Some(Trouble::Frozen { .. }))
-            {
-                break;
-            }
-        }
-        if meddling == Meddling::DecisionsRestored {
-            // The log refuses; no engine goes on until a person has put the streams in order.
-            sleep(Duration::from_secs(60)).await;
-            self.open.clear();
-            return Ok(());
-        }
-        if !matches!(self.phase.trouble, Some(Trouble::Frozen { .. })) {
-            return Err(format!("{meddling:?}: not frozen within 90 s"));
-        }
-        sleep(Duration::from_secs(20)).await;
-        self.meddled = self.meddled.map(|m| Meddled { reconciled: Some(time::truth()), ..m });
-        self.reconcile().await
-    }
-
-    async fn reconcile(&mut self) -> Result<(), String> {
+    pub(crate) async fn reconcile(&mut self) -> Result<(), String> {
         let why = |error: &dyn std::fmt::Display| error.to_string();
         let state = recover::recover(&self.people).await.map_err(|error| why(&error))?.state;
         let facts = streams::extent(&self.people, self.names.facts()).await.map_err(|error| why(&error))?;
@@ -621,7 +431,7 @@ impl World {
     }
 
     /// Waits until everything that is open has ended.
-    async fn settle(&mut self) -> Result<(), String> {
+    pub async fn settle(&mut self) -> Result<(), String> {
         if self.plan.meddle == Some(Meddling::DecisionsRestored) {
             return Ok(());
         }
