@@ -138,6 +138,10 @@ impl Role {
                     // Snapshots that are not kept.
                     vec![format!("$O.{}.>", names.snapshots()), purge(snapshots.clone())],
                     read_objects(&snapshots),
+                    // Whether they still are those that its numbers are of.
+                    [names.facts(), names.tickets()]
+                        .map(|stream| api(&format!("STREAM.INFO.{stream}")))
+                        .to_vec(),
                     read(names.decisions()),
                     follow(names.decisions()),
                 ]

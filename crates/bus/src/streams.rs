@@ -262,11 +262,13 @@ pub async fn filled_percent(bus: &Bus, name: String) -> Result<u64, Error> {
     Ok(percent.unwrap_or(0))
 }
 
-/// Removes what a stream holds before a sequence, of one subject filter or of all.
+/// Removes what a stream holds before a sequence, of one subject filter or of all. Never beyond its end: the server
+/// would go on with that sequence, and what was expected in between would never come.
 ///
 /// # Errors
 /// [`Error`]; what is removed already stays so.
 pub async fn trim(bus: &Bus, name: String, before: u64, filter: Option<String>) -> Result<u64, Error> {
+    let before = before.min(extent(bus, name.clone()).await?.last + 1);
     bus.port.purge(name.clone(), before, filter).await.map_err(|error| failed(&name, error))
 }
 

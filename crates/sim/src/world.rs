@@ -436,7 +436,7 @@ impl World {
             return Ok(());
         }
         let until = time::elapsed().0 + SETTLE_MAX.0;
-        let mut quiet = 0;
+        let (mut quiet, mut newest) = (0, 0);
         loop {
             sleep(Duration::from_secs(2)).await;
             self.revive();
@@ -444,11 +444,13 @@ impl World {
             self.help().await;
             let facts = self.people.port.info(self.names.facts()).await.map_err(|error| error.to_string())?;
             let behind = facts.last.saturating_sub(self.phase.cursor);
+            // What was there two seconds ago is decided by now.
+            let read = self.phase.cursor >= std::mem::replace(&mut newest, facts.last);
             let settled = self.open.is_empty()
                 && self.phase.live
                 && self.phase.trouble.is_none()
                 && self.phase.stopped.is_none()
-                && behind <= 20;
+                && read;
             quiet = if settled { quiet + 1 } else { 0 };
             if quiet >= 3 {
                 return Ok(());

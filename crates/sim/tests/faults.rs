@@ -6,7 +6,6 @@ use std::{
 };
 
 use regreen_schemas::{
-    Span,
     action::Effect as Class,
     alert::Status,
     event::{Event, RunEvent},
@@ -26,14 +25,19 @@ fn seconds(n: u64) -> Duration {
     Duration::from_secs(n)
 }
 
-/// Tells a story of a domain on virtual time, and lets the oracle judge it.
-fn story(setup: Setup, told: impl AsyncFnOnce(&mut World)) {
+/// Tells a story of a domain on virtual time; what the oracle says of it.
+fn judged(setup: Setup, told: impl AsyncFnOnce(&mut World)) -> Vec<String> {
     time::run(1, async || {
         let mut world = World::new(1, setup).await;
         sleep(seconds(12)).await;
         told(&mut world).await;
-        assert_eq!(oracle::judge(&world), Vec::<String>::new());
-    });
+        oracle::judge(&world)
+    })
+}
+
+/// As [`judged`]; nothing is wrong with it.
+fn story(setup: Setup, told: impl AsyncFnOnce(&mut World)) {
+    assert_eq!(judged(setup, told), Vec::<String>::new());
 }
 
 fn usual() -> Setup {
@@ -103,7 +107,7 @@ triggers: [{alert: ['alertname="Wait"']}]
 deadline: 5m
 steps:
   - {id: pause, wait: 30s}
-  - {id: act, use: http.request, with: {url: "http://x/", method: PUT}}
+  - {id: act, use: http.request, with: {url: "http://x/", effect: idempotent}}
 escalate: [{to: oncall}]
 ---
 apiVersion: regreen/v1
@@ -113,7 +117,7 @@ triggers: [{alert: ['alertname="Late"']}]
 deadline: 40s
 steps:
   - {id: pause, wait: 30s}
-  - {id: act, use: http.request, with: {url: "http://x/", method: PUT}, timeout: 1s}
+  - {id: act, use: http.request, with: {url: "http://x/", effect: idempotent}, timeout: 1s}
 escalate: [{to: oncall}]
 "#;
 
@@ -239,7 +243,7 @@ fn fault_28_a_panic_in_the_decider_puts_the_fact_aside() {
 
 #[test]
 fn fault_29_an_action_longer_than_every_wait_is_not_made_again() {
-    story(usual(), async |world| {
+    let found = judged(usual(), async |world| {
         // The provider takes ten minutes and never answers: nobody can look up what it has not done yet.
         world.cloud.order(Some(Ordered { takes: seconds(600), answers: false }));
         breaks(world, "Once", "a1").await;
@@ -250,6 +254,7 @@ fn fault_29_an_action_longer_than_every_wait_is_not_made_again() {
         world.settle().await.expect("a person has said what became of it");
         assert_eq!(effects(world), BTreeMap::from([("a1".into(), 1)]), "at most once is once");
         assert!(told(world) > 0, "and somebody was told");
-        assert!(time::elapsed() > Span::minutes(10));
     });
+    // What nobody can prevent: the provider itself acts late. The oracle sees it, and that is all that it sees.
+    assert!(matches!(found.as_slice(), [late] if late.contains("long after its ticket")), "{found:?}");
 }

@@ -64,6 +64,12 @@ pub enum Error {
     /// The log took no record: another engine is active, or the stream was changed.
     #[error("the engine stops")]
     Log(#[from] log::Error),
+    /// A record was acknowledged too late to be acted upon (rule 11).
+    #[error("record {seq} was acknowledged late")]
+    Late {
+        /// Its sequence.
+        seq: u64,
+    },
     /// A person thawed the domain: everything is read anew.
     #[error("reconciled")]
     Reconciled,
@@ -112,6 +118,10 @@ pub async fn run(
             Err(Error::Log(log::Error::Superseded { seq })) => {
                 tracing::warn!(seq, "another engine has taken over; standing by");
                 alone = false;
+            }
+            Err(Error::Late { seq }) => {
+                tracing::warn!(seq, "a record was acknowledged late; taking over anew");
+                alone = options.own_server;
             }
             Err(Error::Reconciled) => {
                 tracing::warn!("the domain was reconciled; everything is read anew");

@@ -102,8 +102,6 @@ pub(crate) struct Shell {
     /// The sets that the log named and the state still needs.
     sets: BTreeMap<SetHash, fact::Set>,
     last_write: Span,
-    /// Records that were acknowledged too late to let anything out before another one is (rule 11).
-    late: Vec<(Record, u64)>,
     /// Open commands shall be sent again after the next record.
     resend: bool,
     suspect: Option<String>,
@@ -130,7 +128,7 @@ impl Shell {
                     self.flight = None;
                     let (log, record, outcome) = landed.expect("invariant: the writer's task does not panic");
                     self.log = Some(log);
-                    self.acknowledged(record, outcome?).await;
+                    self.acknowledged(record, outcome?).await?;
                 }
                 () = shutdown.wait() => break,
                 thawed = async { self.thawing.as_mut().expect("invariant: guarded by the condition").join().await }, if self.thawing.is_some() => {
@@ -326,32 +324,27 @@ impl Shell {
         let Some(flight) = self.flight.take() else { return Ok(()) };
         let (log, record, outcome) = flight.await.expect("invariant: the writer's task does not panic");
         self.log = Some(log);
-        self.acknowledged(record, outcome?).await;
-        Ok(())
+        self.acknowledged(record, outcome?).await
     }
 
     /// Lets out what a record decided, if the log is still ours: an acknowledgement that took long may be followed by
-    /// a successor's takeover, and only the next one shows that there is none.
-    async fn acknowledged(&mut self, record: Record, seq: u64) {
+    /// a successor's takeover. And whoever was away for that long knows too little to go on by what it decided
+    /// meanwhile: it takes over anew, by all that happened (rules 11 and 13).
+    async fn acknowledged(&mut self, record: Record, seq: u64) -> Result<(), Error> {
         self.acked = seq;
         // The newest write is this record's: there is one in flight.
-        let timely = standby::holds(self.last_write);
-        self.late.push((record, seq));
-        if !timely {
-            tracing::warn!(seq, "a record was acknowledged late; what it decided waits for the next one");
-            return;
+        if !standby::holds(self.last_write) {
+            return Err(Error::Late { seq });
         }
-        for (record, seq) in std::mem::take(&mut self.late) {
-            let phase = self.status.borrow().phase.clone();
-            self.effects.after(&record, seq, &self.state, &self.library).await;
-            if record.items.iter().any(|item| !item.events.is_empty()) || phase.is_empty() {
-                self.report();
-                library::prune(&mut self.library, &self.state);
-            }
-            for event in record.items.iter().flat_map(|item| &item.events) {
-                if let Event::SetAccepted { set, hash } = event {
-                    self.sets.insert(hash.clone(), set.clone());
-                }
+        let phase = self.status.borrow().phase.clone();
+        self.effects.after(&record, seq, &self.state, &self.library).await;
+        if record.items.iter().any(|item| !item.events.is_empty()) || phase.is_empty() {
+            self.report();
+            library::prune(&mut self.library, &self.state);
+        }
+        for event in record.items.iter().flat_map(|item| &item.events) {
+            if let Event::SetAccepted { set, hash } = event {
+                self.sets.insert(hash.clone(), set.clone());
             }
         }
         if self.resend && self.base.may_dispatch() {
@@ -363,6 +356,7 @@ impl Shell {
         if self.snapshots.due(seq).await {
             self.snapshot(seq);
         }
+        Ok(())
     }
 
     /// Begins a snapshot as of the record that was just acknowledged: no other is in flight.

@@ -98,7 +98,6 @@ impl Shell {
             ),
             sets,
             last_write: clock::boot(),
-            late: Vec::new(),
             resend: false,
             suspect: suspect.as_ref().map(|suspicion| format!("{suspicion:?}")),
             bus,
