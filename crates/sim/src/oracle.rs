@@ -33,6 +33,12 @@ const SLACK: Span = Span::seconds(2);
 /// How late a record may land.
 const LATE: Span = Span::seconds(14);
 
+/// How far the server's clock may be ahead unnoticed (rule 14).
+const SKEW: Span = Span::seconds(30);
+
+/// How long the step `wait` of the set waits.
+const WAIT: Span = Span::seconds(5);
+
 /// A message of DECISIONS.
 struct Decided {
     kept: Kept,
@@ -286,8 +292,16 @@ impl Oracle<'_> {
         let mut model = Model::default();
         let log = std::mem::take(&mut self.log);
         for decided in &log {
-            for event in decided.record.items.iter().flat_map(|item| &item.events) {
-                model.event(self, decided, event);
+            for item in &decided.record.items {
+                // It was decided at its record's moment or before, and not before what it was decided on.
+                let since = match item.cause {
+                    Cause::Fact { seq, .. } => self.facts.get(&seq).map(|fact| fact.at),
+                    Cause::Timer | Cause::Log => None,
+                };
+                model.since = since.unwrap_or(decided.kept.at + Span(-LATE.0));
+                for event in &item.events {
+                    model.event(self, decided, event);
+                }
             }
         }
         self.log = log;
@@ -390,6 +404,8 @@ impl Oracle<'_> {
 #[derive(Default)]
 struct Model {
     found: Vec<String>,
+    /// The event at hand was decided after this, truly.
+    since: Timestamp,
     catching_up: bool,
     suspect: bool,
     frozen: bool,
@@ -416,6 +432,8 @@ struct Run {
     over: BTreeMap<String, u32>,
     /// When the newest result was taken in.
     result_at: Option<Timestamp>,
+    /// Since when it lets time pass.
+    waits: Option<Timestamp>,
 }
 
 impl Model {
@@ -424,6 +442,9 @@ impl Model {
         match event {
             Event::Takeover { suspect, .. } => {
                 (self.catching_up, self.takeover) = (true, Some(at));
+                // It goes on by the server's clock, which may be so far ahead that nobody is suspicious yet.
+                self.runs.values_mut().for_each(|run| run.waits = None);
+                self.ended.values_mut().for_each(|ended| *ended = *ended + Span(-SKEW.0));
                 self.suspect |= suspect.is_some();
             }
             Event::FellBehind { .. } => self.catching_up = true,
@@ -500,9 +521,15 @@ impl Model {
                 }
             }
             RunEvent::StepSucceeded { .. } | RunEvent::StepFailed { .. } => {
+                // The one wait of the set is five seconds long.
+                if let Some(since) = run.waits.take().filter(|since| at - *since < WAIT) {
+                    self.found.push(format!("{id} waited from {since} to {at} and no longer"));
+                }
                 run.result_at = Some(at);
                 run.open = None;
             }
+            // While it catches up it goes by the server's clock.
+            RunEvent::WaitBegan { .. } => run.waits = Some(self.since).filter(|_| !self.catching_up),
             RunEvent::VerifyHeld { instance } => {
                 let from = run.result_at.unwrap_or(at);
                 if !oracle.world.cloud.was_up(&run.node, from, at) {
@@ -514,7 +541,8 @@ impl Model {
             }
             RunEvent::Ended { .. } => {
                 if run.performed > 0 {
-                    self.ended.insert((run.playbook.clone(), run.node.clone()), at);
+                    let since = if self.catching_up { self.since + Span(-SKEW.0) } else { self.since };
+                    self.ended.insert((run.playbook.clone(), run.node.clone()), since);
                 }
                 self.runs.remove(id);
                 return;
@@ -571,8 +599,7 @@ impl Model {
         }
         let cooldown = Span::seconds(if run.playbook == "once" { 40 } else { 20 });
         if let Some(ended) = self.ended.get(&(run.playbook.clone(), run.node.clone()))
-            // The record of the end may have landed long after it was decided.
-            && (at - *ended) + LATE < cooldown
+            && at - *ended < cooldown
         {
             wrong(format!("within the cooldown: the run before ended at {ended}"));
         }

@@ -518,6 +518,7 @@ async fn host(bus: Bus, name: String, journal: PathBuf, actions: Vec<Box<dyn reg
 }
 
 /// For whoever follows one history: `SIM_SAYS=1`.
+#[expect(clippy::print_stderr, reason = "it is told to a person")]
 pub fn say(what: &str) {
     if std::env::var_os("SIM_SAYS").is_some() {
         eprintln!("{:>8} {what}", time::elapsed().0);

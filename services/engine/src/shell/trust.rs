@@ -65,12 +65,8 @@ impl Shell {
                 self.decide(&Input::Log(Event::Suspected { why }), Cause::Log, now);
                 self.report();
             }
-            Some(_) => {}
-            // The stream's time may be ahead of what our clock carried forward; `now` never goes back.
-            None => {
-                let stream = here.stream;
-                self.clock = self.clock.map(|own| if stream.now() > own.now() { stream } else { own });
-            }
+            // Live, `now` runs by our own clock alone: a server whose clock is set ahead brings no deadline nearer.
+            Some(_) | None => {}
         }
     }
 
