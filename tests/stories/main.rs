@@ -118,6 +118,37 @@ async fn a_lost_answer_is_looked_up_and_not_repeated() {
 }
 
 #[tokio::test]
+async fn what_nobody_can_look_up_is_asked_and_answered_by_a_person() {
+    let unseen = |text: String| {
+        let observe = text.find("      observe:").expect("the look-up");
+        let end = observe + text[observe..].find('\n').expect("a line") + 1;
+        format!("{}{}", &text[..observe], &text[end..])
+    };
+    let mut world = World::new(unseen).await;
+    world.start().await;
+    world.services[0].break_health(500, true);
+    world.verdict("web/one", "down").await;
+    world.services[0].answer([Answer::DoneThenSilent]);
+    world.fire("one").await;
+    wait_for("the question", Duration::from_secs(20), async || {
+        let pages = world.pager.effects();
+        if pages.len() == 1 && pages[0].body.contains("--not-done") { Ok(()) } else { Err(pages) }
+    })
+    .await;
+    let runs = world.json(&["runs", "list"]);
+    let run = runs[0]["run"].as_str().expect("a run").to_owned();
+    let status = world.cli(&["status"]);
+    let said = String::from_utf8_lossy(&status.stderr).into_owned();
+    assert!(said.contains(&format!("regreen settle {run} --done")), "{said}");
+    assert_eq!(world.cli(&["settle", &run]).status.code(), Some(2), "one answer or the other");
+    let settled = world.cli(&["settle", &run, "--done"]);
+    assert!(settled.status.success(), "{settled:?}");
+    world.ended("repaired").await;
+    assert_eq!(world.cli(&["settle", &run, "--done"]).status.code(), Some(2), "it is over");
+    assert_eq!(world.services[0].effects().len(), 1, "asked, not repeated");
+}
+
+#[tokio::test]
 async fn a_repair_that_fails_wakes_somebody_once() {
     let mut world = World::new(unchanged).await;
     world.start().await;

@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use regreen_playbook::Set;
 use regreen_schemas::{
     RunId, SetHash, Timestamp,
-    event::{Event, RunEvent},
+    event::{AfterUnknown, Event, RunEvent},
     fact::Item,
     mutation::{self, Mutation},
     ticket::Holder,
@@ -89,7 +89,9 @@ impl Decider<'_> {
 
     /// Writes an event of a run.
     pub fn run_event(&mut self, run: &RunId, what: RunEvent) -> Result<(), Illegal> {
-        self.emit(Event::Run { run: run.clone(), what })
+        let asks = matches!(what, RunEvent::AttemptUnknown { next: AfterUnknown::Ask, .. });
+        self.emit(Event::Run { run: run.clone(), what })?;
+        if asks { self.ask(run) } else { Ok(()) }
     }
 
     /// The set in force.

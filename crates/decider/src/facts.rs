@@ -366,7 +366,10 @@ impl Decider<'_> {
                 self.run_event(id, said(None))?;
                 self.fail_step(id, instance, "it was looked up and is not done".into())
             }
-            Settled::Ask => self.run_event(id, said(None)),
+            Settled::Ask => {
+                self.run_event(id, said(None))?;
+                self.ask(id)
+            }
         }
     }
 }

@@ -15,7 +15,17 @@ use regreen_schemas::{
     run::RunResult,
 };
 
-use crate::{advance::backoff, bounds, decide::Decider, env::World, run::Run, state::Illegal};
+use crate::{
+    advance::backoff,
+    bounds,
+    decide::Decider,
+    env::World,
+    run::{Run, Stage},
+    state::Illegal,
+};
+
+/// Numbers of messages that ask begin here.
+const ASKS: u32 = 1 << 24;
 
 impl Decider<'_> {
     fn tell(&mut self, key: &TellKey, what: TellEvent) -> Result<(), Illegal> {
@@ -60,6 +70,29 @@ impl Decider<'_> {
                 Some(&run.playbook),
                 run.episodes.iter().next().cloned(),
             )?;
+        }
+        Ok(())
+    }
+
+    /// Nobody but a person can say whether an effect took place: they are asked at once, for until then the lock is
+    /// held. Their `escalate` at the end comes all the same.
+    pub(crate) fn ask(&mut self, id: &RunId) -> Result<(), Illegal> {
+        let Some(run) = self.s.runs.get(id).cloned() else { return Ok(()) };
+        let (Stage::Asking(attempt), Some((_, playbook))) = (&run.stage, self.plan(&run)) else {
+            return Ok(());
+        };
+        let target = run.target.as_ref().map_or_else(String::new, |target| format!(" on {}", target.name()));
+        let until = run.until.map_or_else(String::new, |at| format!(" At {at} it ends unknown."));
+        let text: Arc<str> = format!(
+            "{}{target}: did {} ({}, attempt {}) take place? Nobody but you can tell. `regreen settle {id} --done` or `--not-done`; until then nothing else acts there.{until}",
+            run.playbook, attempt.instance, attempt.task.action, attempt.number
+        )
+        .into();
+        // A number of its own for each time that it asks; those of the end are below.
+        let first = ASKS.wrapping_add(u32::try_from(self.s.seq % u64::from(ASKS)).unwrap_or_default() * 16);
+        for (n, escalate) in (first..).zip(&playbook.escalate) {
+            let key = TellKey { run: id.clone(), receiver: ReceiverName::new(escalate.to.clone()), n };
+            self.queue(key, Span::ZERO, text.clone(), None, run.episodes.iter().next().cloned())?;
         }
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! What the simulation found, each as small as it gets.
+//! What the simulation found, each as small as it gets; and what was seen to be missing beside it.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -9,7 +9,7 @@ use regreen_schemas::{
     action::HTTP_REQUEST,
     check::{Look, Status},
     command::Kind,
-    event::{Event, RunEvent},
+    event::{Event, RunEvent, TellEvent},
     fact::{Engine, Item, Looks, Operator, Outcome, Serves, Set, SetFile, Verb},
     record::{Cause, Cursor, Record},
     ticket::Holder,
@@ -49,7 +49,11 @@ struct Case {
 
 impl Case {
     fn new() -> Self {
-        let (set, findings) = load(vec![Source { path: "p".into(), text: SET.into() }]);
+        Self::with(SET)
+    }
+
+    fn with(set: &str) -> Self {
+        let (set, findings) = load(vec![Source { path: "p".into(), text: set.into() }]);
         let set = set.unwrap_or_else(|| panic!("{}", findings.render(false)));
         let fact = Set { files: vec![SetFile { path: "p".into(), hash: "h".into() }] };
         let library = Library { sets: BTreeMap::from([(fact.hash(), Arc::new(set))]) };
@@ -126,6 +130,15 @@ impl Case {
         self.fact(Item::Result(item), Some(&holder));
     }
 
+    /// What people were told.
+    fn told(&self) -> Vec<String> {
+        let text = |event: &Event| match event {
+            Event::Tell { what: TellEvent::Queued { text, .. }, .. } => Some(text.to_string()),
+            _ => None,
+        };
+        self.events.iter().filter_map(text).collect()
+    }
+
     fn count(&self, wanted: fn(&RunEvent) -> bool) -> usize {
         let runs = self.events.iter().filter_map(|event| match event {
             Event::Run { what, .. } => Some(what),
@@ -173,6 +186,19 @@ fn a_hold_is_broken_by_a_look_that_says_otherwise_and_not_ended_by_one_told_agai
         case.look(Status::Up, wavers, tick + look);
         assert_eq!(case.count(|what| matches!(what, RunEvent::VerifyHeld { .. })), held, "look {look}");
     }
+}
+
+/// Nobody but a person can say whether it was done: they are asked at once, not when the run's deadline has passed.
+#[test]
+fn whoever_must_answer_is_asked_at_once_and_told_at_the_end_too() {
+    let mut case = Case::with(&SET.replace(", observe: {url: \"http://x/\", done: \"status == 200\"}", ""));
+    case.outcome(Verb::Unknown { reason: "no answer".into() });
+    let (run, instance, attempt, _) = case.open();
+    let asked = case.told();
+    assert!(asked.len() == 1 && asked[0].contains(&format!("`regreen settle {run} --done`")), "{asked:?}");
+    let settle = Operator::Settle { run, instance, attempt, done: false };
+    case.fact(Item::Operator(settle), None);
+    assert_eq!(case.told().len(), 2, "the end is told all the same");
 }
 
 #[test]

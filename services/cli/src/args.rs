@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
 
 use clap::{Args as ClapArgs, Parser, Subcommand};
 
-use crate::{check, child, client, drill, explain, operate, reconcile, show, up, users};
+use crate::{check, child, client, drill, explain, operate, reconcile, settle, show, up, users};
 
 /// Turns an alert into a verified repair, safely, and proves what it did.
 #[derive(Parser)]
@@ -52,6 +52,11 @@ enum Command {
         after_help = "Examples:\n  regreen explain c5ffedcb9d39b69c   the newest decision on an alert\n  regreen explain udn54g4hzoba3iz4   a run"
     )]
     Explain(explain::Options),
+    /// Says whether an effect took place that nobody could look up: the run that asks goes on by it.
+    #[command(
+        after_help = "Examples:\n  regreen settle udn54g4hzoba3iz4 --done       the node was rebooted\n  regreen settle udn54g4hzoba3iz4 --not-done   it was not: it may be tried again"
+    )]
+    Settle(settle::Options),
     /// Pulls the stop switch: from its answer on, no attempt begins.
     Stop(operate::Stop),
     /// Releases the stop switch, or goes on after Suspect.
@@ -112,6 +117,7 @@ impl Args {
             Command::Runs { command } => client::block_on(show::runs(command)),
             Command::Alerts { command } => client::block_on(show::alerts(command)),
             Command::Explain(options) => client::block_on(explain::run(options)),
+            Command::Settle(options) => client::block_on(settle::run(options)),
             Command::Stop(options) => client::block_on(operate::stop(options)),
             Command::Resume(options) => client::block_on(operate::resume(options)),
             Command::Reconcile(options) => client::block_on(reconcile::run(options)),

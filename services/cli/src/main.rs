@@ -10,6 +10,7 @@ mod operate;
 mod out;
 mod programs;
 mod reconcile;
+mod settle;
 mod show;
 mod up;
 mod users;

@@ -88,7 +88,7 @@ pub async fn say(bus: &Bus, operator: &str, what: &Operator) -> anyhow::Result<u
 }
 
 /// The events that the engine wrote on a fact.
-async fn decided(bus: &Bus, after: u64, fact: u64) -> anyhow::Result<Vec<Event>> {
+pub async fn decided(bus: &Bus, after: u64, fact: u64) -> anyhow::Result<Vec<Event>> {
     let mut reader = Reader::new(bus, bus.names.decisions(), after);
     let found = async {
         loop {

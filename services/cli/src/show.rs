@@ -254,8 +254,8 @@ fn complaints(state: &State, stopped: Option<&str>, silence: Span) -> Vec<String
     for run in state.runs.values() {
         if let regreen_decider::Stage::Asking(attempt) = &run.stage {
             wrong.push(format!(
-                "run {} asks: did {} of attempt {} take place?",
-                run.id, attempt.instance, attempt.number
+                "run {} asks: did {} (attempt {}) take place? `regreen settle {} --done` or `--not-done`",
+                run.id, attempt.instance, attempt.number, run.id
             ));
         }
         if let Some(by) = &run.held {

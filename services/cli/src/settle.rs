@@ -1,0 +1,60 @@
+//! A person answers an unknown outcome: did the effect take place?
+
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use regreen_decider::Stage;
+use regreen_engine::recover;
+use regreen_schemas::{
+    RunId,
+    event::{Event, RunEvent},
+    fact::Operator,
+};
+
+use crate::{args::Connect, client, operate, out};
+
+/// Arguments of `settle`.
+#[derive(clap::Args)]
+pub struct Options {
+    /// The run that asks: see `regreen status`.
+    run: String,
+    #[command(flatten)]
+    answer: Answer,
+    #[command(flatten)]
+    connect: Connect,
+}
+
+#[derive(clap::Args)]
+#[group(required = true, multiple = false)]
+struct Answer {
+    /// The effect took place: the run goes on behind the step.
+    #[arg(long)]
+    done: bool,
+    /// It did not: the step is tried again, or fails.
+    #[arg(long)]
+    not_done: bool,
+}
+
+pub async fn run(options: Options) -> anyhow::Result<ExitCode> {
+    let connected = client::connect(&options.connect).await?;
+    let bus = &connected.bus;
+    let state = recover::recover(bus).await?.state;
+    let id = RunId::from(options.run.as_str());
+    let run = state.runs.get(&id).with_context(|| format!("no open run {id}: see `regreen runs list`"))?;
+    let Stage::Asking(attempt) = &run.stage else {
+        out::error(&format!("run {id} does not ask: see `regreen runs show {id}`"));
+        return Ok(ExitCode::from(1));
+    };
+    let (instance, number, done) = (attempt.instance.clone(), attempt.number, options.answer.done);
+    let what = Operator::Settle { run: id.clone(), instance: instance.clone(), attempt: number, done };
+    let fact = operate::say(bus, &connected.operator, &what).await?;
+    let settled =
+        |event: &Event| matches!(event, Event::Run { run, what: RunEvent::Settled { .. } } if *run == id);
+    if operate::decided(bus, state.seq, fact).await?.iter().any(settled) {
+        let word = if done { "took place" } else { "did not take place" };
+        out::line(&format!("settled: {instance} (attempt {number}) {word}; see `regreen runs show {id}`"));
+        return Ok(ExitCode::SUCCESS);
+    }
+    out::error("somebody else was first, or the run has ended meanwhile");
+    Ok(ExitCode::from(1))
+}
