@@ -27,6 +27,55 @@ async fn vandal(nats: &Nats) -> regreen_bus::Bus {
 }
 
 #[tokio::test]
+async fn an_edit_is_brought_in_force_or_refused_and_runs_keep_theirs() {
+    let mut world = World::new(|text| text.replace("for: 1s, within: 20s", "for: 4s, within: 30s")).await;
+    world.start().await;
+    let file = world.set().join("playbook.yaml");
+    let good = std::fs::read_to_string(&file).expect("the playbook");
+    world.services[0].break_health(500, true);
+    world.verdict("web/one", "down").await;
+    world.fire("one").await;
+    wait_for("the effect", Duration::from_secs(20), async || {
+        let effects = world.services[0].effects().len();
+        if effects == 1 { Ok(()) } else { Err(effects) }
+    })
+    .await;
+
+    // In the middle of the verify: first nonsense, then a playbook by another name.
+    std::fs::write(&file, good.replace("mode: auto", "mode: reckless")).expect("written");
+    wait_for("the refusal", Duration::from_secs(20), async || {
+        let log = world.log();
+        if log.contains("are refused") && log.contains("reckless") { Ok(()) } else { Err(log) }
+    })
+    .await;
+    let metrics = reqwest::get(format!("{}/metrics", world.url())).await.expect("metrics");
+    let metrics = metrics.text().await.expect("text");
+    assert!(metrics.contains("regreen_set_reload_successful 0"), "{metrics}");
+    std::fs::write(&file, good.replace("playbook: restart", "playbook: restart-anew")).expect("written");
+    wait_for("the new set", Duration::from_secs(20), async || {
+        let log = world.log();
+        if log.contains("have changed and are good") { Ok(()) } else { Err(log) }
+    })
+    .await;
+    let story = world.ended("repaired").await;
+    assert_eq!(story["playbook"], "restart", "a run keeps the set that it began with");
+
+    world.services[1].break_health(500, true);
+    world.verdict("web/two", "down").await;
+    world.fire("two").await;
+    wait_for("the new playbook's run", Duration::from_secs(40), async || {
+        let runs = world.json(&["runs", "list"]);
+        let repaired = runs
+            .as_array()
+            .expect("a list")
+            .iter()
+            .any(|run| run["playbook"] == "restart-anew" && run["result"] == "repaired");
+        if repaired { Ok(()) } else { Err(runs) }
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn one_trace_spans_webhook_dispatch_and_call() {
     let seen: Arc<Mutex<Vec<u8>>> = Arc::default();
     let take = async |State(seen): State<Arc<Mutex<Vec<u8>>>>, body: Bytes| {

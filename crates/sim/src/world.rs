@@ -483,6 +483,7 @@ impl World {
 
 /// An engine under a supervisor.
 async fn engine(bus: Bus, files: Vec<library::File>) {
+    let (_followed, files) = tokio::sync::watch::channel(files);
     let keep = Keep { every: Span::seconds(20), audit: Span::seconds(60) };
     loop {
         let (_trigger, told) = shutdown::channel();

@@ -7,6 +7,7 @@ pub mod guard;
 mod hashes;
 mod janitor;
 pub mod library;
+pub mod loader;
 mod metrics;
 pub mod process;
 pub mod recover;
@@ -29,8 +30,8 @@ pub use metrics::Metrics;
 pub struct Options {
     /// The server is our own child: nobody else can be the active engine, so no silence is waited for.
     pub own_server: bool,
-    /// The files to bring in force.
-    pub files: Vec<library::File>,
+    /// The files to bring in force, and what becomes of them.
+    pub files: watch::Receiver<Vec<library::File>>,
     /// How often the state is kept, and how long the past.
     pub snapshots: Keep,
     /// A connection with the rights to trim; without it nothing is ever trimmed.

@@ -22,7 +22,7 @@ const BODY_PAUSE: Duration = Duration::from_millis(200);
 const FILES_MAX: usize = 5_000;
 
 /// A file of a set.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct File {
     /// Its path, as it is shown.
     pub path: String,
@@ -69,11 +69,7 @@ pub enum Error {
 /// # Errors
 /// [`Error`] names the path.
 pub fn read(paths: &[PathBuf]) -> Result<Vec<File>, Error> {
-    let mut found = BTreeSet::new();
-    for path in paths {
-        walk(path, &mut found)?;
-    }
-    found
+    list(paths)?
         .into_iter()
         .map(|path| {
             let text = std::fs::read_to_string(&path)
@@ -81,6 +77,18 @@ pub fn read(paths: &[PathBuf]) -> Result<Vec<File>, Error> {
             Ok(File { path: path.display().to_string(), text })
         })
         .collect()
+}
+
+/// The files of a set, ordered by path.
+///
+/// # Errors
+/// [`Error`] names the path.
+pub fn list(paths: &[PathBuf]) -> Result<BTreeSet<PathBuf>, Error> {
+    let mut found = BTreeSet::new();
+    for path in paths {
+        walk(path, &mut found)?;
+    }
+    Ok(found)
 }
 
 fn walk(path: &Path, found: &mut BTreeSet<PathBuf>) -> Result<(), Error> {

@@ -14,7 +14,7 @@ use secrecy::ExposeSecret as _;
 use serde::Deserialize;
 use tokio::sync::watch;
 
-use crate::{Options, Status, library};
+use crate::{Options, Status, library, loader};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -39,9 +39,8 @@ struct File {
 }
 
 impl File {
-    fn files(&self) -> Result<Vec<library::File>, library::Error> {
-        let paths: Vec<PathBuf> = self.playbooks.iter().chain(&self.inventory).cloned().collect();
-        library::read(&paths)
+    fn paths(&self) -> Vec<PathBuf> {
+        self.playbooks.iter().chain(&self.inventory).cloned().collect()
     }
 }
 
@@ -51,7 +50,7 @@ impl daemon::Config for File {
     }
 
     fn check(&self) -> Result<(), Failure> {
-        let (set, findings) = library::compile(&self.files()?);
+        let (set, findings) = library::compile(&library::read(&self.paths())?);
         match set {
             Some(_) => {
                 self.janitor.as_ref().map(|seed| seed.read("janitor")).transpose()?;
@@ -70,7 +69,7 @@ pub fn main() -> ExitCode {
 }
 
 async fn run(file: File, health: Health, shutdown: Shutdown) -> Result<(), Failure> {
-    let files = file.files()?;
+    let files = loader::follow(file.paths(), &health)?;
     let process = file.process;
     let (url, domain, seed) = process.place()?;
     let bus = Bus::connect_in_time(&connect::Options::of(&Role::Engine, url, domain, seed)).await?;

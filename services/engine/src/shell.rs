@@ -53,6 +53,8 @@ const PULSE: Duration = Duration::from_millis(20);
 const IDLE_MAX: Span = Span::seconds(1);
 /// How long the engine tries to store a fact of its own.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// Pause before bodies of a set are stored again.
+const STORE_PAUSE: Duration = Duration::from_millis(500);
 
 /// A record on its way: gives the log back, with the record and its sequence.
 type Flight = JoinHandle<(Log, Record, Result<u64, log::Error>)>;
@@ -93,6 +95,8 @@ pub(crate) struct Shell {
     fact_hash: Arc<str>,
     /// While frozen: what a person will say.
     thawing: Option<Thawing>,
+    /// The files on disk that passed the check.
+    files: watch::Receiver<Vec<library::File>>,
     /// A look at streams and clocks that is under way.
     looking: Option<Looking>,
     /// Another one shall follow it.
@@ -159,6 +163,10 @@ impl Shell {
                     Some(Err(gap)) => self.freeze(gap.to_string()),
                     None => return Ok(()),
                 },
+                Ok(()) = self.files.changed() => {
+                    let files = self.files.borrow_and_update().clone();
+                    self.bring_in_force(files);
+                }
                 _ = pulse.tick() => {}
             }
             self.deadlines();

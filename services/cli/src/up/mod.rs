@@ -93,7 +93,7 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
     let domain = Domain::from("default");
     let (server, place) = nats::start(options, &domain)?;
     let (trigger, shutdown) = shutdown::channel();
-    let services = services::Services { options: options.clone(), config, files, domain, place, shutdown };
+    let services = services::Services { options: options.clone(), config, paths, domain, place, shutdown };
     let runner_file = services.runner_file()?;
     runtime.spawn(async {
         shutdown::signals().await;

@@ -8,7 +8,7 @@ use regreen_bus::{
     rights::Role,
     streams::{self, Sizing},
 };
-use regreen_engine::{Status, library::File};
+use regreen_engine::{Status, loader};
 use regreen_kit::{Shutdown, clock, config::Config, health::Health};
 use regreen_schemas::Domain;
 use tokio::{sync::watch, task::JoinSet};
@@ -20,7 +20,7 @@ use crate::{client, out};
 pub struct Services {
     pub options: Options,
     pub config: Config,
-    pub files: Vec<File>,
+    pub paths: Vec<PathBuf>,
     pub domain: Domain,
     pub place: Place,
     pub shutdown: Shutdown,
@@ -100,7 +100,7 @@ impl Services {
         let engine = self.connect(&Role::Engine).await?;
         let options = regreen_engine::Options {
             own_server: self.place.own,
-            files: self.files.clone(),
+            files: loader::follow(self.paths.clone(), &health)?,
             snapshots: self.config.snapshots,
             janitor: Some(self.connect(&Role::Janitor).await?),
         };

@@ -5,13 +5,12 @@ use regreen_decider::{Input, suspicion};
 use regreen_kit::{clock, health::Health};
 use regreen_schemas::{
     event::Event,
-    fact,
     record::{Cause, Cursor},
     subject::FactKind,
 };
 use tokio::sync::watch;
 
-use super::{PATIENCE, Shell};
+use super::{PATIENCE, STORE_PAUSE, Shell};
 use crate::{
     Error, Options, Status,
     effects::Effects,
@@ -48,8 +47,10 @@ impl Shell {
         let suspect =
             if recovered.tail.seq > 1 { suspicion(here.at - recovered.state.now, here.skew) } else { None };
         let mut library = recovered.library(&bus).await?;
-        library::store(&bus, &options.files).await?;
-        let wanted = library::set_of(&options.files);
+        let mut files = options.files.clone();
+        let newest = files.borrow_and_update().clone();
+        library::store(&bus, &newest).await?;
+        let wanted = library::set_of(&newest);
         library::bring(&bus, &mut library, &wanted).await?;
         let Recovered { state, tail, stories, ended, sets, .. } = recovered;
         let seq = tail.seq;
@@ -82,6 +83,7 @@ impl Shell {
             until: here.stream,
             thawing: None,
             looking: None,
+            files,
             look_again: false,
             tickets,
             stops,
@@ -115,17 +117,23 @@ impl Shell {
         if let Some(why) = guard::look(&shell.bus, &shell.expected()).await? {
             shell.freeze(why);
         }
-        shell.bring_in_force(wanted);
+        shell.bring_in_force(newest);
         Ok(shell)
     }
 
-    /// A set that differs from the one in force comes as a fact like any other.
-    pub(super) fn bring_in_force(&self, wanted: fact::Set) {
+    /// A set that differs from the one in force comes as a fact like any other, after its bodies.
+    pub(super) fn bring_in_force(&self, files: Vec<library::File>) {
+        let wanted = library::set_of(&files);
         if self.state.set.as_ref().is_some_and(|(hash, _)| *hash == wanted.hash()) {
             return;
         }
-        let loader = Writer::start(&self.bus, FactKind::Set, "loader", PATIENCE);
+        let bus = self.bus.clone();
         tokio::spawn(async move {
+            while let Err(error) = library::store(&bus, &files).await {
+                tracing::warn!(%error, "the set's files can't be stored yet");
+                tokio::time::sleep(STORE_PAUSE).await;
+            }
+            let loader = Writer::start(&bus, FactKind::Set, "loader", PATIENCE);
             if let Err(error) = loader.store(&wanted).await {
                 tracing::error!(%error, "the set of playbooks is not in force");
             }

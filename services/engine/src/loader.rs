@@ -1,0 +1,119 @@
+//! The files of the set, followed: when they change on disk, or at SIGHUP, they are read again. What passes the check is
+//! brought in force; what does not is refused, loudly, and what was in force stays.
+
+use std::{
+    path::{Path, PathBuf},
+    time::{Duration, SystemTime},
+};
+
+use prometheus_client::metrics::gauge::Gauge;
+use regreen_kit::health::Health;
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::watch,
+};
+
+use crate::library::{self, Error, File};
+
+/// How often the files are looked at. An edit counts once it has stood still for as long.
+const EVERY: Duration = Duration::from_secs(1);
+
+/// What tells an edit: path, length and time of every file.
+type Stamp = Vec<(PathBuf, u64, SystemTime)>;
+
+/// Reads the files at these paths, and follows them from now on. The first ones are taken as they are: whoever starts
+/// an engine has checked them.
+///
+/// # Errors
+/// [`Error`] when they can't be read now.
+pub fn follow(paths: Vec<PathBuf>, health: &Health) -> Result<watch::Receiver<Vec<File>>, Error> {
+    let seen = stamp(&paths)?;
+    let (newest, files) = watch::channel(library::read(&paths)?);
+    let good = Gauge::<i64>::default();
+    good.set(1);
+    health.metrics(|registry| {
+        registry.register(
+            "set_reload_successful",
+            "1 when the newest read of the set's files was good",
+            good.clone(),
+        );
+    });
+    tokio::spawn(Loader { paths, seen, newest, good }.run());
+    Ok(files)
+}
+
+struct Loader {
+    paths: Vec<PathBuf>,
+    /// What was read last, good or not.
+    seen: Stamp,
+    newest: watch::Sender<Vec<File>>,
+    good: Gauge,
+}
+
+impl Loader {
+    async fn run(mut self) {
+        let mut hangup = match signal(SignalKind::hangup()) {
+            Ok(hangup) => hangup,
+            Err(error) => return tracing::error!(%error, "files are not followed: SIGHUP can't be had"),
+        };
+        let mut edited = None;
+        while !self.newest.is_closed() {
+            tokio::select! {
+                biased;
+                _ = hangup.recv() => {
+                    tracing::info!("SIGHUP: the set's files are read again");
+                    self.load();
+                }
+                () = tokio::time::sleep(EVERY) => match stamp(&self.paths) {
+                    Ok(now) if now == self.seen => edited = None,
+                    // Whoever writes may not be done yet.
+                    Ok(now) if edited.as_ref() != Some(&now) => edited = Some(now),
+                    Ok(_) => self.load(),
+                    // Told once: what can't be read is another state than what was seen.
+                    Err(_) if self.seen.is_empty() => {}
+                    Err(_) => {
+                        self.seen.clear();
+                        self.load();
+                    }
+                },
+            }
+        }
+    }
+
+    fn load(&mut self) {
+        if let Ok(now) = stamp(&self.paths) {
+            self.seen = now;
+        }
+        let refused = match library::read(&self.paths) {
+            Err(error) => Some(regreen_kit::errors::chain(&error)),
+            Ok(files) => match library::compile(&files) {
+                (None, findings) => Some(findings.render(false)),
+                (Some(_), _) => {
+                    let changed = |before: &mut Vec<File>| {
+                        let differs = *before != files;
+                        *before = files;
+                        differs
+                    };
+                    if self.newest.send_if_modified(changed) {
+                        tracing::info!("the set's files have changed and are good");
+                    }
+                    None
+                }
+            },
+        };
+        self.good.set(i64::from(refused.is_none()));
+        if let Some(why) = refused {
+            tracing::error!("the set's files are refused, what was in force stays:\n{why}");
+        }
+    }
+}
+
+/// Path, length and time of every file that a set would be read from.
+fn stamp(paths: &[PathBuf]) -> Result<Stamp, Error> {
+    let told = |path: &Path| {
+        let unreadable = |source| Error::Read { path: path.to_owned(), source };
+        let metadata = std::fs::metadata(path).map_err(unreadable)?;
+        Ok((path.to_owned(), metadata.len(), metadata.modified().map_err(unreadable)?))
+    };
+    library::list(paths)?.iter().map(|path| told(path)).collect()
+}
