@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
 
-use clap::{Args as ClapArgs, Parser, Subcommand};
+use clap::{Args as ClapArgs, CommandFactory as _, Parser, Subcommand};
 
 use crate::{check, child, client, drill, explain, operate, reconcile, settle, show, up, users};
 
@@ -72,6 +72,14 @@ enum Command {
         #[command(subcommand)]
         drill: drill::Drill,
     },
+    /// Prints what a shell needs to complete commands and options.
+    #[command(
+        after_help = "Example:\n  regreen completions bash > ~/.local/share/bash-completion/completions/regreen"
+    )]
+    Completions {
+        /// For which shell.
+        shell: clap_complete::Shell,
+    },
     /// Starts a program that dies with its parent.
     #[command(hide = true)]
     Child(child::Options),
@@ -110,6 +118,10 @@ impl Args {
             Command::Users(options) => users::run(&options),
             Command::Check(options) => check::run(&options),
             Command::Child(options) => child::run(&options),
+            Command::Completions { shell } => {
+                clap_complete::generate(shell, &mut Self::command(), "regreen", &mut std::io::stdout());
+                Ok(ExitCode::SUCCESS)
+            }
             Command::Drill { drill } => drill::run(&drill),
             Command::RunnerProcess { file } => up::runner::run(&file),
             Command::Init(options) => client::block_on(operate::init(options)),
