@@ -557,6 +557,14 @@ pub enum RunEvent {
         /// Which did not, and what was seen last.
         reason: Arc<str>,
     },
+    /// A person ends it: what is under way is settled, nothing more begins.
+    Cancelled {
+        /// Who.
+        by: Arc<str>,
+        /// Why, in their words.
+        #[serde(default, skip_serializing_if = "str::is_empty")]
+        reason: Arc<str>,
+    },
     /// All its alerts resolved: it settles what is under way, drops the rest and looks (`on_resolved: cancel`).
     Resolved,
     /// It is over.

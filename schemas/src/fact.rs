@@ -294,6 +294,14 @@ pub enum Operator {
         /// Whether the effect took place.
         done: bool,
     },
+    /// End a run: what is under way is settled, nothing more begins.
+    Cancel {
+        /// The run.
+        run: RunId,
+        /// Why.
+        #[serde(default, skip_serializing_if = "str::is_empty")]
+        reason: Arc<str>,
+    },
     /// Release the stop switch with this number.
     Resume {
         /// The number that was stopped.

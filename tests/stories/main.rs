@@ -149,6 +149,29 @@ async fn what_nobody_can_look_up_is_asked_and_answered_by_a_person() {
 }
 
 #[tokio::test]
+async fn a_run_is_ended_by_hand_and_its_call_is_settled_first() {
+    let mut world = World::new(|text| text.replace("timeout: 1s", "timeout: 10s")).await;
+    world.start().await;
+    world.services[0].break_health(500, false);
+    world.verdict("web/one", "down").await;
+    world.services[0].answer([Answer::Slow(Duration::from_secs(2))]);
+    world.fire("one").await;
+    wait_for("the call", Duration::from_secs(20), async || {
+        let calls = world.services[0].calls();
+        if calls == 1 { Ok(()) } else { Err(calls) }
+    })
+    .await;
+    let run = world.json(&["runs", "list"])[0]["run"].as_str().expect("a run").to_owned();
+    let cancelled = world.cli(&["runs", "cancel", &run, "--reason", "by hand"]);
+    let said = String::from_utf8_lossy(&cancelled.stdout).into_owned();
+    assert!(cancelled.status.success() && said.contains("settled first"), "{cancelled:?}");
+    let story = world.ended("cancelled").await.to_string();
+    assert!(story.contains("step_succeeded") && !story.contains("verify_began"), "{story}");
+    assert_eq!(world.cli(&["runs", "cancel", &run]).status.code(), Some(1), "it is over");
+    assert_eq!(world.services[0].effects().len(), 1);
+}
+
+#[tokio::test]
 async fn a_repair_that_fails_wakes_somebody_once() {
     let mut world = World::new(unchanged).await;
     world.start().await;

@@ -10,6 +10,7 @@ use regreen_playbook::{
 };
 use regreen_schemas::{
     CheckName, Instance, RunId, Timestamp,
+    command::Kind,
     event::{AfterUnknown, Event, Mode, RunEvent, Watch},
     fact::Answer,
     mutation::{self, Mutation},
@@ -94,6 +95,9 @@ impl Decider<'_> {
             // The shell brings every set that an open run pins before it decides: this is our own mistake.
             return Next::Wait;
         };
+        if let Some(next) = run.cancelled.as_ref().and_then(|why| cancelled(&run.stage, why)) {
+            return next;
+        }
         match &run.stage {
             Stage::Queued => self.queued(run, &playbook),
             Stage::Ready => self.ready(run, &set, &playbook),
@@ -300,6 +304,25 @@ impl Decider<'_> {
             what: RunEvent::StepFailed { instance: instance.clone(), reason, goes_on },
         })?;
         self.advance(run)
+    }
+}
+
+/// What a person's end means where the run stands; `None`: what is under way is settled first, as always.
+fn cancelled(stage: &Stage, why: &Arc<str>) -> Option<Next> {
+    match stage {
+        Stage::Queued | Stage::Ready | Stage::Again(..) | Stage::Waiting(..) | Stage::Verifying(..) => {
+            Some(ended(RunResult::Cancelled, why.clone()))
+        }
+        Stage::Asking(attempt) => {
+            let reason = format!("{why}; nobody said whether {} took place", attempt.instance);
+            Some(ended(RunResult::Unknown, reason))
+        }
+        // Perhaps nobody has begun yet.
+        Stage::Dispatched(attempt) if attempt.task.kind == Kind::Perform => {
+            let (instance, attempt) = (attempt.instance.clone(), attempt.number);
+            Some(Next::Event(RunEvent::Overdue { instance, attempt, refused: None }))
+        }
+        _ => None,
     }
 }
 

@@ -149,6 +149,13 @@ impl Decider<'_> {
             Operator::Settle { run, instance, attempt, done } => {
                 self.settle(by, run, instance, *attempt, *done)
             }
+            Operator::Cancel { run, reason } => {
+                if self.s.runs.get(run).is_none_or(|run| run.cancelled.is_some()) {
+                    return Ok(());
+                }
+                self.run_event(run, RunEvent::Cancelled { by: by.into(), reason: reason.clone() })?;
+                self.advance(run)
+            }
             Operator::Resume { stop_no } => {
                 if self.s.stopped.is_none() || *stop_no != self.s.stop_no {
                     return Ok(());

@@ -147,6 +147,8 @@ pub struct Run {
     pub episodes: BTreeSet<Fingerprint>,
     /// All of them are resolved and the playbook goes by that.
     pub resolved: bool,
+    /// Who ended it, and why.
+    pub cancelled: Option<Arc<str>>,
     /// Answer of the first look at an unknown outcome, while the second is out.
     pub seen: Option<Answer>,
     /// What holds it now.
@@ -191,6 +193,7 @@ impl Run {
             tries: 0,
             episodes,
             resolved: false,
+            cancelled: None,
             seen: None,
             held: None,
             trace: trace.clone(),
@@ -221,6 +224,11 @@ impl Run {
             }
             (stage, E::Resolved) => {
                 self.resolved = true;
+                stage
+            }
+            (stage, E::Cancelled { by, reason }) => {
+                let why = if reason.is_empty() { String::new() } else { format!(": {reason}") };
+                self.cancelled = Some(format!("cancelled by {by}{why}").into());
                 stage
             }
 
@@ -342,7 +350,14 @@ impl Run {
 
             // The end. A run with a call under way never ends before the call is settled.
             (
-                S::Queued | S::Ready | S::Again(..) | S::Asking(_) | S::Looking(..) | S::Ending(..),
+                S::Queued
+                | S::Ready
+                | S::Again(..)
+                | S::Asking(_)
+                | S::Looking(..)
+                | S::Waiting(..)
+                | S::Verifying(..)
+                | S::Ending(..),
                 E::Ended { .. },
             ) => S::Over,
 

@@ -12,6 +12,7 @@ use regreen_schemas::{
     event::{Event, RunEvent, TellEvent},
     fact::{Engine, Item, Looks, Operator, Outcome, Serves, Set, SetFile, Verb},
     record::{Cause, Cursor, Record},
+    run::RunResult,
     ticket::Holder,
 };
 
@@ -199,6 +200,51 @@ fn whoever_must_answer_is_asked_at_once_and_told_at_the_end_too() {
     let settle = Operator::Settle { run, instance, attempt, done: false };
     case.fact(Item::Operator(settle), None);
     assert_eq!(case.told().len(), 2, "the end is told all the same");
+}
+
+/// Ended by a person: at once where nothing is under way, else when it is known what became of it.
+#[test]
+fn a_cancelled_run_ends_when_nothing_of_it_is_under_way() {
+    let cancel = |case: &mut Case| {
+        let (run, ..) = case.open();
+        case.fact(Item::Operator(Operator::Cancel { run, reason: "by hand".into() }), None);
+    };
+    let ended = |case: &Case| {
+        case.events.iter().rev().find_map(|event| match event {
+            Event::Run { what: RunEvent::Ended { result, reason }, .. } => {
+                Some((*result, reason.to_string()))
+            }
+            _ => None,
+        })
+    };
+    let word = "cancelled by r1: by hand";
+
+    let mut verifying = Case::new();
+    verifying.outcome(Verb::Ok { result: serde_json::json!({}) });
+    cancel(&mut verifying);
+    assert_eq!(ended(&verifying), Some((RunResult::Cancelled, word.into())));
+    assert!(verifying.state.watchers.is_empty(), "nobody watches for it any more");
+
+    let mut dispatched = Case::new();
+    cancel(&mut dispatched);
+    assert_eq!(
+        (ended(&dispatched), dispatched.count(|what| matches!(what, RunEvent::Overdue { .. }))),
+        (None, 1)
+    );
+    let (run, instance, attempt, _) = dispatched.open();
+    dispatched.fact(Item::Engine(Engine::Revoked { run, instance, attempt }), None);
+    assert_eq!(ended(&dispatched), Some((RunResult::Cancelled, word.into())), "the ticket was won back");
+
+    let mut begun = Case::new();
+    cancel(&mut begun);
+    begun.outcome(Verb::Ok { result: serde_json::json!({}) });
+    assert_eq!(ended(&begun), Some((RunResult::Cancelled, word.into())), "it was done, and nothing follows");
+    assert_eq!(begun.count(|what| matches!(what, RunEvent::StepSucceeded { .. })), 1);
+
+    let mut unknown = Case::new();
+    cancel(&mut unknown);
+    unknown.outcome(Verb::Unknown { reason: "no answer".into() });
+    assert_eq!((ended(&unknown), unknown.open().3), (None, Kind::Observe(1)), "it is looked up first");
 }
 
 #[test]

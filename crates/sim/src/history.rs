@@ -105,7 +105,8 @@ impl World {
                 let ahead = *[0, 0, 3, -7, 45].choose(&mut self.rng).expect("some");
                 self.server.set_ahead(Span::seconds(ahead));
             }
-            _ => self.start_by_hand(),
+            98 => self.start_by_hand(),
+            _ => self.cancel_one(),
         }
     }
 

@@ -17,6 +17,7 @@ use regreen_schemas::{
     hash::sha256_hex,
     id::action_key,
     record::{Cause, Record, decode},
+    run::RunResult,
     ticket::Ticket,
 };
 
@@ -539,7 +540,12 @@ impl Model {
                     ));
                 }
             }
-            RunEvent::Ended { .. } => {
+            RunEvent::Ended { result, .. } => {
+                if *result == RunResult::Cancelled
+                    && let Some((instance, number)) = &run.open
+                {
+                    self.found.push(format!("{id} was ended while attempt {number} of {instance} may act"));
+                }
                 if run.performed > 0 {
                     let since = if self.catching_up { self.since + Span(-SKEW.0) } else { self.since };
                     self.ended.insert((run.playbook.clone(), run.node.clone()), since);

@@ -8,7 +8,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use rand::{Rng, SeedableRng, rngs::SmallRng};
+use rand::{Rng, SeedableRng, rngs::SmallRng, seq::IndexedRandom};
 use regreen_action::Options;
 use regreen_bus::{
     Bus, log, streams, tickets,
@@ -17,7 +17,7 @@ use regreen_bus::{
 use regreen_engine::{guard, library, recover};
 use regreen_kit::{config::Keep, health::Health, shutdown};
 use regreen_schemas::{
-    Domain, Span, Timestamp, Zone,
+    Domain, RunId, Span, Timestamp, Zone,
     alert::{Alert, Status},
     event::{AfterUnknown, Event, RunEvent},
     fact::{Alerts, Operator, Reconciled},
@@ -325,6 +325,14 @@ impl World {
         let start =
             Operator::Start { playbook: "looked-up".into(), target: Some(target), inputs: BTreeMap::new() };
         self.say(start);
+    }
+
+    /// Somebody ends an open run.
+    pub(crate) fn cancel_one(&mut self) {
+        let open: Vec<&String> = self.open.iter().collect();
+        if let Some(run) = open.choose(&mut self.rng) {
+            self.say(Operator::Cancel { run: RunId::from(run.as_str()), reason: "".into() });
+        }
     }
 
     /// A person says something.

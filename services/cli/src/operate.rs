@@ -12,7 +12,7 @@ use regreen_bus::{
 };
 use regreen_kit::clock;
 use regreen_schemas::{
-    WIRE_VERSION,
+    RunId, WIRE_VERSION,
     event::{Event, Origin, RunEvent},
     fact::Operator,
     record::{self, Cause},
@@ -146,6 +146,28 @@ pub async fn start(options: Start) -> anyhow::Result<ExitCode> {
         }
     }
     anyhow::bail!("the engine read it and said nothing of it")
+}
+
+pub async fn cancel(run: &RunId, reason: &str, connect: &Connect) -> anyhow::Result<ExitCode> {
+    let connected = client::connect(connect).await?;
+    let bus = &connected.bus;
+    let after = streams::extent(bus, bus.names.decisions()).await?.last;
+    let what = Operator::Cancel { run: run.clone(), reason: reason.into() };
+    let fact = say(bus, &connected.operator, &what).await?;
+    let events = decided(bus, after, fact).await?;
+    let of = |event: &Event| match event {
+        Event::Run { run: other, what } if other == run => Some(what.clone()),
+        _ => None,
+    };
+    let events: Vec<RunEvent> = events.iter().filter_map(of).collect();
+    if !events.iter().any(|event| matches!(event, RunEvent::Cancelled { .. })) {
+        out::error(&format!("there is no open run {run}, or somebody has cancelled it already"));
+        return Ok(ExitCode::from(1));
+    }
+    let over = events.iter().any(|event| matches!(event, RunEvent::Ended { .. }));
+    let rest = if over { "it has ended" } else { "what is under way is settled first" };
+    out::line(&format!("cancelled: {rest}; see `regreen runs show {run}`"));
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Arguments of `stop`.

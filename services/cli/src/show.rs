@@ -13,7 +13,7 @@ use regreen_schemas::{
 };
 use serde_json::json;
 
-use crate::{args::Connect, client, out};
+use crate::{args::Connect, client, operate, out};
 
 /// A log that is silent for this long has no engine.
 const ENGINE_SILENT: Span = Span::seconds(5);
@@ -26,6 +26,19 @@ pub enum Runs {
         /// As JSON.
         #[arg(long)]
         json: bool,
+        #[command(flatten)]
+        connect: Connect,
+    },
+    /// Ends a run: what is under way is settled, nothing more begins. Nothing that was done is undone.
+    #[command(
+        after_help = "Example:\n  regreen runs cancel udn54g4hzoba3iz4 --reason 'the node is being replaced by hand'"
+    )]
+    Cancel {
+        /// The run.
+        run: String,
+        /// Why, for those who read its story.
+        #[arg(long, default_value = "")]
+        reason: String,
         #[command(flatten)]
         connect: Connect,
     },
@@ -70,6 +83,7 @@ pub struct Status {
 pub async fn runs(command: Runs) -> anyhow::Result<ExitCode> {
     match command {
         Runs::List { json, connect } => list_runs(json, &connect).await,
+        Runs::Cancel { run, reason, connect } => operate::cancel(&RunId::from(run), &reason, &connect).await,
         Runs::Show { run, follow, json, connect } => {
             show_run(&RunId::from(run), follow, json, &connect).await
         }
