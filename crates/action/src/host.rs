@@ -44,6 +44,8 @@ const STORE_PATIENCE: Duration = Duration::from_secs(10);
 const REOPEN_PAUSE: Duration = Duration::from_millis(300);
 /// Attempts remembered before those that can't begin any more are forgotten.
 const BEGUN_MAX: usize = 10_000;
+/// How much longer than its call may take.
+const BEGUN_MARGIN: Span = Span::minutes(1);
 /// Largest result that is stored (rule 28).
 const RESULT_BYTES_MAX: usize = 16 * 1024;
 
@@ -255,16 +257,18 @@ impl Host {
         }
     }
 
-    /// Whether this process sees the attempt for the first time. Remembered for longer than any copy may begin.
+    /// Whether this process sees the attempt for the first time. Remembered for longer than the first may be calling:
+    /// a copy that comes after `claim_by` must not speak for it either.
     fn first_copy(&self, command: &Command) -> bool {
         let mut begun = self.begun.lock().expect("invariant: nobody panics with the map in hand");
         if begun.len() >= BEGUN_MAX
             && let Some(now) = self.heard.borrow().as_ref().and_then(Heard::now)
         {
-            begun.retain(|_, claim_by| *claim_by >= now);
+            begun.retain(|_, over| *over >= now);
         }
+        let over = command.task.claim_by + CALL_WINDOW + command.task.timeout + BEGUN_MARGIN;
         let key = (command.run.clone(), command.instance.clone(), command.attempt);
-        begun.insert(key, command.task.claim_by).is_none()
+        begun.insert(key, over).is_none()
     }
 
     /// Wins the ticket, then calls; the ticket decides the command.

@@ -1,6 +1,8 @@
 //! BODIES: the files of a set by the hash of their bytes, so that a run can pin them and any moment can be
 //! explained. A body is stored before the fact that names it.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use regreen_schemas::hash::sha256_hex;
 
@@ -35,20 +37,23 @@ fn bucket(error: impl std::fmt::Display) -> Error {
     Error::Bucket(error.to_string())
 }
 
-/// Stores a body unless it is there, and returns its hash.
+/// Stores bodies, each under its hash, unless it is there.
 ///
 /// # Errors
 /// [`Error`].
-pub async fn put(bus: &Bus, bytes: &[u8]) -> Result<String, Error> {
-    if bytes.len() > BODY_BYTES_MAX {
-        return Err(Error::TooLarge(bytes.len()));
+pub async fn put(bus: &Bus, bodies: Vec<Bytes>) -> Result<(), Error> {
+    let there: BTreeSet<String> =
+        bus.port.list(bus.names.bodies()).await.map_err(bucket)?.into_iter().collect();
+    for body in bodies {
+        if body.len() > BODY_BYTES_MAX {
+            return Err(Error::TooLarge(body.len()));
+        }
+        let hash = sha256_hex(&body);
+        if !there.contains(&hash) {
+            bus.port.put(bus.names.bodies(), hash, body).await.map_err(bucket)?;
+        }
     }
-    let hash = sha256_hex(bytes);
-    if !matches!(get(bus, &hash).await, Ok(found) if found == bytes) {
-        let bytes = Bytes::copy_from_slice(bytes);
-        bus.port.put(bus.names.bodies(), hash.clone(), bytes).await.map_err(bucket)?;
-    }
-    Ok(hash)
+    Ok(())
 }
 
 /// The body with this hash, checked.

@@ -111,7 +111,14 @@ impl Reader {
     }
 
     async fn open(&mut self) -> Result<(), Gap> {
-        let opened = match unchanged(&self.bus, &self.stream, self.next - 1, self.newest).await {
+        let unchanged = || unchanged(&self.bus, &self.stream, self.next - 1, self.newest);
+        let mut found = unchanged().await;
+        if found == Ok(false) {
+            // Freezing a domain is worth a second question: a new leader may not have read all of its log yet.
+            tokio::time::sleep(REOPEN_PAUSE).await;
+            found = unchanged().await;
+        }
+        let opened = match found {
             Ok(true) => self.bus.port.follow(self.stream.clone(), self.next).await,
             Ok(false) => return Err(Gap::Changed { stream: self.stream.clone(), seq: self.next - 1 }),
             Err(error) => Err(error),

@@ -163,9 +163,17 @@ where
 /// # Errors
 /// [`Error`] when TICKETS can't be read.
 pub async fn stopped(bus: &Bus, stop_no: u64) -> Result<Option<Stop>, Error> {
+    Ok(pulled(bus, stop_no).await?.map(|(stop, _)| stop))
+}
+
+/// As [`stopped`], with the switch's sequence.
+///
+/// # Errors
+/// [`Error`] when TICKETS can't be read.
+pub async fn pulled(bus: &Bus, stop_no: u64) -> Result<Option<(Stop, u64)>, Error> {
     match last(bus, &bus.names.stop(stop_no)).await? {
         None => Ok(None),
-        Some((bytes, _)) => serde_json::from_slice(&bytes).map(Some).map_err(Error::NotATicket),
+        Some((bytes, seq)) => Ok(Some((serde_json::from_slice(&bytes).map_err(Error::NotATicket)?, seq))),
     }
 }
 

@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// Numbers of messages that ask begin here.
-const ASKS: u32 = 1 << 24;
+pub(crate) const ASKS: u32 = 1 << 24;
 
 impl Decider<'_> {
     fn tell(&mut self, key: &TellKey, what: TellEvent) -> Result<(), Illegal> {
@@ -81,6 +81,10 @@ impl Decider<'_> {
         let (Stage::Asking(attempt), Some((_, playbook))) = (&run.stage, self.plan(&run)) else {
             return Ok(());
         };
+        if run.cancelled.is_some() || run.until.is_some_and(|until| self.s.now >= until) {
+            // It ends at once, and that is told.
+            return Ok(());
+        }
         let target = run.target.as_ref().map_or_else(String::new, |target| format!(" on {}", target.name()));
         let until = run.until.map_or_else(String::new, |at| format!(" At {at} it ends unknown."));
         let text: Arc<str> = format!(

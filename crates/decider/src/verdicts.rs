@@ -113,6 +113,8 @@ impl State {
 impl Watching {
     /// Takes a look in, if it counts: begun after the result, and not one that was told before.
     fn see(&mut self, name: &Vantage, look: &Look, status: Status, now: Timestamp) {
+        // What went stale before this look broke the hold.
+        self.judge(now);
         let counts = look.tick >= self.watch.after || mutation::is(Mutation::StaleLooks);
         let again = self.seen.get(name).is_some_and(|seen| seen.tick == look.tick && seen.status == status);
         if look.wavers {

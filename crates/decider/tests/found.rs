@@ -10,7 +10,7 @@ use regreen_schemas::{
     check::{Look, Status},
     command::Kind,
     event::{Event, RunEvent, TellEvent},
-    fact::{Engine, Item, Looks, Operator, Outcome, Serves, Set, SetFile, Verb},
+    fact::{Alerts, Engine, Item, Looks, Operator, Outcome, Serves, Set, SetFile, Verb},
     record::{Cause, Cursor, Record},
     run::RunResult,
     ticket::Holder,
@@ -200,6 +200,32 @@ fn whoever_must_answer_is_asked_at_once_and_told_at_the_end_too() {
     let settle = Operator::Settle { run, instance, attempt, done: false };
     case.fact(Item::Operator(settle), None);
     assert_eq!(case.told().len(), 2, "the end is told all the same");
+}
+
+#[test]
+fn nobody_is_asked_about_a_run_that_ends_with_the_question() {
+    let set = SET.replace(", observe: {url: \"http://x/\", done: \"status == 200\"}", "");
+    let mut case = Case::with(&set.replace("mode: auto", "mode: auto\ndeadline: 20s"));
+    let holder = Holder { seq: 1, runner: "r1".into(), nonce: "n".into(), pre_state: None };
+    let (run, instance, attempt, _) = case.open();
+    case.now += 25_000;
+    let outcome = Verb::Unknown { reason: "no answer".into() };
+    case.fact(Item::Result(Outcome { run, instance, attempt, nonce: "n".into(), outcome, timing: None }), Some(&holder));
+    case.wait(1);
+    let told = case.told();
+    assert!(told.len() == 1 && told[0].contains("unknown"), "the end alone: {told:?}");
+}
+
+/// What is asked is no word of the system about itself, which speaks once an hour.
+#[test]
+fn a_question_does_not_silence_what_was_cut_off() {
+    let set = SET.replace(", observe: {url: \"http://x/\", done: \"status == 200\"}", "");
+    let mut case = Case::with(&set.replace("policy: lab", "policy: lab\nsystem: [oncall]"));
+    case.outcome(Verb::Unknown { reason: "no answer".into() });
+    assert_eq!(case.told().len(), 1);
+    let cut = Alerts { receiver: "regreen".into(), truncated: 3, ..Alerts::default() };
+    case.fact(Item::Alerts(cut), None);
+    assert!(case.told().last().is_some_and(|text| text.contains("cut 3 alerts off")), "{:?}", case.told());
 }
 
 /// Ended by a person: at once where nothing is under way, else when it is known what became of it.

@@ -251,6 +251,18 @@ impl Client {
         found.stands().then_some(found.start)
     }
 
+    /// As [`Client::ask`], for what writes: a server whose disk is full answers none of it.
+    async fn write<T: Send + 'static>(
+        &self,
+        what: impl FnOnce(&Server) -> T + Send + 'static,
+    ) -> Result<T, Error> {
+        if self.server.is_full() {
+            sleep(ANSWER_MAX).await;
+            return Err(Error::Failed("no answer in time".into()));
+        }
+        self.ask(what).await
+    }
+
     async fn asked<T: Send + 'static>(
         &self,
         name: String,
@@ -408,7 +420,7 @@ impl Port for Client {
         payload: Bytes,
     ) -> BoxFuture<'_, Result<Ack, publish::Error>> {
         Box::pin(async move {
-            match self.ask(move |server| server.take_in(&subject, &headers, &payload)).await {
+            match self.write(move |server| server.take_in(&subject, &headers, &payload)).await {
                 Ok(Some(outcome)) => outcome,
                 Ok(None) => Err(publish::Error::InDoubt("no stream answers".into())),
                 Err(error) => Err(publish::Error::InDoubt(error.to_string())),
@@ -422,7 +434,7 @@ impl Port for Client {
             let client = self.clone();
             // Not waited for: it is lost, or lands, and nobody is told.
             tokio::spawn(async move {
-                let sent = client.ask(move |server| server.take_in(&subject, &headers, &payload)).await;
+                let sent = client.write(move |server| server.take_in(&subject, &headers, &payload)).await;
                 drop(sent);
             });
             Ok(())
@@ -516,7 +528,7 @@ impl Port for Client {
     }
 
     fn put(&self, bucket: String, name: String, bytes: Bytes) -> Answer<'_, ()> {
-        Box::pin(self.ask(move |server| server.put(&bucket, &name, bytes)))
+        Box::pin(self.write(move |server| server.put(&bucket, &name, bytes)))
     }
 
     fn list(&self, bucket: String) -> Answer<'_, Vec<String>> {
@@ -539,7 +551,7 @@ impl Port for Client {
 
     fn update(&self, bucket: String, key: String, value: Bytes, revision: u64) -> Answer<'_, Updated> {
         Box::pin(async move {
-            let written = self.ask(move |server| server.update(&bucket, &key, value, revision)).await?;
+            let written = self.write(move |server| server.update(&bucket, &key, value, revision)).await?;
             Ok(if written { Updated::Written } else { Updated::Moved })
         })
     }

@@ -107,14 +107,14 @@ impl Cloud {
         self.inner().nodes[node].up
     }
 
-    /// Whether a node was up at any moment of this time.
+    /// Whether a node was up, or was down, at any moment of this time.
     #[must_use]
-    pub fn was_up(&self, node: &str, from: Timestamp, to: Timestamp) -> bool {
+    pub fn was(&self, node: &str, wanted: bool, from: Timestamp, to: Timestamp) -> bool {
         let inner = self.inner();
         let past = &inner.nodes[node].past;
         past.iter().enumerate().any(|(i, (began, up))| {
             let ended = past.get(i + 1).map_or(Timestamp(i64::MAX), |(at, _)| *at);
-            *up && *began <= to && ended >= from
+            *up == wanted && *began <= to && ended >= from
         })
     }
 

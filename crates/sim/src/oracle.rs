@@ -34,6 +34,9 @@ const SLACK: Span = Span::seconds(2);
 /// How late a record may land.
 const LATE: Span = Span::seconds(14);
 
+/// How old what is believed of a node may be: three looks, their report, and what our own absence adds.
+const SEEN: Span = Span::seconds(120);
+
 /// How far the server's clock may be ahead unnoticed (rule 14).
 const SKEW: Span = Span::seconds(30);
 
@@ -62,33 +65,50 @@ struct Oracle<'w> {
 
 /// Everything that is wrong with a history; empty when nothing is.
 pub fn judge(world: &World) -> Vec<String> {
-    let kept = world.server.with_kept(<[Kept]>::to_vec);
-    let of = |name: String| kept.iter().filter(move |kept| kept.stream == name).cloned();
-    let log = of(world.names.decisions())
-        .map(|kept| Decided { record: decode(&kept.message.payload).expect("a record"), kept })
-        .collect();
-    let mut oracle = Oracle {
-        world,
-        log,
-        facts: of(world.names.facts()).map(|kept| (kept.message.seq, kept)).collect(),
-        tickets: BTreeMap::new(),
-        stops: BTreeMap::new(),
-        effects: world.cloud.effects(),
-        found: Vec::new(),
-    };
-    oracle.read_tickets(of(world.names.tickets()));
-    oracle.effects_once();
-    if world.meddled.is_some() {
+    let mut kept = world.server.with_kept(<[Kept]>::to_vec);
+    let mut effects = world.cloud.effects();
+    let mut found = Vec::new();
+    if let Some(meddled) = world.meddled {
+        let mut oracle = Oracle::new(world, &kept, effects.clone());
         oracle.nothing_while_meddled();
-        return oracle.found;
+        oracle.effects_once();
+        found = oracle.found;
+        // What was before it is judged like any other history.
+        kept.retain(|kept| kept.at < meddled.at);
+        effects.retain(|effect| effect.at < meddled.at);
     }
+    let mut oracle = Oracle::new(world, &kept, effects);
+    oracle.effects_once();
     oracle.chain();
-    oracle.every_alert_decided();
+    if world.meddled.is_none() {
+        oracle.every_alert_decided();
+    }
     oracle.every_effect_allowed();
     oracle.none_after_a_stop();
     oracle.walk();
     oracle.again();
-    oracle.found
+    found.extend(oracle.found);
+    found
+}
+
+impl<'w> Oracle<'w> {
+    fn new(world: &'w World, kept: &[Kept], effects: Vec<Effect>) -> Self {
+        let of = |name: String| kept.iter().filter(move |kept| kept.stream == name).cloned();
+        let log = of(world.names.decisions())
+            .map(|kept| Decided { record: decode(&kept.message.payload).expect("a record"), kept })
+            .collect();
+        let mut oracle = Self {
+            world,
+            log,
+            facts: of(world.names.facts()).map(|kept| (kept.message.seq, kept)).collect(),
+            tickets: BTreeMap::new(),
+            stops: BTreeMap::new(),
+            effects,
+            found: Vec::new(),
+        };
+        oracle.read_tickets(of(world.names.tickets()));
+        oracle
+    }
 }
 
 impl Oracle<'_> {
@@ -187,6 +207,10 @@ impl Oracle<'_> {
             if alerts == 0 && !rejected {
                 continue;
             }
+            // Each item of these histories holds one alert.
+            if alerts > 1 {
+                wrong.push(format!("fact {seq}/{index} was decided {alerts} times at once"));
+            }
             let poisoned = self
                 .facts
                 .get(&seq)
@@ -260,17 +284,15 @@ impl Oracle<'_> {
 
     /// Nothing begins under a stop number once its switch is stored, but messages to people.
     fn none_after_a_stop(&mut self) {
-        let mut under: BTreeMap<Attempt, (u64, Class)> = BTreeMap::new();
+        let mut under: BTreeMap<Attempt, u64> = BTreeMap::new();
         for event in self.log.iter().flat_map(|d| &d.record.items).flat_map(|item| &item.events) {
-            if let Event::Run { run, what: RunEvent::Dispatched { instance, attempt, task, stop_no, .. } } =
-                event
-            {
-                under.insert((run.to_string(), instance.token(), *attempt), (*stop_no, task.effect));
+            if let Event::Run { run, what: RunEvent::Dispatched { instance, attempt, stop_no, .. } } = event {
+                under.insert((run.to_string(), instance.token(), *attempt), *stop_no);
             }
         }
         let mut wrong = Vec::new();
         for (key, (kept, ticket)) in &self.tickets {
-            let (Ticket::Started { .. }, Some((stop_no, _))) = (ticket, under.get(key)) else { continue };
+            let (Ticket::Started { .. }, Some(stop_no)) = (ticket, under.get(key)) else { continue };
             if let Some(stop) = self.stops.get(stop_no)
                 && *stop < kept.message.seq
             {
@@ -414,7 +436,7 @@ struct Model {
     takeover: Option<Timestamp>,
     runs: BTreeMap<RunId, Run>,
     /// When runs with effects ended, by playbook and node.
-    ended: BTreeMap<(String, String), Timestamp>,
+    ended: BTreeMap<(String, String), (Timestamp, bool)>,
     revoked: BTreeSet<Attempt>,
 }
 
@@ -445,7 +467,9 @@ impl Model {
                 (self.catching_up, self.takeover) = (true, Some(at));
                 // It goes on by the server's clock, which may be so far ahead that nobody is suspicious yet.
                 self.runs.values_mut().for_each(|run| run.waits = None);
-                self.ended.values_mut().for_each(|ended| *ended = *ended + Span(-SKEW.0));
+                for (ended, shifted) in self.ended.values_mut().filter(|(_, shifted)| !shifted) {
+                    (*ended, *shifted) = (*ended + Span(-SKEW.0), true);
+                }
                 self.suspect |= suspect.is_some();
             }
             Event::FellBehind { .. } => self.catching_up = true,
@@ -533,7 +557,7 @@ impl Model {
             RunEvent::WaitBegan { .. } => run.waits = Some(self.since).filter(|_| !self.catching_up),
             RunEvent::VerifyHeld { instance } => {
                 let from = run.result_at.unwrap_or(at);
-                if !oracle.world.cloud.was_up(&run.node, from, at) {
+                if !oracle.world.cloud.was(&run.node, true, from, at) {
                     self.found.push(format!(
                         "verify of {id} ({instance}) held at {at}, and {} was never up since {from}",
                         run.node
@@ -548,7 +572,8 @@ impl Model {
                 }
                 if run.performed > 0 {
                     let since = if self.catching_up { self.since + Span(-SKEW.0) } else { self.since };
-                    self.ended.insert((run.playbook.clone(), run.node.clone()), since);
+                    let key = (run.playbook.clone(), run.node.clone());
+                    self.ended.insert(key, (since, self.catching_up));
                 }
                 self.runs.remove(id);
                 return;
@@ -600,14 +625,24 @@ impl Model {
         if number > 1 && run.over.get(instance).is_none_or(|over| *over + 1 < number) {
             wrong("the attempt before is not over".into());
         }
-        if run.performed > 0 {
+        // What has no node has no guards.
+        if run.performed > 0 || run.node.is_empty() {
             return;
         }
         let cooldown = Span::seconds(if run.playbook == "once" { 40 } else { 20 });
-        if let Some(ended) = self.ended.get(&(run.playbook.clone(), run.node.clone()))
+        if let Some((ended, _)) = self.ended.get(&(run.playbook.clone(), run.node.clone()))
             && at - *ended < cooldown
         {
             wrong(format!("within the cooldown: the run before ended at {ended}"));
+        }
+        // Truly down, and another one truly up, as far as anybody could have seen: a vantage that lies decides nothing.
+        let (cloud, seen_from) = (&oracle.world.cloud, at + Span(-SEEN.0));
+        if !cloud.was(&run.node, false, seen_from, at) {
+            wrong(format!("{} has been up since {seen_from}", run.node));
+        }
+        let others = oracle.world.nodes().iter().filter(|node| **node != run.node);
+        if !others.clone().any(|node| cloud.was(node, true, seen_from, at)) {
+            wrong(format!("none of the others has been up since {seen_from}"));
         }
         // Both vantages must have said so lately; a takeover moves on what concludes from absence.
         let grace = Span::seconds(15 + 8);

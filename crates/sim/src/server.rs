@@ -235,6 +235,10 @@ impl Server {
         self.inner().full = true;
     }
 
+    pub(crate) fn is_full(&self) -> bool {
+        self.inner().full
+    }
+
     /// Starts it again on the same data.
     pub fn start(&self) {
         self.inner().full = false;
@@ -321,8 +325,7 @@ impl Server {
             .streams
             .iter()
             .find(|(_, stream)| stream.config.subjects.iter().any(|filter| matches(filter, subject)))
-            .map(|(name, _)| name.clone())
-            .filter(|_| !inner.full)?;
+            .map(|(name, _)| name.clone())?;
         let outcome = inner.store(&name, subject, headers, payload);
         drop(inner);
         if outcome.is_ok() {

@@ -113,6 +113,8 @@ pub struct World {
     pub(crate) people: Bus,
     operator: Writer,
     folder: tempfile::TempDir,
+    journals: BTreeMap<Part, PathBuf>,
+    starts: u32,
     read: usize,
     /// Runs that are open, as far as the log was read.
     pub open: BTreeSet<String>,
@@ -184,6 +186,8 @@ impl World {
             operator: Writer::start(&people, FactKind::Operator, "ada", Duration::from_secs(60)),
             people,
             folder: tempfile::tempdir().expect("a temporary directory"),
+            journals: BTreeMap::new(),
+            starts: 0,
             read: 0,
             open: BTreeSet::new(),
             phase: Phase::default(),
@@ -233,8 +237,21 @@ impl World {
         self.processes.insert(part, Process { client, root });
     }
 
-    fn journal(&self, part: Part) -> PathBuf {
-        self.folder.path().join(format!("{part:?}.journal"))
+    /// The journal of a process that starts now. What the one before writes from now on is not seen: it is gone.
+    fn journal(&mut self, part: Part) -> PathBuf {
+        self.starts += 1;
+        let path = self.folder.path().join(format!("{part:?}.{}", self.starts));
+        if let Some(before) = self.journals.insert(part, path.clone()) {
+            // There is none before the first outcome.
+            let _ = std::fs::copy(before, &path);
+        }
+        path
+    }
+
+    /// Names of the nodes.
+    #[must_use]
+    pub fn nodes(&self) -> &[String] {
+        &self.nodes
     }
 
     /// `kill -9` of a process.
@@ -249,6 +266,16 @@ impl World {
         if part == Part::Ingest {
             *self.ingest.lock().expect("nobody panics with it in hand") = None;
         }
+    }
+
+    /// Removes the tickets of attempts, as the janitor does with those of runs that ended long ago.
+    ///
+    /// # Panics
+    /// When the server does not answer.
+    pub async fn trim_tickets(&self) {
+        let (stream, filter) = (self.names.tickets(), Some(self.names.attempt_tickets()));
+        let last = self.people.port.info(stream.clone()).await.expect("an answer").last;
+        self.people.port.purge(stream, last, filter).await.expect("purged");
     }
 
     /// Cuts a process off from the server, or mends that.

@@ -9,6 +9,7 @@ use regreen_schemas::{
     action::Effect as Class,
     alert::Status,
     event::{Event, RunEvent},
+    fact::Operator,
     mutation::{self, Mutation},
     record::{Record, decode},
     run::RunResult,
@@ -239,6 +240,38 @@ fn fault_28_a_panic_in_the_decider_puts_the_fact_aside() {
         assert_eq!(effects(world).keys().collect::<Vec<_>>(), ["a1"], "the good alert is acted on");
     });
     mutation::set([]);
+}
+
+/// The stop switch stays when tickets go, so that TICKETS has holes; and whoever takes over was not there before.
+#[test]
+fn whoever_takes_over_after_tickets_were_trimmed_goes_on_and_knows_the_stop() {
+    story(usual(), async |world| {
+        world.cloud.calm();
+        breaks(world, "Looked", "a1").await;
+        sleep(seconds(60)).await;
+        world.stop().await;
+        sleep(seconds(5)).await;
+        world.watch();
+        let stopped = world.phase.stopped.expect("the stop is in the log");
+        world.say(Operator::Resume { stop_no: stopped });
+        breaks(world, "Once", "a2").await;
+        sleep(seconds(60)).await;
+        // Nobody reads while the next switch is pulled.
+        [Part::Engine(0), Part::Engine(1)].iter().for_each(|part| world.kill(*part));
+        world.trim_tickets().await;
+        world.stop().await;
+        [Part::Engine(0), Part::Engine(1)].iter().for_each(|part| world.start(*part));
+        sleep(seconds(20)).await;
+        world.watch();
+        assert_eq!(world.phase.trouble, None);
+        assert_eq!(
+            world.phase.stopped,
+            Some(stopped + 1),
+            "a switch that nobody saw being pulled is in force"
+        );
+        world.settle().await.expect("it goes on");
+        assert_eq!(effects(world).len(), 2);
+    });
 }
 
 #[test]

@@ -96,7 +96,7 @@ struct Known {
 impl Tickets {
     /// Starts following after a position.
     pub fn follow(bus: &Bus, after: u64) -> (Self, mpsc::Receiver<Result<Pulled, Gap>>) {
-        let known = Arc::new(Mutex::new(Known::default()));
+        let known = Arc::new(Mutex::new(Known { newest: after, ..Known::default() }));
         let mut reader = Reader::new(bus, bus.names.tickets(), after);
         let (queue, stops) = mpsc::channel(64);
         let (tickets, names) = (known.clone(), bus.names.clone());

@@ -7,7 +7,11 @@ use std::{
     time::Duration,
 };
 
-use regreen_bus::{Bus, bodies};
+use bytes::Bytes;
+use regreen_bus::{
+    Bus,
+    bodies::{self, BODY_BYTES_MAX},
+};
 use regreen_decider::{Library, State};
 use regreen_playbook::{Findings, Set, diagnostic::Source, load};
 use regreen_schemas::{
@@ -45,6 +49,17 @@ pub enum Error {
     /// Too many.
     #[error("more than {FILES_MAX} files")]
     TooMany,
+    /// A file is larger than a body may be.
+    #[error("{path} has {bytes} bytes, more than the {BODY_BYTES_MAX} that a file of a set may have")]
+    TooLarge {
+        /// Which.
+        path: PathBuf,
+        /// How many.
+        bytes: usize,
+    },
+    /// Bodies are not stored.
+    #[error("the set's files are not in BODIES")]
+    Store(#[source] bodies::Error),
     /// A body is missing.
     #[error("the body of {path} is not in BODIES")]
     Body {
@@ -74,6 +89,9 @@ pub fn read(paths: &[PathBuf]) -> Result<Vec<File>, Error> {
         .map(|path| {
             let text = std::fs::read_to_string(&path)
                 .map_err(|source| Error::Read { path: path.clone(), source })?;
+            if text.len() > BODY_BYTES_MAX {
+                return Err(Error::TooLarge { path, bytes: text.len() });
+            }
             Ok(File { path: path.display().to_string(), text })
         })
         .collect()
@@ -131,14 +149,10 @@ pub fn set_of(files: &[File]) -> fact::Set {
 /// Stores the files' bodies; only then may a fact name them.
 ///
 /// # Errors
-/// [`Error::Body`].
+/// [`Error::Store`].
 pub async fn store(bus: &Bus, files: &[File]) -> Result<(), Error> {
-    for file in files {
-        bodies::put(bus, file.text.as_bytes())
-            .await
-            .map_err(|source| Error::Body { path: file.path.clone(), source })?;
-    }
-    Ok(())
+    let bodies = files.iter().map(|file| Bytes::copy_from_slice(file.text.as_bytes()));
+    bodies::put(bus, bodies.collect()).await.map_err(Error::Store)
 }
 
 /// Makes sure that a set is at hand.

@@ -21,12 +21,25 @@ const EVERY: Duration = Duration::from_secs(1);
 /// What tells an edit: path, length and time of every file.
 type Stamp = Vec<(PathBuf, u64, SystemTime)>;
 
+/// What SIGHUP means to a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hangup {
+    /// The files are read again, as daemons do.
+    Reload,
+    /// Its terminal is gone: what happens then is not the loader's business.
+    Ends,
+}
+
 /// Reads the files at these paths, and follows them from now on. The first ones are taken as they are: whoever starts
 /// an engine has checked them.
 ///
 /// # Errors
 /// [`Error`] when they can't be read now.
-pub fn follow(paths: Vec<PathBuf>, health: &Health) -> Result<watch::Receiver<Vec<File>>, Error> {
+pub fn follow(
+    paths: Vec<PathBuf>,
+    hangup: Hangup,
+    health: &Health,
+) -> Result<watch::Receiver<Vec<File>>, Error> {
     let seen = stamp(&paths)?;
     let (newest, files) = watch::channel(library::read(&paths)?);
     let good = Gauge::<i64>::default();
@@ -38,12 +51,13 @@ pub fn follow(paths: Vec<PathBuf>, health: &Health) -> Result<watch::Receiver<Ve
             good.clone(),
         );
     });
-    tokio::spawn(Loader { paths, seen, newest, good }.run());
+    tokio::spawn(Loader { paths, hangup, seen, newest, good }.run());
     Ok(files)
 }
 
 struct Loader {
     paths: Vec<PathBuf>,
+    hangup: Hangup,
     /// What was read last, good or not.
     seen: Stamp,
     newest: watch::Sender<Vec<File>>,
@@ -52,15 +66,18 @@ struct Loader {
 
 impl Loader {
     async fn run(mut self) {
-        let mut hangup = match signal(SignalKind::hangup()) {
-            Ok(hangup) => hangup,
-            Err(error) => return tracing::error!(%error, "files are not followed: SIGHUP can't be had"),
+        let mut hangup = match self.hangup {
+            Hangup::Ends => None,
+            Hangup::Reload => match signal(SignalKind::hangup()) {
+                Ok(hangup) => Some(hangup),
+                Err(error) => return tracing::error!(%error, "files are not followed: SIGHUP can't be had"),
+            },
         };
         let mut edited = None;
         while !self.newest.is_closed() {
             tokio::select! {
                 biased;
-                _ = hangup.recv() => {
+                _ = async { hangup.as_mut().expect("invariant: guarded by the condition").recv().await }, if hangup.is_some() => {
                     tracing::info!("SIGHUP: the set's files are read again");
                     self.load();
                 }

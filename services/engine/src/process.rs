@@ -69,7 +69,7 @@ pub fn main() -> ExitCode {
 }
 
 async fn run(file: File, health: Health, shutdown: Shutdown) -> Result<(), Failure> {
-    let files = loader::follow(file.paths(), &health)?;
+    let files = loader::follow(file.paths(), loader::Hangup::Reload, &health)?;
     let process = file.process;
     let (url, domain, seed) = process.place()?;
     let bus = Bus::connect_in_time(&connect::Options::of(&Role::Engine, url, domain, seed)).await?;

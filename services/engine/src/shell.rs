@@ -97,6 +97,8 @@ pub(crate) struct Shell {
     thawing: Option<Thawing>,
     /// The files on disk that passed the check.
     files: watch::Receiver<Vec<library::File>>,
+    /// A set on its way into FACTS.
+    bringing: Option<Owned<()>>,
     /// A look at streams and clocks that is under way.
     looking: Option<Looking>,
     /// Another one shall follow it.

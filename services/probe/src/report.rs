@@ -12,6 +12,9 @@ use regreen_schemas::{
 };
 use tokio::sync::watch;
 
+/// Looks that are kept while they can't be told.
+const CHANGES_MAX: usize = 1000;
+
 /// One look as it came in.
 #[derive(Clone, Debug)]
 pub struct Seen {
@@ -137,6 +140,7 @@ impl Report {
         self.known = known;
         if list.version != self.version {
             self.version = list.version;
+            self.changes.clear();
             self.all();
         }
     }
@@ -171,9 +175,10 @@ impl Report {
             return;
         }
         let tick = self.heard.borrow().as_ref().map_or(0, |heard| heard.tick.seq);
-        let mut changes = std::mem::take(&mut self.changes);
+        // Every look at a watched check counts, also those before all is said: one that failed breaks a hold.
+        let mut changes = self.changes.clone();
         if self.say_all {
-            changes = self.known.iter().map(|(check, known)| known.look(check)).collect();
+            changes.extend(self.known.iter().map(|(check, known)| known.look(check)));
         }
         let digest = self.say_digest.then(|| Digest {
             tick,
@@ -197,10 +202,15 @@ impl Report {
             digest,
         };
         match self.facts.store(&looks).await {
-            Ok(_) => (self.say_all, self.say_digest) = (false, false),
+            Ok(_) => {
+                (self.say_all, self.say_digest) = (false, false);
+                self.changes.clear();
+            }
             Err(error) => {
                 tracing::warn!(%error, "looks are not stored; all statuses are said again");
                 self.say_all = true;
+                let surplus = self.changes.len().saturating_sub(CHANGES_MAX);
+                self.changes.drain(..surplus);
             }
         }
     }

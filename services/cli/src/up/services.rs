@@ -100,7 +100,7 @@ impl Services {
         let engine = self.connect(&Role::Engine).await?;
         let options = regreen_engine::Options {
             own_server: self.place.own,
-            files: loader::follow(self.paths.clone(), &health)?,
+            files: loader::follow(self.paths.clone(), loader::Hangup::Ends, &health)?,
             snapshots: self.config.snapshots,
             janitor: Some(self.connect(&Role::Janitor).await?),
         };

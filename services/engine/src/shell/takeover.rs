@@ -2,7 +2,7 @@
 
 use regreen_bus::{Bus, log::Log, streams, tickets, writer::Writer};
 use regreen_decider::{Input, suspicion};
-use regreen_kit::{clock, health::Health};
+use regreen_kit::{clock, errors::chain, health::Health};
 use regreen_schemas::{
     event::Event,
     record::{Cause, Cursor},
@@ -14,7 +14,7 @@ use super::{PATIENCE, STORE_PAUSE, Shell};
 use crate::{
     Error, Options, Status,
     effects::Effects,
-    feed::{self, Tickets},
+    feed::{self, Pulled, Tickets},
     guard,
     hashes::Hashes,
     janitor::Janitor,
@@ -23,6 +23,7 @@ use crate::{
     recover::{self, Recovered},
     snapshot::Snapshots,
     standby,
+    task::Owned,
 };
 
 impl Shell {
@@ -59,7 +60,10 @@ impl Shell {
             None => Some(streams::created(&bus).await?),
         };
         let effects = Effects::new(&bus, own.clone(), stories, metrics);
-        let (tickets, stops) = Tickets::follow(&bus, 0);
+        // What was trimmed can't be read from the beginning; older tickets are asked of the server one by one.
+        let (tickets, stops) = Tickets::follow(&bus, streams::extent(&bus, bus.names.tickets()).await?.last);
+        let pulled =
+            tickets::pulled(&bus, state.stop_no).await.map_err(|error| Error::Nats(chain(&error)))?;
         let facts_after = if state.cursor.item == Cursor::WHOLE {
             state.cursor.seq
         } else {
@@ -84,6 +88,7 @@ impl Shell {
             thawing: None,
             looking: None,
             files,
+            bringing: None,
             look_again: false,
             tickets,
             stops,
@@ -117,18 +122,23 @@ impl Shell {
         if let Some(why) = guard::look(&shell.bus, &shell.expected()).await? {
             shell.freeze(why);
         }
+        if let Some((stop, seq)) = pulled {
+            shell.stop(Pulled { stop_no: shell.state.stop_no, stop, seq });
+        }
         shell.bring_in_force(newest);
         Ok(shell)
     }
 
     /// A set that differs from the one in force comes as a fact like any other, after its bodies.
-    pub(super) fn bring_in_force(&self, files: Vec<library::File>) {
+    pub(super) fn bring_in_force(&mut self, files: Vec<library::File>) {
+        // The one before may still be on its way, and is not wanted any more.
+        self.bringing = None;
         let wanted = library::set_of(&files);
         if self.state.set.as_ref().is_some_and(|(hash, _)| *hash == wanted.hash()) {
             return;
         }
         let bus = self.bus.clone();
-        tokio::spawn(async move {
+        self.bringing = Some(Owned::spawn(async move {
             while let Err(error) = library::store(&bus, &files).await {
                 tracing::warn!(%error, "the set's files can't be stored yet");
                 tokio::time::sleep(STORE_PAUSE).await;
@@ -137,6 +147,6 @@ impl Shell {
             if let Err(error) = loader.store(&wanted).await {
                 tracing::error!(%error, "the set of playbooks is not in force");
             }
-        });
+        }));
     }
 }
