@@ -210,7 +210,10 @@ fn nobody_is_asked_about_a_run_that_ends_with_the_question() {
     let (run, instance, attempt, _) = case.open();
     case.now += 25_000;
     let outcome = Verb::Unknown { reason: "no answer".into() };
-    case.fact(Item::Result(Outcome { run, instance, attempt, nonce: "n".into(), outcome, timing: None }), Some(&holder));
+    case.fact(
+        Item::Result(Outcome { run, instance, attempt, nonce: "n".into(), outcome, timing: None }),
+        Some(&holder),
+    );
     case.wait(1);
     let told = case.told();
     assert!(told.len() == 1 && told[0].contains("unknown"), "the end alone: {told:?}");

@@ -64,13 +64,8 @@ impl Shell {
         let (tickets, stops) = Tickets::follow(&bus, streams::extent(&bus, bus.names.tickets()).await?.last);
         let pulled =
             tickets::pulled(&bus, state.stop_no).await.map_err(|error| Error::Nats(chain(&error)))?;
-        let facts_after = if state.cursor.item == Cursor::WHOLE {
-            state.cursor.seq
-        } else {
-            state.cursor.seq.saturating_sub(1)
-        };
         let mut shell = Self {
-            facts: feed::facts(&bus, facts_after),
+            facts: feed::facts(&bus, read(state.cursor)),
             n: tail.seq,
             acked: tail.seq,
             prev_hash: tail.hash.clone(),
@@ -149,4 +144,9 @@ impl Shell {
             }
         }));
     }
+}
+
+/// The last message of FACTS that is decided whole.
+fn read(cursor: Cursor) -> u64 {
+    if cursor.item == Cursor::WHOLE { cursor.seq } else { cursor.seq.saturating_sub(1) }
 }
