@@ -438,6 +438,8 @@ struct Model {
     /// When runs with effects ended, by playbook and node.
     ended: BTreeMap<(String, String), (Timestamp, bool)>,
     revoked: BTreeSet<Attempt>,
+    /// When `once` began to act.
+    spent: Vec<Timestamp>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -634,6 +636,15 @@ impl Model {
             && at - *ended < cooldown
         {
             wrong(format!("within the cooldown: the run before ended at {ended}"));
+        }
+        // The budget of `once`: six destructive attempts in ten minutes.
+        if run.playbook == "once" {
+            let lately = at + Span(-Span::minutes(10).0 + LATE.0);
+            self.spent.retain(|spent| *spent > lately);
+            self.spent.push(at);
+            if self.spent.len() > 6 {
+                wrong(format!("the budget of six was spent since {}", self.spent[0]));
+            }
         }
         // Truly down, and another one truly up, as far as anybody could have seen: a vantage that lies decides nothing.
         let (cloud, seen_from) = (&oracle.world.cloud, at + Span(-SEEN.0));

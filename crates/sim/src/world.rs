@@ -27,7 +27,10 @@ use regreen_schemas::{
     ticket::Stop,
 };
 
-use tokio::{task::JoinHandle, time::sleep};
+use tokio::{
+    task::JoinHandle,
+    time::{sleep, timeout},
+};
 
 use crate::{
     Client, Server,
@@ -38,6 +41,8 @@ use crate::{
 
 /// The vantages that probes look from.
 pub const VANTAGES: [&str; 2] = ["main", "far"];
+/// How long Alertmanager waits for an answer.
+const SENDER_MAX: Duration = Duration::from_secs(10);
 /// Longest time that a history may take to settle once nothing more happens to it.
 const SETTLE_MAX: Span = Span::minutes(40);
 
@@ -316,7 +321,10 @@ impl World {
                 for pause in pauses {
                     let writer = ingest.lock().expect("nobody panics with it in hand").clone();
                     let stored = match writer {
-                        Some(writer) => writer.store(&alerts).await.ok(),
+                        // A process that is gone answers nothing.
+                        Some(writer) => {
+                            timeout(SENDER_MAX, writer.store(&alerts)).await.ok().and_then(Result::ok)
+                        }
                         None => None,
                     };
                     if let Some(stored) = stored {
@@ -342,7 +350,7 @@ impl World {
             sleep(Duration::from_millis(200)).await;
         };
         let stopping = tickets::stop(&self.people, &stop, current);
-        if let Ok(Ok(stop_no)) = tokio::time::timeout(Duration::from_secs(20), stopping).await {
+        if let Ok(Ok(stop_no)) = timeout(Duration::from_secs(20), stopping).await {
             self.pulled.push(Pulled { stop_no, at: time::truth() });
         }
     }

@@ -123,6 +123,72 @@ escalate: [{to: oncall}]
 "#;
 
 #[test]
+fn fault_1_ingest_is_killed_again_and_again_and_loses_no_alert() {
+    story(usual(), async |world| {
+        world.cloud.calm();
+        for n in 0..60 {
+            world.send("Once", &format!("elsewhere-{n}"), Status::Firing, time::truth());
+            // Before the write, in it, and after it.
+            sleep(Duration::from_millis(n % 7)).await;
+            world.kill(Part::Ingest);
+            sleep(Duration::from_millis(200)).await;
+            world.start(Part::Ingest);
+        }
+        sleep(seconds(60)).await;
+        world.settle().await.expect("all is decided");
+        let accepted = world.accepted.lock().expect("nobody panics with it").len();
+        assert!(accepted >= 60, "Alertmanager sends until it is answered: {accepted}");
+    });
+}
+
+#[test]
+fn fault_2_an_engine_killed_at_any_moment_changes_nothing_of_the_end() {
+    // Some fifty moments of one repair, each in a history of its own.
+    for moment in 0..50 {
+        story(usual(), async |world| {
+            world.cloud.calm();
+            world.cloud.order(Some(Ordered { takes: Duration::from_millis(300), answers: true }));
+            breaks(world, "Once", "a1").await;
+            sleep(Duration::from_millis(moment * 15)).await;
+            [Part::Engine(0), Part::Engine(1)].iter().for_each(|part| world.kill(*part));
+            sleep(Duration::from_millis(500)).await;
+            [Part::Engine(0), Part::Engine(1)].iter().for_each(|part| world.start(*part));
+            sleep(seconds(90)).await;
+            world.settle().await.expect("it ends");
+            assert_eq!(effects(world), BTreeMap::from([("a1".into(), 1)]), "killed after {} ms", moment * 15);
+        });
+    }
+}
+
+#[test]
+fn fault_4_everything_is_killed_every_two_seconds() {
+    let setup = Setup { nodes: Vec::new(), set: WAITING.into(), plan: Plan::default() };
+    story(setup, async |world| {
+        world.cloud.calm();
+        for n in 0..500 {
+            world.send("Wait", &format!("n{n}"), Status::Firing, time::truth());
+        }
+        let parts = [Part::Engine(0), Part::Engine(1), Part::Runner(0), Part::Runner(1), Part::Ingest];
+        for round in 0..30 {
+            sleep(seconds(2)).await;
+            parts.iter().for_each(|part| world.kill(*part));
+            if round % 3 == 0 {
+                world.server.kill();
+                sleep(Duration::from_millis(300)).await;
+                world.server.start();
+            }
+            parts.iter().for_each(|part| world.start(*part));
+        }
+        sleep(seconds(60)).await;
+        world.settle().await.expect("all end");
+        let accepted = world.accepted.lock().expect("nobody panics with it").len();
+        assert!(accepted >= 500, "each was taken in: {accepted}");
+        let ended = results(world).len();
+        assert_eq!(ended, 500, "each became one run, which ended");
+    });
+}
+
+#[test]
 fn fault_8_a_thousand_timers_fall_due_while_nats_is_down() {
     let setup = Setup { nodes: Vec::new(), set: WAITING.into(), plan: Plan::default() };
     story(setup, async |world| {

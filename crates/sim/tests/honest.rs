@@ -14,7 +14,7 @@ use regreen_bus::{
     streams::{self, Sizing},
 };
 use regreen_schemas::{Domain, Timestamp, subject::Names};
-use regreen_sim::{Client, Server};
+use regreen_sim::{Client, Net, Server};
 use regreen_testkit::{Nats, Proxy};
 use tokio::time::{sleep, timeout};
 
@@ -81,6 +81,23 @@ impl Lab {
     }
 }
 
+impl Lab {
+    /// Once the client publishes this, no answer comes back; until the answers are let through again.
+    fn hold_answers_after(&self, subject: &str) {
+        match self {
+            Self::Real { proxy, .. } => proxy.hold_after(format!("PUB {subject}").as_bytes()),
+            Self::Model { client, .. } => client.weather(Net { lose_answer: 1.0, ..Net::default() }),
+        }
+    }
+
+    fn release(&self) {
+        match self {
+            Self::Real { proxy, .. } => proxy.release(),
+            Self::Model { client, .. } => client.weather(Net::default()),
+        }
+    }
+}
+
 /// Tells a scenario at both, and compares the words.
 fn same<M, R>(model: impl FnOnce() -> M, real: impl FnOnce() -> R)
 where
@@ -118,6 +135,7 @@ at_both!(
     nothing_acknowledged_is_lost_by_a_kill_and_followers_go_on,
     a_write_to_a_server_that_stands_still_lands_later,
     a_cut_connection_leaves_one_record,
+    an_answer_that_is_held_back_leaves_the_write_in_doubt_and_there,
 );
 
 mod scenarios {
@@ -422,6 +440,21 @@ mod scenarios {
         told.push(publish(bus, &log, &fence, "two").await);
         let found = bus.port.message(bus.names.decisions(), 2).await.expect("an answer").expect("it landed");
         told.push(text(&found));
+        told.join("\n")
+    }
+
+    pub async fn an_answer_that_is_held_back_leaves_the_write_in_doubt_and_there(
+        lab: &mut Lab,
+        bus: &Bus,
+    ) -> String {
+        let (log, fence) = (bus.names.decision(), [(header::LAST_SEQ, "1")]);
+        lab.hold_answers_after(&log);
+        let mut told = vec![publish(bus, &log, &fence, "two").await];
+        lab.release();
+        told.push(publish(bus, &log, &fence, "two").await);
+        let found = bus.port.message(bus.names.decisions(), 2).await.expect("an answer").expect("it landed");
+        told.push(text(&found));
+        told.push(extent(bus, bus.names.decisions()).await);
         told.join("\n")
     }
 
