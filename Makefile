@@ -39,7 +39,7 @@ kills: tools
 	cargo run --quiet --locked -p regreen-tests --bin regreen-chaos -- --kills 12 --rate 50 --seed 1
 
 # In a folder of its own: a build that replays histories has a flag that nothing else is built with.
-sim: tools ## Thousands of histories on virtual time, each judged; every rule broken once. One again: make sim SIM="--seed 17"
+sim: tools ## Thousands of histories on virtual time, each judged; nine rules broken one by one. One again: make sim SIM="--seed 17"
 	RUSTFLAGS="$$RUSTFLAGS --cfg tokio_unstable" cargo test --profile sim --locked -p regreen-sim --test sim \
 		--target-dir "$${CARGO_TARGET_DIR:-target}/sim" -- $(SIM)
 

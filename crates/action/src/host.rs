@@ -42,7 +42,7 @@ const OPENING_MAX: Duration = Duration::from_secs(5);
 const STORE_PATIENCE: Duration = Duration::from_secs(10);
 /// Pause before a consumer that broke is opened again.
 const REOPEN_PAUSE: Duration = Duration::from_millis(300);
-/// Attempts remembered before those that can't begin any more are forgotten.
+/// Attempts remembered before those that are over are first looked for.
 const BEGUN_MAX: usize = 10_000;
 /// How much longer than its call may take.
 const BEGUN_MARGIN: Span = Span::minutes(1);
@@ -74,7 +74,33 @@ pub struct Host {
     outcomes: Writer,
     journal: Journal,
     alarm: Alarm,
-    begun: Mutex<HashMap<(RunId, Instance, u32), Timestamp>>,
+    begun: Mutex<Begun>,
+}
+
+/// Attempts that this process has seen, until they are over.
+struct Begun {
+    over: HashMap<(RunId, Instance, u32), Timestamp>,
+    /// As many as this, those that are over are looked for: then twice as many as were left, so that each command pays
+    /// for a few of them and not for all.
+    look_at: usize,
+}
+
+impl Default for Begun {
+    fn default() -> Self {
+        Self { over: HashMap::new(), look_at: BEGUN_MAX }
+    }
+}
+
+impl Begun {
+    fn first(&mut self, key: (RunId, Instance, u32), over: Timestamp, now: Option<Timestamp>) -> bool {
+        if self.over.len() >= self.look_at
+            && let Some(now) = now
+        {
+            self.over.retain(|_, over| *over >= now);
+            self.look_at = BEGUN_MAX.max(self.over.len() * 2);
+        }
+        self.over.insert(key, over).is_none()
+    }
 }
 
 /// Why a host can't run.
@@ -91,7 +117,7 @@ pub enum Error {
     },
     /// The tick can't be heard.
     #[error("the tick can't be followed")]
-    Tick(#[source] port::Error),
+    Tick(#[from] port::Error),
     /// What it serves can't be said.
     #[error("what this host serves is not stored")]
     Serves(#[from] regreen_bus::writer::NotStored),
@@ -119,7 +145,7 @@ pub async fn run(
             .collect(),
     };
     let host = Arc::new(Host {
-        heard: tick::follow(&bus).await.map_err(Error::Tick)?,
+        heard: tick::follow(&bus).await?,
         outcomes: Writer::start(&bus, FactKind::Result, options.name.as_str(), STORE_PATIENCE),
         alarm: Alarm::new(options.ends_process),
         actions: actions.into_iter().map(|action| (action.declaration().name, action)).collect(),
@@ -260,15 +286,10 @@ impl Host {
     /// Whether this process sees the attempt for the first time. Remembered for longer than the first may be calling:
     /// a copy that comes after `claim_by` must not speak for it either.
     fn first_copy(&self, command: &Command) -> bool {
-        let mut begun = self.begun.lock().expect("invariant: nobody panics with the map in hand");
-        if begun.len() >= BEGUN_MAX
-            && let Some(now) = self.heard.borrow().as_ref().and_then(Heard::now)
-        {
-            begun.retain(|_, over| *over >= now);
-        }
+        let now = self.heard.borrow().as_ref().and_then(Heard::now);
         let over = command.task.claim_by + CALL_WINDOW + command.task.timeout + BEGUN_MARGIN;
         let key = (command.run.clone(), command.instance.clone(), command.attempt);
-        begun.insert(key, over).is_none()
+        self.begun.lock().expect("invariant: nobody panics with the map in hand").first(key, over, now)
     }
 
     /// Wins the ticket, then calls; the ticket decides the command.
@@ -387,5 +408,24 @@ async fn ack(message: Delivery) {
     // A lost ack brings the command again, and its ticket stands in the way.
     if let Err(error) = message.done.await {
         tracing::debug!(%error, "a command is not acknowledged");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_over_is_forgotten_and_nothing_else() {
+        let mut begun = Begun::default();
+        let first = |begun: &mut Begun, n: usize, over: i64, now: i64| {
+            let key = (RunId::from(format!("run{n}")), Instance::from("step"), 1);
+            begun.first(key, Timestamp(over), Some(Timestamp(now)))
+        };
+        assert!((0..BEGUN_MAX).all(|n| first(&mut begun, n, if n % 2 == 0 { 10 } else { 99 }, 5)));
+        assert!(first(&mut begun, BEGUN_MAX, 99, 11));
+        assert_eq!(begun.over.len(), BEGUN_MAX / 2 + 1, "half of them are over");
+        assert!(!first(&mut begun, 1, 99, 11), "it may still be calling");
+        assert!(first(&mut begun, 0, 99, 11));
     }
 }

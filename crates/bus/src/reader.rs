@@ -154,12 +154,3 @@ async fn unchanged(
         _ => Ok(true),
     }
 }
-
-/// Position of a stream, asked of its leader.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Extent {
-    /// First sequence that is still there.
-    pub first: u64,
-    /// Last sequence; 0 when nothing was ever written.
-    pub last: u64,
-}

@@ -231,10 +231,7 @@ pub async fn present(bus: &Bus) -> Result<(), Error> {
 /// # Errors
 /// [`Error`] when one is missing or can't be asked.
 pub async fn created(bus: &Bus) -> Result<Streams, Error> {
-    let born = async |name: String| {
-        let info = bus.port.info(name.clone()).await.map_err(|error| failed(&name, error))?;
-        Ok::<_, Error>(info.created)
-    };
+    let born = async |name: String| Ok::<_, Error>(extent(bus, name).await?.created);
     Ok(Streams {
         facts: born(bus.names.facts()).await?,
         decisions: born(bus.names.decisions()).await?,
@@ -242,13 +239,12 @@ pub async fn created(bus: &Bus) -> Result<Streams, Error> {
     })
 }
 
-/// First and last sequence of a stream of the domain.
+/// What a stream of the domain is: first and last sequence, age, bytes.
 ///
 /// # Errors
 /// [`Error::Missing`] when there is no such stream.
-pub async fn extent(bus: &Bus, name: String) -> Result<reader::Extent, Error> {
-    let info = bus.port.info(name.clone()).await.map_err(|error| failed(&name, error))?;
-    Ok(reader::Extent { first: info.first, last: info.last })
+pub async fn extent(bus: &Bus, name: String) -> Result<port::Info, Error> {
+    bus.port.info(name.clone()).await.map_err(|error| failed(&name, error))
 }
 
 /// How much of its bound a stream fills: 0 to 100, and beyond where it has been made smaller.
@@ -256,7 +252,7 @@ pub async fn extent(bus: &Bus, name: String) -> Result<reader::Extent, Error> {
 /// # Errors
 /// [`Error`] when it can't be asked.
 pub async fn filled_percent(bus: &Bus, name: String) -> Result<u64, Error> {
-    let info = bus.port.info(name.clone()).await.map_err(|error| failed(&name, error))?;
+    let info = extent(bus, name).await?;
     // Without a bound it is never full.
     let percent = info.bytes_max.and_then(|bound| info.bytes.saturating_mul(100).checked_div(bound));
     Ok(percent.unwrap_or(0))

@@ -724,7 +724,7 @@ impl State {
                         episode.told.insert(playbook.clone());
                     });
                 }
-                if playbook.is_none() && key.n < crate::tells::ASKS {
+                if playbook.is_none() {
                     self.system_told = Some(self.now);
                 }
                 let tell = Tell {

@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// Numbers of messages that ask begin here.
-pub(crate) const ASKS: u32 = 1 << 24;
+const ASKS: u32 = 1 << 24;
 
 impl Decider<'_> {
     fn tell(&mut self, key: &TellKey, what: TellEvent) -> Result<(), Illegal> {
@@ -93,10 +93,11 @@ impl Decider<'_> {
         )
         .into();
         // A number of its own for each time that it asks; those of the end are below.
-        let first = ASKS.wrapping_add(u32::try_from(self.s.seq % u64::from(ASKS)).unwrap_or_default() * 16);
+        let first = ASKS + u32::try_from(self.s.seq % u64::from(ASKS)).unwrap_or_default() * 16;
         for (n, escalate) in (first..).zip(&playbook.escalate) {
             let key = TellKey { run: id.clone(), receiver: ReceiverName::new(escalate.to.clone()), n };
-            self.queue(key, Span::ZERO, text.clone(), None, run.episodes.iter().next().cloned())?;
+            // Of no episode: it is asked though the alert resolves, and the end is told all the same.
+            self.queue(key, Span::ZERO, text.clone(), Some(&run.playbook), None)?;
         }
         Ok(())
     }

@@ -6,7 +6,7 @@ pub mod config;
 pub mod daemon;
 pub mod errors;
 pub mod health;
-pub mod port;
+pub mod loopback;
 pub mod secrets;
 pub mod shutdown;
 pub mod telemetry;

@@ -8,7 +8,7 @@ use regreen_schemas::{Span, Timestamp, alert::Status, record::Trouble};
 use tokio::time::sleep;
 
 use crate::{
-    Net, time,
+    Client, Net, time,
     world::{PARTS, Part, World},
 };
 
@@ -83,8 +83,8 @@ impl World {
             0..30 => self.node_changes(),
             30..50 => self.alert_again(),
             50..58 => self.part_dies(),
-            58..64 => self.part_stands_still(),
-            64..70 => self.part_is_cut_off(),
+            58..64 => self.for_a_while(20_000, Client::pause),
+            64..70 => self.for_a_while(30_000, Client::cut),
             70..74 => self.server_dies().await,
             74..79 => self.server_stands_still().await,
             79..85 => self.weather(),
@@ -166,25 +166,15 @@ impl World {
         }
     }
 
-    fn part_stands_still(&mut self) {
-        let (part, pause) = (self.part(), self.millis(50..20_000));
+    /// Does something to a process, and undoes it after a while.
+    fn for_a_while(&mut self, most: u64, what: fn(&Client, bool)) {
+        let (part, pause) = (self.part(), self.millis(50..most));
         let Some(process) = self.processes.get(&part) else { return };
         let client = process.client.clone();
-        client.pause(true);
+        what(&client, true);
         tokio::spawn(async move {
             sleep(pause).await;
-            client.pause(false);
-        });
-    }
-
-    fn part_is_cut_off(&mut self) {
-        let (part, pause) = (self.part(), self.millis(50..30_000));
-        let Some(process) = self.processes.get(&part) else { return };
-        let client = process.client.clone();
-        client.cut(true);
-        tokio::spawn(async move {
-            sleep(pause).await;
-            client.cut(false);
+            what(&client, false);
         });
     }
 

@@ -151,6 +151,8 @@ struct Inner {
     subscribers: Vec<(String, mpsc::UnboundedSender<Bytes>)>,
     kept: Vec<Kept>,
     ahead: Span,
+    /// How often it was started.
+    starts: u64,
     /// The disk is full: writes are not answered, not even once there is room again, until the server is started anew.
     full: bool,
 }
@@ -170,7 +172,6 @@ pub struct Server {
     inner: Arc<Mutex<Inner>>,
     life: watch::Sender<Life>,
     changed: watch::Sender<u64>,
-    starts: Arc<Mutex<u64>>,
 }
 
 impl std::fmt::Debug for Server {
@@ -195,13 +196,13 @@ impl Server {
             subscribers: Vec::new(),
             kept: Vec::new(),
             ahead: Span::ZERO,
+            starts: 1,
             full: false,
         };
         Self {
             inner: Arc::new(Mutex::new(inner)),
             life: watch::Sender::new(Life { start: 1, paused: false }),
             changed: watch::Sender::new(0),
-            starts: Arc::new(Mutex::new(1)),
         }
     }
 
@@ -241,10 +242,11 @@ impl Server {
 
     /// Starts it again on the same data.
     pub fn start(&self) {
-        self.inner().full = false;
-        let mut starts = self.starts.lock().expect("invariant: nobody panics with the number in hand");
-        *starts += 1;
-        let start = *starts;
+        let mut inner = self.inner();
+        inner.full = false;
+        inner.starts += 1;
+        let start = inner.starts;
+        drop(inner);
         self.life.send_replace(Life { start, paused: false });
     }
 

@@ -227,10 +227,9 @@ impl World {
                 let vantage = VANTAGES[usize::from(n)];
                 let eye = Arc::new(Sight { cloud: self.cloud.clone(), vantage });
                 tokio::spawn(async move {
-                    let (trigger, told) = shutdown::channel();
+                    let (_trigger, told) = shutdown::channel();
                     let (_sight, sighted) = tokio::sync::watch::channel(true);
                     regreen_probe::see(bus, vantage.into(), eye, sighted, told).await.expect("a probe");
-                    drop(trigger);
                 })
             }
             Part::Ingest => {

@@ -11,7 +11,7 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use regreen_bus::{Bus, reader::Reader, streams};
-use regreen_kit::port;
+use regreen_kit::loopback;
 use regreen_schemas::{
     RunId, Span, Timestamp,
     event::{Event, RunEvent},
@@ -202,7 +202,7 @@ fn child_of(parent: u32, word: &str) -> Option<rustix::process::Pid> {
 
 /// Starts Alertmanager, the simulated cloud and `regreen up`, and waits until all is well.
 async fn prepare(dir: &Path, stage: &mut Stage, effects: &Path) -> anyhow::Result<Bus> {
-    let (listen, alertmanager) = (port::reserve()?, port::reserve()?);
+    let (listen, alertmanager) = (loopback::port()?, loopback::port()?);
     say("starting Alertmanager, two services, and Regreen");
     let config = json!({
         "route": {"receiver": "regreen", "group_by": ["..."], "group_wait": "0s", "group_interval": "1s", "repeat_interval": "1h"},

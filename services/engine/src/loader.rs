@@ -7,7 +7,7 @@ use std::{
 };
 
 use prometheus_client::metrics::gauge::Gauge;
-use regreen_kit::health::Health;
+use regreen_kit::{aside, errors::chain, health::Health};
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::watch,
@@ -40,7 +40,7 @@ pub fn follow(
     hangup: Hangup,
     health: &Health,
 ) -> Result<watch::Receiver<Vec<File>>, Error> {
-    let seen = stamp(&paths)?;
+    let seen = Some(stamp(&paths)?);
     let (newest, files) = watch::channel(library::read(&paths)?);
     let good = Gauge::<i64>::default();
     good.set(1);
@@ -58,8 +58,8 @@ pub fn follow(
 struct Loader {
     paths: Vec<PathBuf>,
     hangup: Hangup,
-    /// What was read last, good or not.
-    seen: Stamp,
+    /// What was read last, good or not; `None`: it could not be read.
+    seen: Option<Stamp>,
     newest: watch::Sender<Vec<File>>,
     good: Gauge,
 }
@@ -79,49 +79,48 @@ impl Loader {
                 biased;
                 _ = async { hangup.as_mut().expect("invariant: guarded by the condition").recv().await }, if hangup.is_some() => {
                     tracing::info!("SIGHUP: the set's files are read again");
-                    self.load();
+                    self.load().await;
                 }
-                () = tokio::time::sleep(EVERY) => match stamp(&self.paths) {
-                    Ok(now) if now == self.seen => edited = None,
+                () = tokio::time::sleep(EVERY) => {
+                    let paths = self.paths.clone();
+                    let now = Some(aside::run(move || stamp(&paths).ok()).await);
                     // Whoever writes may not be done yet.
-                    Ok(now) if edited.as_ref() != Some(&now) => edited = Some(now),
-                    Ok(_) => self.load(),
-                    // Told once: what can't be read is another state than what was seen.
-                    Err(_) if self.seen.is_empty() => {}
-                    Err(_) => {
-                        self.seen.clear();
-                        self.load();
+                    if now.as_ref() != Some(&self.seen) && now == edited {
+                        self.load().await;
                     }
-                },
+                    edited = now;
+                }
             }
         }
     }
 
-    fn load(&mut self) {
-        if let Ok(now) = stamp(&self.paths) {
-            self.seen = now;
-        }
-        let refused = match library::read(&self.paths) {
-            Err(error) => Some(regreen_kit::errors::chain(&error)),
-            Ok(files) => match library::compile(&files) {
-                (None, findings) => Some(findings.render(false)),
-                (Some(_), _) => {
-                    let changed = |before: &mut Vec<File>| {
-                        let differs = *before != files;
-                        *before = files;
-                        differs
-                    };
-                    if self.newest.send_if_modified(changed) {
-                        tracing::info!("the set's files have changed and are good");
-                    }
-                    None
+    async fn load(&mut self) {
+        let paths = self.paths.clone();
+        let (seen, checked) = aside::run(move || (stamp(&paths).ok(), check(&paths))).await;
+        self.seen = seen;
+        self.good.set(i64::from(checked.is_ok()));
+        match checked {
+            Ok(files) => {
+                let changed = |before: &mut Vec<File>| {
+                    let differs = *before != files;
+                    *before = files;
+                    differs
+                };
+                if self.newest.send_if_modified(changed) {
+                    tracing::info!("the set's files have changed and are good");
                 }
-            },
-        };
-        self.good.set(i64::from(refused.is_none()));
-        if let Some(why) = refused {
-            tracing::error!("the set's files are refused, what was in force stays:\n{why}");
+            }
+            Err(why) => tracing::error!("the set's files are refused, what was in force stays:\n{why}"),
         }
+    }
+}
+
+/// The files, if they are good; else why not.
+fn check(paths: &[PathBuf]) -> Result<Vec<File>, String> {
+    let files = library::read(paths).map_err(|error| chain(&error))?;
+    match library::compile(&files) {
+        (Some(_), _) => Ok(files),
+        (None, findings) => Err(findings.render(false)),
     }
 }
 

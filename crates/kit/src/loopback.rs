@@ -20,7 +20,7 @@ static RESERVED: Mutex<Vec<File>> = Mutex::new(Vec::new());
 ///
 /// # Errors
 /// When the temporary directory can't be written, or no port is left.
-pub fn reserve() -> io::Result<u16> {
+pub fn port() -> io::Result<u16> {
     let user = rustix::process::getuid().as_raw();
     let folder = std::env::temp_dir().join(format!("regreen-ports-{user}"));
     fs::create_dir_all(&folder)?;
@@ -45,7 +45,7 @@ mod tests {
 
     #[test]
     fn each_is_free_and_given_once() {
-        let ports: BTreeSet<u16> = (0..20).map(|_| super::reserve().expect("a port")).collect();
+        let ports: BTreeSet<u16> = (0..20).map(|_| super::port().expect("a port")).collect();
         assert_eq!(ports.len(), 20);
         assert!(ports.iter().all(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()));
     }
