@@ -11,7 +11,7 @@ drill: tools ## Breaks a small service for real and shows how it is repaired
 	cargo build --locked -p regreen-cli -p regreen-simcloud
 	cargo run --quiet --locked -p regreen-cli -- drill hello
 
-bench: tools ## Raw JetStream, ingest, webhook → effect, recovery, takeover; a table on stderr, JSON on stdout
+bench: tools ## Raw JetStream, ingest, webhook → effect, recovery, takeover, 2,000 checks; a table on stderr, JSON on stdout
 	cargo build --release --locked --workspace
 	cargo run --quiet --release --locked -p regreen-tests --bin regreen-bench
 

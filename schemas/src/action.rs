@@ -137,42 +137,77 @@ pub const HTTP_REQUEST: Declaration = Declaration {
     authors: true,
 };
 
+/// How a message goes out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum TellVerb {
+    /// The first of its thread.
+    #[default]
+    Open,
+    /// The thread goes on.
+    Update,
+    /// The last of its thread.
+    Close,
+}
+
 const TELL_PARAMS: &[Param] = &[
     Param { name: "receiver", kind: ParamType::Text, required: true, doc: "Name of the receiver." },
-    Param { name: "text", kind: ParamType::Text, required: true, doc: "What to say." },
+    Param { name: "to", kind: ParamType::Json, required: true, doc: "What its kind needs." },
+    Param { name: "message", kind: ParamType::Json, required: true, doc: "What to say." },
     Param {
-        name: "url",
+        name: "opened",
         kind: ParamType::Json,
         required: false,
-        doc: "Where to, for a webhook: text or `{secret: name}`.",
+        doc: "What `open` of this thread came back with.",
     },
 ];
 
-/// `notify.log.open`: says it in the notifier's log.
-pub const NOTIFY_LOG: Declaration = Declaration {
-    name: "notify.log.open",
-    doc: "Writes the message to the notifier's own log.",
-    params: TELL_PARAMS,
-    effect: Effect::Tell,
-    authors: false,
-};
+const fn tell(name: &'static str, doc: &'static str) -> Declaration {
+    Declaration { name, doc, params: TELL_PARAMS, effect: Effect::Tell, authors: false }
+}
 
-/// `notify.webhook.open`: posts it as JSON.
-pub const NOTIFY_WEBHOOK: Declaration = Declaration {
-    name: "notify.webhook.open",
-    doc: "Posts the message as JSON to a URL.",
-    params: TELL_PARAMS,
-    effect: Effect::Tell,
-    authors: false,
-};
+/// Every way to tell people: kind, verb, declaration.
+pub const TELLS: &[(&str, TellVerb, Declaration)] = &[
+    ("log", TellVerb::Open, tell("notify.log.open", "Writes the message to the notifier's own log.")),
+    ("log", TellVerb::Update, tell("notify.log.update", "Writes what is new to the notifier's own log.")),
+    ("log", TellVerb::Close, tell("notify.log.close", "Writes the end to the notifier's own log.")),
+    ("webhook", TellVerb::Open, tell("notify.webhook.open", "Posts the message as JSON to a URL.")),
+    ("webhook", TellVerb::Update, tell("notify.webhook.update", "Posts what is new as JSON to a URL.")),
+    ("webhook", TellVerb::Close, tell("notify.webhook.close", "Posts the end as JSON to a URL.")),
+    ("slack", TellVerb::Open, tell("notify.slack.open", "Posts a message to a channel of Slack.")),
+    (
+        "slack",
+        TellVerb::Update,
+        tell("notify.slack.update", "Edits that message, with what is new in its thread."),
+    ),
+    ("slack", TellVerb::Close, tell("notify.slack.close", "Edits that message for the last time.")),
+    ("pagerduty", TellVerb::Open, tell("notify.pagerduty.open", "Triggers an alert of PagerDuty.")),
+    (
+        "pagerduty",
+        TellVerb::Update,
+        tell("notify.pagerduty.update", "Acknowledges it: Regreen or a person is at it."),
+    ),
+    ("pagerduty", TellVerb::Close, tell("notify.pagerduty.close", "Resolves it, when it ended well.")),
+    ("email", TellVerb::Open, tell("notify.email.open", "Sends an e-mail.")),
+    ("email", TellVerb::Update, tell("notify.email.update", "Sends what is new, in the same thread.")),
+    ("email", TellVerb::Close, tell("notify.email.close", "Sends the end, in the same thread.")),
+];
+
+/// The declaration of a way to tell people.
+#[must_use]
+pub fn telling(kind: &str, verb: TellVerb) -> Option<&'static Declaration> {
+    TELLS.iter().find(|(k, v, _)| *k == kind && *v == verb).map(|(_, _, declaration)| declaration)
+}
 
 /// Every action that this build declares.
-pub const ALL: &[Declaration] = &[HTTP_REQUEST, NOTIFY_LOG, NOTIFY_WEBHOOK];
+pub fn all() -> impl Iterator<Item = &'static Declaration> {
+    std::iter::once(&HTTP_REQUEST).chain(TELLS.iter().map(|(_, _, declaration)| declaration))
+}
 
 /// The declaration of an action.
 #[must_use]
 pub fn find(name: &str) -> Option<&'static Declaration> {
-    ALL.iter().find(|declaration| declaration.name == name)
+    all().find(|declaration| declaration.name == name)
 }
 
 #[cfg(test)]
@@ -181,7 +216,7 @@ mod tests {
 
     #[test]
     fn every_name_is_a_subject() {
-        for action in ALL {
+        for action in all() {
             assert!(action.name.split('.').all(crate::id::is_token), "{}", action.name);
             assert_eq!(action.hash().len(), 16);
         }

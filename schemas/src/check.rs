@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::CheckName;
 
-/// Status of a check: from one vantage, or joined by quorum into a verdict.
+/// Status of a check: from one vantage, or joined by quorum into a verdict. Ordered: the worse the greater.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {

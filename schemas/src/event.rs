@@ -9,11 +9,13 @@ use serde_json::Value;
 
 use crate::{
     CheckName, Domain, Fingerprint, Instance, PlaybookName, RunId, SetHash, Span, Timestamp,
+    action::TellVerb,
     alert::Alert,
     check::Status,
     command::Task,
     fact::{Answer, Failure, Looks, NotCalled, Reconciled, Serves, Set, TellKey},
     id::{Genesis, RunnerName, Vantage},
+    message::{Ask, Message},
     run::{Block, Decision, RunResult},
 };
 
@@ -135,6 +137,9 @@ pub enum Event {
         from: Status,
         /// To.
         to: Status,
+        /// What a vantage that agrees with it saw, for people.
+        #[serde(default, skip_serializing_if = "str::is_empty")]
+        reason: Arc<str>,
     },
     /// An alert began to fire.
     EpisodeOpened {
@@ -207,6 +212,44 @@ pub enum Event {
         attempt: u32,
         /// Why it does not count.
         reason: Arc<str>,
+    },
+    /// What a person wanted was not done.
+    OperatorRefused {
+        /// Who.
+        by: Arc<str>,
+        /// What they wanted.
+        wanted: Arc<str>,
+        /// Why not.
+        reason: Arc<str>,
+    },
+    /// An operator allowed the next run on a target before its cooldown was over.
+    CooldownCleared {
+        /// Who.
+        by: Arc<str>,
+        /// The playbook.
+        playbook: PlaybookName,
+        /// The target.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        target: Option<Target>,
+    },
+    /// Somebody is at it: nobody else is told of it any more.
+    Acknowledged {
+        /// Who.
+        by: Arc<str>,
+        /// The run, or the episode's id where there is no run.
+        run: RunId,
+    },
+    /// A verdict changes to and fro; told once, until it has been steady.
+    Flapping {
+        /// The check.
+        check: CheckName,
+        /// Changes within the time that is looked at.
+        changes: u32,
+    },
+    /// A verdict that flapped has been steady.
+    Steady {
+        /// The check.
+        check: CheckName,
     },
     /// A manual start that did not become a run.
     StartRefused {
@@ -337,6 +380,8 @@ pub enum Origin {
 pub enum Mode {
     /// Says what it would do.
     Observe,
+    /// Asks before its first effect.
+    Approve,
     /// Acts by itself.
     Auto,
 }
@@ -557,6 +602,33 @@ pub enum RunEvent {
         /// Which did not, and what was seen last.
         reason: Arc<str>,
     },
+    /// A person is asked; no answer by then is a no.
+    ApprovalAsked {
+        /// What is asked, and what the answer is bound to.
+        ask: Box<Ask>,
+    },
+    /// The first answer was yes.
+    Approved {
+        /// The step instance.
+        instance: Instance,
+        /// Who.
+        by: Arc<str>,
+    },
+    /// The first answer was no.
+    Denied {
+        /// The step instance.
+        instance: Instance,
+        /// Who.
+        by: Arc<str>,
+        /// Why, in their words.
+        #[serde(default, skip_serializing_if = "str::is_empty")]
+        reason: Arc<str>,
+    },
+    /// Nobody answered in time.
+    ApprovalExpired {
+        /// The step instance.
+        instance: Instance,
+    },
     /// A person ends it: what is under way is settled, nothing more begins.
     Cancelled {
         /// Who.
@@ -609,11 +681,27 @@ pub enum TellEvent {
         /// The episode that asked, for `until resolved`.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         fingerprint: Option<Fingerprint>,
+        /// All there is to say; `text` is its shortest form.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        message: Option<Box<Message>>,
+        /// It is a thread: brought up to date until it is closed.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        keeps: bool,
+    },
+    /// Its thread goes on.
+    Renewed {
+        /// What there is to say now.
+        message: Box<Message>,
+        /// Goes on, or ends.
+        verb: TellVerb,
     },
     /// It went to the notifier.
     Dispatched {
         /// Which try.
         attempt: u32,
+        /// Which message of its thread; the first is 0.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        nth: u32,
         /// The task.
         task: Task,
         /// No answer by then: sent again.
@@ -621,6 +709,11 @@ pub enum TellEvent {
     },
     /// It was said.
     Told,
+    /// It was said, and its thread stays open.
+    Posted {
+        /// What the receiver came back with: where the thread is.
+        opened: Value,
+    },
     /// It could not be said.
     Failed {
         /// Why.
@@ -635,4 +728,9 @@ pub enum TellEvent {
     },
     /// The alert resolved before it was due.
     Dropped,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's skip_serializing_if passes a reference")]
+fn is_zero(n: &u32) -> bool {
+    *n == 0
 }

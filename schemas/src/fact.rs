@@ -294,6 +294,46 @@ pub enum Operator {
         /// Whether the effect took place.
         done: bool,
     },
+    /// Say yes to what a run asks.
+    Approve {
+        /// The run.
+        run: RunId,
+        /// The step instance.
+        instance: Instance,
+        /// The plan that was shown.
+        plan_hash: Arc<str>,
+        /// Who, where a service passes the answer on; ignored where a person's own credential tells.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        user: Option<Arc<str>>,
+    },
+    /// Say no.
+    Deny {
+        /// The run.
+        run: RunId,
+        /// The step instance.
+        instance: Instance,
+        /// The plan that was shown.
+        plan_hash: Arc<str>,
+        /// Why.
+        #[serde(default, skip_serializing_if = "str::is_empty")]
+        reason: Arc<str>,
+        /// As in `Approve`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        user: Option<Arc<str>>,
+    },
+    /// Take it over: nobody else need be told.
+    Ack {
+        /// The run, or the episode's id where there is no run.
+        run: RunId,
+    },
+    /// Allow the next run on a target before its cooldown is over.
+    ClearCooldown {
+        /// The playbook.
+        playbook: PlaybookName,
+        /// The target's name; none for playbooks without target.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        target: Option<Arc<str>>,
+    },
     /// End a run: what is under way is settled, nothing more begins.
     Cancel {
         /// The run.
@@ -311,6 +351,25 @@ pub enum Operator {
     ResumeSuspect,
     /// Go on after Frozen: a person has looked at what the streams are now (rule 4).
     Reconciled(Reconciled),
+}
+
+impl Operator {
+    /// What was wanted, in a few words.
+    #[must_use]
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::Start { .. } => "start a playbook",
+            Self::Settle { .. } => "settle an outcome",
+            Self::Approve { .. } => "approve",
+            Self::Deny { .. } => "deny",
+            Self::Ack { .. } => "acknowledge",
+            Self::ClearCooldown { .. } => "clear a cooldown",
+            Self::Cancel { .. } => "cancel a run",
+            Self::Resume { .. } => "resume",
+            Self::ResumeSuspect => "resume after suspect",
+            Self::Reconciled(_) => "reconcile",
+        }
+    }
 }
 
 /// What a person found when a domain was frozen, and wants to go on from.
@@ -412,10 +471,11 @@ pub struct TellKey {
 }
 
 impl TellKey {
-    /// The step instance under which the tell is dispatched: `tell/<receiver>/<n>`.
+    /// The step instance under which a message is dispatched: `tell/<receiver>/<n>`, and which of its thread.
     #[must_use]
-    pub fn instance(&self) -> Instance {
-        Instance::from(format!("tell/{}/{}", self.receiver, self.n))
+    pub fn instance(&self, nth: u32) -> Instance {
+        let first = format!("tell/{}/{}", self.receiver, self.n);
+        Instance::from(if nth == 0 { first } else { format!("{first}/{nth}") })
     }
 }
 

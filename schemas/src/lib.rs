@@ -10,6 +10,7 @@ pub mod event;
 pub mod fact;
 pub mod hash;
 pub mod id;
+pub mod message;
 pub mod mutation;
 pub mod record;
 pub mod run;

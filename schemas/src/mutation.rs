@@ -31,6 +31,10 @@ pub enum Mutation {
     AnyHands,
     /// Never gives an open run a deadline.
     NoDeadline,
+    /// Takes anybody's yes.
+    AnybodyApproves,
+    /// Takes a yes to another plan.
+    AnyPlan,
     /// Lets commands out before their record is acknowledged (rule 6).
     LetOutEarly,
     /// Takes a write in doubt for written (rule 7).

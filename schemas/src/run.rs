@@ -25,13 +25,17 @@ pub enum RunResult {
     Blocked,
     /// Its reason to run went away before it did anything.
     Cancelled,
+    /// A person said no.
+    Denied,
+    /// Nobody said yes in time.
+    Expired,
 }
 
 impl RunResult {
     /// Whether somebody must be told by `escalate`.
     #[must_use]
     pub const fn escalates(self) -> bool {
-        matches!(self, Self::Failed | Self::Unknown | Self::Blocked)
+        matches!(self, Self::Failed | Self::Unknown | Self::Blocked | Self::Expired)
     }
 
     /// The word in tables.
@@ -45,6 +49,8 @@ impl RunResult {
             Self::Unknown => "unknown",
             Self::Blocked => "blocked",
             Self::Cancelled => "cancelled",
+            Self::Denied => "denied",
+            Self::Expired => "expired",
         }
     }
 }

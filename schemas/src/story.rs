@@ -5,7 +5,13 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Fingerprint, PlaybookName, RunId, Timestamp, event::RunEvent, run::RunResult};
+use crate::{
+    Fingerprint, PlaybookName, RunId, Timestamp,
+    command::Kind,
+    event::{AfterUnknown, RunEvent},
+    fact::Answer,
+    run::RunResult,
+};
 
 /// Most lines of one story; beyond it the oldest middle lines go, and `cut` says how many.
 pub const LINES_MAX: usize = 200;
@@ -53,4 +59,59 @@ pub struct Line {
     pub seq: u64,
     /// What was decided.
     pub what: RunEvent,
+}
+
+impl RunEvent {
+    /// What it says to people, in a line; none for what only the log need know.
+    #[must_use]
+    pub fn said(&self) -> Option<String> {
+        Some(match self {
+            Self::Started { .. } | Self::Joined { .. } | Self::Revoked { .. } | Self::Began { .. } => {
+                return None;
+            }
+            Self::LockTaken { deadline } => format!("began; no step begins after {deadline}"),
+            Self::Held { by } => format!("held: {by}"),
+            Self::StepSkipped { instance } => format!("{instance}: skipped"),
+            Self::Dispatched { instance, attempt, task, .. } => match task.kind {
+                Kind::Perform if *attempt > 1 => format!("{instance}: {}, attempt {attempt}", task.action),
+                Kind::Perform => format!("{instance}: {}", task.action),
+                Kind::Observe(_) => format!("{instance}: looks whether it took place"),
+            },
+            Self::Overdue { instance, .. } => format!("{instance}: no runner has taken it"),
+            Self::AttemptFailed { instance, reason, .. } => format!("{instance}: failed: {reason}"),
+            Self::AttemptUnknown { instance, reason, next, .. } => {
+                let next = if matches!(next, AfterUnknown::Ask) { "; a person must say" } else { "" };
+                format!("{instance}: nobody knows whether it took place: {reason}{next}")
+            }
+            Self::Observed { instance, answer, .. } => {
+                let saw = match answer {
+                    Answer::Done { .. } => "done",
+                    Answer::NotDone => "not done",
+                    Answer::CannotTell { state } => state,
+                };
+                format!("{instance}: it looks {saw}")
+            }
+            Self::Settled { instance, done, by, .. } => {
+                format!("{instance}: {} took place, says {by}", if *done { "it" } else { "it never" })
+            }
+            Self::StepSucceeded { instance, .. } => format!("{instance}: done"),
+            Self::StepFailed { instance, reason, .. } => format!("{instance}: failed: {reason}"),
+            Self::WaitBegan { instance, until } => format!("{instance}: waits until {until}"),
+            Self::VerifyBegan { instance, watches } => {
+                let checks: Vec<&str> = watches.iter().map(|watch| watch.check.as_str()).collect();
+                format!("{instance}: watches {}", checks.join(", "))
+            }
+            Self::VerifyHeld { instance } => format!("{instance}: it held"),
+            Self::VerifyMissed { instance, reason } => format!("{instance}: it did not hold: {reason}"),
+            Self::ApprovalAsked { ask } => format!("{}: asks {} until {}", ask.instance, ask.by, ask.until),
+            Self::Approved { instance, by } => format!("{instance}: {by} said yes"),
+            Self::Denied { instance, by, reason } if reason.is_empty() => format!("{instance}: {by} said no"),
+            Self::Denied { instance, by, reason } => format!("{instance}: {by} said no: {reason}"),
+            Self::ApprovalExpired { instance } => format!("{instance}: nobody said yes in time"),
+            Self::Cancelled { by, reason } if reason.is_empty() => format!("cancelled by {by}"),
+            Self::Cancelled { by, reason } => format!("cancelled by {by}: {reason}"),
+            Self::Resolved => "its alerts are over".to_owned(),
+            Self::Ended { result, reason } => format!("{}: {reason}", result.word()),
+        })
+    }
 }

@@ -217,8 +217,8 @@ impl Names {
 pub mod view_key {
     /// The expanded list of checks with its version.
     pub const CHECKS: &str = "checks";
-    /// The inventory in force.
-    pub const INVENTORY: &str = "inventory";
+    /// The services of the inventory in force.
+    pub const SERVICES: &str = "services";
     /// Key of a check's verdict.
     #[must_use]
     pub fn verdict(check: &str) -> String {

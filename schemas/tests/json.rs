@@ -22,6 +22,7 @@ fn all() -> Vec<(&'static str, Schema)> {
         ("story", schema_for!(story::Story)),
         ("view.checks", schema_for!(view::Checks)),
         ("view.verdict", schema_for!(view::Verdict)),
+        ("view.services", schema_for!(view::Services)),
     ]
 }
 

@@ -1,7 +1,8 @@
-//! `make bench`: raw JetStream, ingest, webhook → effect, recovery and takeover, in one run on one machine, with
+//! `make bench`: raw JetStream, ingest, webhook → effect, recovery, takeover and two thousand checks, in one run on one machine, with
 //! everything on: rights, tickets, projections, metrics, snapshots, a standby. Machines are noisy: read the ratios to
 //! the raw ceiling measured beside it.
 
+mod checks;
 mod load;
 mod raw;
 mod recovery;
@@ -106,8 +107,21 @@ async fn main() {
     print(&format!(
         "takeover: the active engine killed, an alert at once: its effect {takeover:.2} s later (silence 5 s)"
     ));
+    drop(fleet);
+    let fleet = domain(&url, "{every: 10m, audit: 30d}").await;
+    let looks = checks::measure(&fleet, &sink).await;
+    print(&format!(
+        "{} checks every 10 s from one probe: all known after {:.1} s",
+        looks.checks, looks.known_after_s
+    ));
+    for cost in &looks.costs {
+        print(&format!(
+            "  {:<12} {:>6.1} MB resident, {:>5.1} % of a core",
+            cost.name, cost.megabytes, cost.cpu_percent
+        ));
+    }
     let report = json!({
-        "raw": raw, "results": results, "processes": processes, "recovery": recovery, "takeover_s": takeover,
+        "raw": raw, "results": results, "processes": processes, "recovery": recovery, "takeover_s": takeover, "checks": looks,
     });
     use std::io::Write as _;
     let _ = writeln!(std::io::stdout(), "{}", serde_json::to_string_pretty(&report).unwrap_or_default());

@@ -99,7 +99,16 @@ async fn the_example_of_every_service_is_a_good_configuration() {
         let file = entry.expect("an entry").path();
         std::fs::copy(&file, etc.join(file.file_name().expect("a name"))).expect("copied");
     }
-    for secret in ["alertmanager.token", "web.token", "oncall.url", "deadman.url"] {
+    for secret in [
+        "alertmanager.token",
+        "web.token",
+        "oncall.url",
+        "deadman.url",
+        "slack.signing",
+        "slack.token",
+        "pagerduty.key",
+        "smtp.password",
+    ] {
         std::fs::write(etc.join(secret), "x").expect("writable");
     }
     for service in ["ingest", "probe", "engine-a", "runner", "notifier"] {

@@ -357,10 +357,10 @@ impl Port for Nats {
         })
     }
 
-    fn watch(&self, bucket: String, key: String) -> Answer<'_, Coming<Bytes>> {
+    fn watch(&self, bucket: String, keys: String) -> Answer<'_, Coming<(String, Bytes)>> {
         Box::pin(async move {
-            let entries = self.keys(bucket).await?.watch_with_history(key).await.map_err(failed)?;
-            Ok(entries.map_ok(|entry| entry.value).map_err(failed).boxed())
+            let entries = self.keys(bucket).await?.watch_with_history(keys).await.map_err(failed)?;
+            Ok(entries.map_ok(|entry| (entry.key, entry.value)).map_err(failed).boxed())
         })
     }
 

@@ -134,8 +134,8 @@ pub trait Port: Debug + Send + Sync {
     fn entry(&self, bucket: String, key: String) -> Answer<'_, Option<(u64, Bytes)>>;
     /// Writes a key that has this revision; 0 for none.
     fn update(&self, bucket: String, key: String, value: Bytes, revision: u64) -> Answer<'_, Updated>;
-    /// A key's value, and every later one.
-    fn watch(&self, bucket: String, key: String) -> Answer<'_, Coming<Bytes>>;
+    /// The values of a key, or of all that a pattern of keys matches, and every later one, each with its key.
+    fn watch(&self, bucket: String, keys: String) -> Answer<'_, Coming<(String, Bytes)>>;
     /// Changes with every (re)connect.
     fn connects(&self) -> watch::Receiver<u64>;
     /// Whether the connection stands now.

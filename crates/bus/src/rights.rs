@@ -9,6 +9,9 @@ use regreen_schemas::subject::{FactKind, Names};
 
 use crate::connect::inbox_prefix;
 
+/// Source of what people answer by Slack's buttons. Ingest may publish it; so no operator has this name.
+pub const CLICKS: &str = "slack";
+
 /// A user of the server.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Role {
@@ -97,6 +100,8 @@ impl Role {
             Self::Admin => return None,
             Self::Ingest => vec![
                 names.facts_of(Some(FactKind::Alerts)),
+                // Clicks on Slack's buttons; who may answer is decided from the user that they name.
+                names.fact(FactKind::Operator, CLICKS),
                 names.dead_letter("ingest"),
                 // How full it is (rule 25).
                 api(&format!("STREAM.INFO.{}", names.facts())),
@@ -164,6 +169,9 @@ impl Role {
             Self::Operator { name } => [
                 vec![
                     names.fact(FactKind::Operator, name),
+                    // `regreen apply`: bodies are named by their hash, which every reader checks.
+                    names.fact(FactKind::Set, name),
+                    format!("$O.{}.>", names.bodies()),
                     format!("regreen.ticket.{}.stop.*", names.domain()),
                 ],
                 read_view(),

@@ -21,6 +21,12 @@ pub struct Heard {
 }
 
 impl Heard {
+    /// How long ago it was heard, by this process's clock.
+    #[must_use]
+    pub fn age(&self) -> Duration {
+        self.at.elapsed()
+    }
+
     /// The engine's `now`, carried forward by this process's clock; `None` when the engine has been silent for
     /// longer than [`SILENCE_MAX`].
     #[must_use]

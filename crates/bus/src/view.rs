@@ -1,14 +1,17 @@
 //! VIEW: the list of checks and the verdicts, in a KV bucket. Written by the engine after its ack, read by probes
 //! and people, **never read to decide**.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use futures::StreamExt;
 use regreen_schemas::{
+    CheckName,
     id::Genesis,
     subject::view_key,
-    view::{Checks, Verdict},
+    view::{Checks, Services, Verdict},
 };
-use serde::Deserialize;
+use serde::{Deserialize, de::DeserializeOwned};
 use tokio::sync::watch;
 
 use crate::{connect::Bus, port::Updated};
@@ -35,6 +38,14 @@ pub async fn put_checks(bus: &Bus, checks: &Checks) -> Result<(), Error> {
     put(bus, view_key::CHECKS, (&checks.genesis, checks.seq), checks).await
 }
 
+/// Writes the services of the inventory, unless what is there reflects a newer record.
+///
+/// # Errors
+/// [`Error`]; the caller writes again later.
+pub async fn put_services(bus: &Bus, services: &Services) -> Result<(), Error> {
+    put(bus, view_key::SERVICES, (&services.genesis, services.seq), services).await
+}
+
 /// Writes a verdict, unless what is there reflects a newer record.
 ///
 /// # Errors
@@ -49,6 +60,33 @@ pub async fn put_verdict(bus: &Bus, check: &str, verdict: &Verdict) -> Result<()
 /// [`Error`] when VIEW can't be read.
 pub async fn verdict(bus: &Bus, check: &str) -> Result<Option<Verdict>, Error> {
     let found = bus.port.entry(bus.names.view(), view_key::verdict(check)).await.map_err(Error::of)?;
+    found.map(|(_, bytes)| serde_json::from_slice(&bytes).map_err(Error::of)).transpose()
+}
+
+/// The newest verdict of every check that ever had one, also of checks that have left the list.
+///
+/// # Errors
+/// [`Error`] when VIEW can't be read.
+pub async fn all_verdicts(bus: &Bus) -> Result<BTreeMap<CheckName, Verdict>, Error> {
+    // A bucket is a stream, and a key a subject of it (NATS ADR-8).
+    let bucket = bus.names.view();
+    let prefix = format!("$KV.{bucket}.{}", view_key::verdict(""));
+    let found = bus.port.newest(format!("KV_{bucket}"), format!("{prefix}>")).await.map_err(Error::of)?;
+    let mut verdicts = BTreeMap::new();
+    for stored in &found {
+        let Some(check) = stored.subject.strip_prefix(&prefix) else { continue };
+        let verdict = serde_json::from_slice(&stored.payload).map_err(Error::of)?;
+        verdicts.insert(CheckName::from(check), verdict);
+    }
+    Ok(verdicts)
+}
+
+/// The list of checks, as it stands now.
+///
+/// # Errors
+/// [`Error`] when VIEW can't be read.
+pub async fn checks(bus: &Bus) -> Result<Option<Checks>, Error> {
+    let found = bus.port.entry(bus.names.view(), view_key::CHECKS.into()).await.map_err(Error::of)?;
     found.map(|(_, bytes)| serde_json::from_slice(&bytes).map_err(Error::of)).transpose()
 }
 
@@ -89,7 +127,35 @@ async fn put(
 /// Follows the list of checks in the background, through every disconnect.
 #[must_use]
 pub fn follow_checks(bus: &Bus) -> watch::Receiver<Option<Checks>> {
-    let (newest, checks) = watch::channel(None);
+    follow(bus, view_key::CHECKS.into(), |newest, _, checks| *newest = Some(checks))
+}
+
+/// Follows the services of the inventory, as [`follow_checks`] the list.
+#[must_use]
+pub fn follow_services(bus: &Bus) -> watch::Receiver<Option<Services>> {
+    follow(bus, view_key::SERVICES.into(), |newest, _, services| *newest = Some(services))
+}
+
+/// Follows every verdict, as [`follow_checks`] the list.
+#[must_use]
+pub fn follow_verdicts(bus: &Bus) -> watch::Receiver<BTreeMap<CheckName, Verdict>> {
+    let prefix = view_key::verdict("");
+    follow(bus, format!("{prefix}>"), move |newest: &mut BTreeMap<_, _>, key, verdict| {
+        newest.insert(CheckName::from(key.strip_prefix(&prefix).unwrap_or(key)), verdict);
+    })
+}
+
+/// Folds the values of keys into one, and goes on from the beginning after a disconnect.
+fn follow<F, V>(
+    bus: &Bus,
+    keys: String,
+    fold: impl Fn(&mut F, &str, V) + Send + Sync + 'static,
+) -> watch::Receiver<F>
+where
+    F: Default + Send + Sync + 'static,
+    V: DeserializeOwned + Send,
+{
+    let (newest, followed) = watch::channel(F::default());
     let bus = bus.clone();
     tokio::spawn(async move {
         let mut connects = bus.connects();
@@ -97,8 +163,8 @@ pub fn follow_checks(bus: &Bus) -> watch::Receiver<Option<Checks>> {
             connects.mark_unchanged();
             tokio::select! {
                 biased;
-                result = watch_checks(&bus, &newest) => if let Err(error) = result {
-                    tracing::debug!(%error, "the list of checks can't be followed; trying again");
+                result = fold_keys(&bus, &keys, &newest, &fold) => if let Err(error) = result {
+                    tracing::debug!(%error, keys, "VIEW can't be followed; trying again");
                     tokio::time::sleep(std::time::Duration::from_millis(500)).await;
                 },
                 _ = connects.changed() => {}
@@ -106,16 +172,22 @@ pub fn follow_checks(bus: &Bus) -> watch::Receiver<Option<Checks>> {
             }
         }
     });
-    checks
+    followed
 }
 
-async fn watch_checks(bus: &Bus, newest: &watch::Sender<Option<Checks>>) -> Result<(), Error> {
-    let mut entries = bus.port.watch(bus.names.view(), view_key::CHECKS.into()).await.map_err(Error::of)?;
+async fn fold_keys<F, V: DeserializeOwned>(
+    bus: &Bus,
+    keys: &str,
+    newest: &watch::Sender<F>,
+    fold: &(impl Fn(&mut F, &str, V) + Sync),
+) -> Result<(), Error> {
+    let mut entries = bus.port.watch(bus.names.view(), keys.into()).await.map_err(Error::of)?;
     while let Some(entry) = entries.next().await {
-        match serde_json::from_slice(&entry.map_err(Error::of)?) {
-            Ok(checks) => drop(newest.send_replace(Some(checks))),
+        let (key, bytes) = entry.map_err(Error::of)?;
+        match serde_json::from_slice(&bytes) {
+            Ok(value) => newest.send_modify(|newest| fold(newest, &key, value)),
             Err(error) => {
-                tracing::error!(%error, "the list of checks can't be read: is this probe older than the engine?");
+                tracing::error!(%error, key, "VIEW can't be read: is this service older than the engine?");
             }
         }
     }

@@ -362,6 +362,7 @@ async fn a_view_survives_a_kill_and_an_older_engine_does_not_win() {
         genesis: Genesis::from("g"),
         seq,
         status,
+        reason: "".into(),
         since: Timestamp(1),
         as_of: Timestamp(1),
         expires: Timestamp(2),
@@ -383,7 +384,10 @@ async fn a_view_survives_a_kill_and_an_older_engine_does_not_win() {
     // A new log begins at one again, and is believed.
     let anew = Verdict { genesis: Genesis::from("h"), ..verdict(2, Status::Up) };
     view::put_verdict(&bus, "web/one", &anew).await.expect("written");
-    assert_eq!(view::verdict(&bus, "web/one").await.expect("readable"), Some(anew));
+    assert_eq!(view::verdict(&bus, "web/one").await.expect("readable"), Some(anew.clone()));
+    let all = view::all_verdicts(&bus).await.expect("readable");
+    assert_eq!(all.into_iter().collect::<Vec<_>>(), [("web/one".into(), anew)]);
+    assert_eq!(view::checks(&bus).await.expect("readable"), None);
 
     // A probe follows the list through all of it.
     let mut lists = view::follow_checks(&bus);

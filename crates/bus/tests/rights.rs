@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use regreen_bus::{
     Bus, connect,
-    rights::{Role, Server, User, server_config},
+    rights::{CLICKS, Role, Server, User, server_config},
     streams::{self, Sizing},
 };
 use regreen_schemas::{
@@ -60,7 +60,15 @@ async fn nobody_may_write_what_is_not_theirs() {
         (&users[3], vec![alerts.clone(), names.fact(FactKind::Operator, "local"), stop.clone()]),
         (&users[4], vec![names.decision(), names.fact(FactKind::Result, "other"), stop.clone()]),
         (&users[5], vec![names.decision(), names.fact(FactKind::Result, "main"), stop.clone()]),
-        (&users[6], vec![names.decision(), names.fact(FactKind::Operator, "other"), alerts.clone()]),
+        (
+            &users[6],
+            vec![
+                names.decision(),
+                names.fact(FactKind::Operator, "other"),
+                names.fact(FactKind::Operator, CLICKS),
+                alerts.clone(),
+            ],
+        ),
         (&users[7], vec![names.decision(), alerts.clone(), stop.clone()]),
     ];
     let sum = async || {
@@ -95,9 +103,17 @@ async fn nobody_may_write_what_is_not_theirs() {
     for subject in [alerts, names.decision(), stop] {
         admin.nats().client.publish(subject, "{}".into()).await.expect("it leaves");
     }
-    wait_for("three messages", Duration::from_secs(10), async || {
+    // Clicks on Slack's buttons are ingest's to say.
+    let ingest = connect(nats.url(), &users[1]).await;
+    ingest
+        .nats()
+        .client
+        .publish(names.fact(FactKind::Operator, CLICKS), "{}".into())
+        .await
+        .expect("it leaves");
+    wait_for("four messages", Duration::from_secs(10), async || {
         let now = sum().await;
-        if now == before + 3 { Ok(()) } else { Err(now) }
+        if now == before + 4 { Ok(()) } else { Err(now) }
     })
     .await;
 }

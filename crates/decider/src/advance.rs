@@ -9,12 +9,14 @@ use regreen_playbook::{
     template::plain,
 };
 use regreen_schemas::{
-    CheckName, Instance, RunId, Timestamp,
+    Instance, RunId, Timestamp,
+    action::Effect,
     command::Kind,
     event::{AfterUnknown, Event, Mode, RunEvent, Watch},
     fact::Answer,
     mutation::{self, Mutation},
     run::{Block, RunResult},
+    view::Check,
 };
 use serde_json::Value;
 
@@ -109,6 +111,7 @@ impl Decider<'_> {
                 self.again(run, &set, &playbook, attempt)
             }
             Stage::Looking(attempt, at, _) if now >= (*at).min(attempt.until) => self.look(run, attempt),
+            Stage::Approving(ask) => self.unanswered(run, ask),
             Stage::Asking(_) if run.until.is_some_and(|until| now >= until) => {
                 ended(RunResult::Unknown, "nobody said whether the effect took place")
             }
@@ -139,8 +142,8 @@ impl Decider<'_> {
 
     fn ready(&self, run: &Run, set: &Set, playbook: &Playbook) -> Next {
         if playbook.mode == Mode::Observe {
-            let steps = playbook.steps.iter().map(|step| step.id.as_ref()).collect::<Vec<_>>().join(", ");
-            return ended(RunResult::Observed, format!("it would do: {steps}"));
+            let plan = self.plan_lines(run, set, &playbook.steps).join("; ");
+            return ended(RunResult::Observed, format!("it would do {plan}"));
         }
         if run.resolved && run.effects == 0 {
             return ended(RunResult::Cancelled, "the alert resolved before anything was done");
@@ -164,10 +167,14 @@ impl Decider<'_> {
         }
         match &step.kind {
             StepKind::Wait(span) => Next::Event(RunEvent::WaitBegan { instance, until: self.s.now + *span }),
-            StepKind::Verify(verify) => match self.watch(run, set, playbook, verify) {
-                Ok(watch) => Next::Event(RunEvent::VerifyBegan { instance, watches: vec![watch] }),
+            StepKind::Verify(verify) => match self.watches(run, set, playbook, verify) {
+                Ok(watches) => Next::Event(RunEvent::VerifyBegan { instance, watches }),
                 Err(why) => failed(instance, why, step.goes_on),
             },
+            StepKind::Approve(approve) => self.step_asks(run, set, step, approve),
+            StepKind::Use(action) if action.effect != Effect::Read => self
+                .first_asks(run, set, playbook)
+                .unwrap_or_else(|| self.perform(run, set, playbook, step, action)),
             StepKind::Use(action) => self.perform(run, set, playbook, step, action),
         }
     }
@@ -176,27 +183,41 @@ impl Decider<'_> {
         if playbook.verify.is_empty() {
             return ended(RunResult::Done, "all steps went well");
         }
-        let watches: Result<Vec<Watch>, String> =
-            playbook.verify.iter().map(|verify| self.watch(run, set, playbook, verify)).collect();
+        let watches: Result<Vec<Vec<Watch>>, String> =
+            playbook.verify.iter().map(|verify| self.watches(run, set, playbook, verify)).collect();
         match watches {
-            Ok(watches) => Next::Event(RunEvent::VerifyBegan { instance: Instance::from(CLOSING), watches }),
+            Ok(watches) => {
+                let watches = watches.concat();
+                Next::Event(RunEvent::VerifyBegan { instance: Instance::from(CLOSING), watches })
+            }
             Err(why) => ended(RunResult::Failed, format!("closing verify: {why}")),
         }
     }
 
-    /// What a verify waits for; only looks begun after the record that took in the last effect count.
-    fn watch(&self, run: &Run, set: &Set, playbook: &Playbook, verify: &Verify) -> Result<Watch, String> {
+    /// What a verify waits for: the check, or all that an `all` joins.
+    fn watches(
+        &self,
+        run: &Run,
+        set: &Set,
+        playbook: &Playbook,
+        verify: &Verify,
+    ) -> Result<Vec<Watch>, String> {
         let name = verify.check.render(&World::of(&self.s, set, run), plain)?.to_string();
-        let check = set.checks.get(name.as_str()).ok_or_else(|| format!("there is no check `{name}`"))?;
-        Ok(Watch {
-            check: CheckName::from(name),
+        let looked_at = set.looked_at(&name, verify.is)?;
+        Ok(looked_at.into_iter().map(|check| self.watch(run, check, playbook, verify)).collect())
+    }
+
+    /// Only looks begun after the record that took in the last effect count.
+    fn watch(&self, run: &Run, check: &Check, playbook: &Playbook, verify: &Verify) -> Watch {
+        Watch {
+            check: check.name.clone(),
             is: verify.is,
             hold: verify.hold,
             until: self.s.now + verify.within,
             fresh: check.fresh,
             quorum: playbook.guard.quorum.unwrap_or(check.quorum),
             after: run.effect_seq,
-        })
+        }
     }
 
     /// Nobody can begin any more. A ticket must be won back first; a look has no ticket, its answer is lost.
@@ -241,7 +262,6 @@ impl Decider<'_> {
 
     /// What is done about an unknown outcome, by effect class (rule 17).
     pub(crate) fn unknown(&self, run: &Run, attempt: &Attempt, reason: &str) -> RunEvent {
-        use regreen_schemas::action::Effect;
         let budget = self.step(run).map_or(1, |(attempts, _)| attempts);
         let next = match attempt.task.effect {
             Effect::Reconcilable => AfterUnknown::Observe,
@@ -299,10 +319,7 @@ impl Decider<'_> {
         reason: Arc<str>,
     ) -> Result<(), Illegal> {
         let goes_on = self.s.runs.get(run).and_then(|run| self.step(run)).is_some_and(|(_, goes_on)| goes_on);
-        self.emit(Event::Run {
-            run: run.clone(),
-            what: RunEvent::StepFailed { instance: instance.clone(), reason, goes_on },
-        })?;
+        self.run_event(run, RunEvent::StepFailed { instance: instance.clone(), reason, goes_on })?;
         self.advance(run)
     }
 }
@@ -310,9 +327,12 @@ impl Decider<'_> {
 /// What a person's end means where the run stands; `None`: what is under way is settled first, as always.
 fn cancelled(stage: &Stage, why: &Arc<str>) -> Option<Next> {
     match stage {
-        Stage::Queued | Stage::Ready | Stage::Again(..) | Stage::Waiting(..) | Stage::Verifying(..) => {
-            Some(ended(RunResult::Cancelled, why.clone()))
-        }
+        Stage::Queued
+        | Stage::Ready
+        | Stage::Again(..)
+        | Stage::Approving(_)
+        | Stage::Waiting(..)
+        | Stage::Verifying(..) => Some(ended(RunResult::Cancelled, why.clone())),
         Stage::Asking(attempt) => {
             let reason = format!("{why}; nobody said whether {} took place", attempt.instance);
             Some(ended(RunResult::Unknown, reason))

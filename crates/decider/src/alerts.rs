@@ -80,7 +80,7 @@ impl Decider<'_> {
 
     /// Messages that wait for this alert are dropped; runs whose alerts are all over learn of it.
     fn after_closing(&mut self, fingerprint: &Fingerprint) -> Result<(), Illegal> {
-        self.drop_tells(fingerprint)?;
+        self.close_tells(fingerprint)?;
         let concerned: Vec<RunId> = self
             .s
             .episodes

@@ -12,7 +12,10 @@ use regreen_schemas::{
     ticket::Holder,
 };
 
-use crate::state::{Illegal, Phase, State, TimerKey};
+use crate::{
+    run::Run,
+    state::{Illegal, Phase, State, TimerKey},
+};
 
 /// Sets by hash: every one that an open run pins, and the one in force.
 #[derive(Clone, Debug, Default)]
@@ -89,8 +92,13 @@ impl Decider<'_> {
 
     /// Writes an event of a run.
     pub fn run_event(&mut self, run: &RunId, what: RunEvent) -> Result<(), Illegal> {
+        let followed = self.s.runs.get(run).filter(|run| self.is_followed(run)).map(|run| Run::clone(run));
+        let told = followed.map(|before| (before, what.clone()));
         let asks = matches!(what, RunEvent::AttemptUnknown { next: AfterUnknown::Ask, .. });
         self.emit(Event::Run { run: run.clone(), what })?;
+        if let Some((before, what)) = told {
+            self.follow(run, &what, before)?;
+        }
         if asks { self.ask(run) } else { Ok(()) }
     }
 
@@ -109,6 +117,7 @@ impl Decider<'_> {
                 self.verdicts_changed(None)?;
             }
             TimerKey::Tell(key) => self.tell_due(key)?,
+            TimerKey::Flap(check) => self.emit(Event::Steady { check: check.clone() })?,
             TimerKey::Queue => self.look_at_queue()?,
         }
         if self.s.armed.get(&key) == Some(&at) {

@@ -20,8 +20,9 @@ use regreen_schemas::{
 use crate::{
     bounds,
     env::World,
+    episodes::Episode,
     guards,
-    state::{Episode, Phase, State},
+    state::{Phase, State},
 };
 
 /// One clause and what it gave.

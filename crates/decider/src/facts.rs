@@ -5,11 +5,10 @@ use std::sync::Arc;
 use regreen_schemas::{
     RunId, Timestamp,
     command::Kind,
-    event::{Event, Origin, RunEvent, Suspicion},
-    fact::{Answer, Engine, Failure, Item, Operator, Outcome, Serves, Verb},
+    event::{Event, RunEvent, Suspicion},
+    fact::{Answer, Engine, Failure, Item, Outcome, Serves, Verb},
     id::{RunnerName, Vantage},
     mutation::{self, Mutation},
-    run::Outcome as Decided,
     ticket::Holder,
 };
 
@@ -17,11 +16,12 @@ use crate::{
     advance::{Settled, backoff},
     bounds,
     decide::Decider,
-    evaluate::evaluate_manual,
     run::{Attempt, Run, Stage},
-    state::{Illegal, Phase},
+    state::Illegal,
 };
 
+/// The source of sets that an engine read from its own files.
+const LOADER: &str = "loader";
 /// Attempts that are asked for when a runner was started anew; others wait for their `claim_by`.
 const ASKED_AT_ONCE: usize = 500;
 
@@ -42,6 +42,13 @@ impl Decider<'_> {
             Item::Result(outcome) => self.result(source, outcome, ticket)?,
             Item::Serves(serves) => self.serves(RunnerName::from(source), serves)?,
             Item::Operator(operator) => self.operator(source, operator)?,
+            Item::Set(_) if source != LOADER && !self.operates(source) => {
+                self.refuse(
+                    source,
+                    "bring files in force",
+                    "policy does not count them among the operators",
+                )?;
+            }
             Item::Set(set) => {
                 self.emit(Event::SetAccepted { set: set.clone(), hash: set.hash() })?;
                 self.verdicts_changed(None)?;
@@ -138,111 +145,6 @@ impl Decider<'_> {
                 then(self, &open, attempt)
             }
             _ => Ok(()),
-        }
-    }
-
-    fn operator(&mut self, by: &str, operator: &Operator) -> Result<(), Illegal> {
-        match operator {
-            Operator::Start { playbook, target, inputs } => {
-                self.manual(by, playbook, target.as_deref(), inputs)
-            }
-            Operator::Settle { run, instance, attempt, done } => {
-                self.settle(by, run, instance, *attempt, *done)
-            }
-            Operator::Cancel { run, reason } => {
-                if self.s.runs.get(run).is_none_or(|run| run.cancelled.is_some()) {
-                    return Ok(());
-                }
-                self.run_event(run, RunEvent::Cancelled { by: by.into(), reason: reason.clone() })?;
-                self.advance(run)
-            }
-            Operator::Resume { stop_no } => {
-                if self.s.stopped.is_none() || *stop_no != self.s.stop_no {
-                    return Ok(());
-                }
-                self.emit(Event::Resumed { stop_no: *stop_no, by: by.into() })
-            }
-            Operator::ResumeSuspect => match self.s.phase {
-                Phase::Suspect | Phase::CatchingUp { suspect: true, .. } => {
-                    self.emit(Event::SuspectCleared { by: by.into() })
-                }
-                _ => Ok(()),
-            },
-            // The shell hears it while it is frozen; in the order of facts it comes too late to mean anything.
-            Operator::Reconciled(_) => Ok(()),
-        }
-    }
-
-    fn manual(
-        &mut self,
-        by: &str,
-        name: &regreen_schemas::PlaybookName,
-        target: Option<&str>,
-        inputs: &std::collections::BTreeMap<Arc<str>, serde_json::Value>,
-    ) -> Result<(), Illegal> {
-        let refused = |reason: String| Event::StartRefused {
-            by: by.into(),
-            playbook: name.clone(),
-            reason: reason.into(),
-        };
-        let Some(set) = self.set() else {
-            return self.emit(refused("no set of playbooks is in force".into()));
-        };
-        let Some(playbook) = set.playbooks.get(name) else {
-            return self.emit(refused("there is no such playbook".into()));
-        };
-        if !playbook
-            .triggers
-            .iter()
-            .any(|trigger| matches!(trigger, regreen_playbook::model::Trigger::Manual))
-        {
-            return self.emit(refused("it has no trigger `manual`".into()));
-        }
-        let inputs = match playbook.typed_inputs(inputs) {
-            Ok(inputs) => inputs,
-            Err(why) => return self.emit(refused(why)),
-        };
-        let evaluation = evaluate_manual(&self.s, &set, playbook, target);
-        match &evaluation.outcome {
-            Decided::Started { run } => {
-                if let Some(open) = self.s.open.get(&(name.clone(), evaluation.target.clone())) {
-                    let reason = format!("run {open} is open for it");
-                    return self.emit(refused(reason));
-                }
-                self.start(playbook, run, &evaluation, Origin::Manual { by: by.into() }, inputs, None)
-            }
-            Decided::Blocked(block) => self.emit(refused(block.to_string())),
-            Decided::Skipped(skip) => self.emit(refused(skip.to_string())),
-            Decided::Joined { run } => self.emit(refused(format!("run {run} is open for it"))),
-        }
-    }
-
-    fn settle(
-        &mut self,
-        by: &str,
-        run: &RunId,
-        instance: &regreen_schemas::Instance,
-        attempt: u32,
-        done: bool,
-    ) -> Result<(), Illegal> {
-        let Some(open) = self.s.runs.get(run).cloned() else { return Ok(()) };
-        let Stage::Asking(asked) = &open.stage else { return Ok(()) };
-        if asked.instance != *instance || asked.number != attempt {
-            return Ok(());
-        }
-        self.run_event(run, RunEvent::Settled { instance: instance.clone(), attempt, done, by: by.into() })?;
-        if done {
-            self.run_event(
-                run,
-                RunEvent::StepSucceeded { instance: instance.clone(), result: serde_json::Value::Null },
-            )?;
-            return self.advance(run);
-        }
-        let budget = self.step(&open).map_or(1, |(attempts, _)| attempts);
-        if open.tries < budget {
-            self.advance(run)
-        } else {
-            self.fail_step(run, instance, format!("not done, says {by}").into())
         }
     }
 

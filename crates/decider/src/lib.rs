@@ -3,23 +3,30 @@
 
 mod advance;
 mod alerts;
+pub mod approve;
 mod decide;
 mod dispatch;
 pub mod env;
+mod episodes;
 pub mod evaluate;
 mod facts;
 mod guards;
+mod operators;
 mod run;
+mod runs;
 mod state;
 mod story;
 mod tells;
+mod thread;
 mod verdicts;
 
 pub use decide::{Input, Library, decide, due};
+pub use episodes::Episode;
 pub use facts::suspicion;
 pub use run::{Attempt, Run, Seen, Stage, Watching};
-pub use state::{Episode, Illegal, Phase, State, Tell, TimerKey, fold, fold_items};
+pub use state::{Flap, Illegal, Phase, Saw, State, TimerKey, fold, fold_items};
 pub use story::Stories;
+pub use thread::Tell;
 
 /// Bounds and times of the domain, each with its name.
 pub mod bounds {
@@ -53,6 +60,14 @@ pub mod bounds {
     pub const RETRY_MAX: Span = Span::seconds(30);
     /// Tries to tell somebody before it is given up.
     pub const TELL_TRIES: u32 = 10;
+    /// News that one message may hold.
+    pub const NEWS_MAX: usize = 20;
+    /// Longest line of a plan that is shown, in bytes.
+    pub const PLAN_LINE_MAX: usize = 600;
+    /// A verdict that changes so often…
+    pub const FLAP_CHANGES: usize = 6;
+    /// … within this time flaps; unchanged for as long it is steady.
+    pub const FLAP_WINDOW: Span = Span::minutes(10);
     /// Longest time for one try to tell.
     pub const TELL_TIMEOUT: Span = Span::seconds(10);
     /// No runner takes a command for this long: the run says so.

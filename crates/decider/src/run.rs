@@ -13,6 +13,7 @@ use regreen_schemas::{
     event::{AfterUnknown, Mode, Origin, RunEvent, Target, Watch},
     fact::Answer,
     id::Vantage,
+    message::Ask,
     mutation::{self, Mutation},
     run::{Block, RunResult},
 };
@@ -79,6 +80,8 @@ pub enum Stage {
     Looking(Attempt, Timestamp, Option<Answer>),
     /// A person must say whether the effect took place.
     Asking(Attempt),
+    /// A person is asked whether it may go on.
+    Approving(Box<Ask>),
     /// Lets time pass.
     Waiting(Instance, Timestamp),
     /// Watches checks.
@@ -147,6 +150,8 @@ pub struct Run {
     pub episodes: BTreeSet<Fingerprint>,
     /// All of them are resolved and the playbook goes by that.
     pub resolved: bool,
+    /// Who said yes before its first effect.
+    pub approved: Option<Arc<str>>,
     /// Who ended it, and why.
     pub cancelled: Option<Arc<str>>,
     /// Answer of the first look at an unknown outcome, while the second is out.
@@ -193,6 +198,7 @@ impl Run {
             tries: 0,
             episodes,
             resolved: false,
+            approved: None,
             cancelled: None,
             seen: None,
             held: None,
@@ -321,6 +327,27 @@ impl Run {
                 S::Again(attempt, if *done { Timestamp(i64::MAX) } else { now })
             }
 
+            // A person is asked, and answers or does not.
+            (S::Ready, E::ApprovalAsked { ask }) => S::Approving(ask.clone()),
+            (S::Approving(_), E::Approved { instance, by }) => {
+                self.effect_seq = seq;
+                if instance.as_str() == crate::approve::GUARD {
+                    self.approved = Some(by.clone());
+                    S::Ready
+                } else {
+                    self.step_over(instance, Done::Ok(Value::Null))
+                }
+            }
+            (S::Approving(_), E::Denied { by, reason, .. }) => {
+                let why = if reason.is_empty() { String::new() } else { format!(": {reason}") };
+                S::Ending(RunResult::Denied, format!("{by} said no{why}").into())
+            }
+            (S::Approving(ask), E::ApprovalExpired { .. }) => {
+                let why = format!("nobody of `{}` said yes until {}", ask.by, ask.until);
+                S::Ending(RunResult::Expired, why.into())
+            }
+            (S::Approving(_), E::StepSkipped { instance }) => self.step_over(instance, Done::Skipped),
+
             // A step ends.
             (S::Waiting(..), E::StepSucceeded { instance, result }) => {
                 self.step_over(instance, Done::Ok(result.clone()))
@@ -355,6 +382,7 @@ impl Run {
                 | S::Again(..)
                 | S::Asking(_)
                 | S::Looking(..)
+                | S::Approving(_)
                 | S::Waiting(..)
                 | S::Verifying(..)
                 | S::Ending(..),
@@ -414,6 +442,9 @@ impl Run {
             Stage::Ready | Stage::Asking(_) => self.until,
             Stage::Dispatched(attempt) => Some(attempt.overdue()),
             Stage::Revoking(..) | Stage::Over => None,
+            // Once its alerts are over it is due at once.
+            Stage::Approving(_) if self.resolved => Some(Timestamp(0)),
+            Stage::Approving(ask) => Some(ask.until),
             Stage::Running(_, at) | Stage::Waiting(_, at) => Some(*at),
             Stage::Again(attempt, _) | Stage::Looking(attempt, ..) if self.held.is_some() => {
                 Some(attempt.until)

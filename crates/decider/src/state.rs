@@ -2,28 +2,21 @@
 //! (rules 9 and 10). Guards, locks, cooldowns, budgets and timers are plain fields, changed in the same record as
 //! the run that they allow.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::sync::Arc;
 
 use imbl::{OrdMap, OrdSet, Vector};
 use regreen_schemas::{
-    CheckName, Domain, Fingerprint, PlaybookName, RunId, SetHash, Span, Timestamp,
-    alert::{self, Alert},
+    CheckName, Domain, Fingerprint, PlaybookName, RunId, SetHash, Span, Timestamp, alert,
     check::Status,
-    event::{Event, Read, RunEvent, Streams, Target, TellEvent},
+    event::{Event, Read, Streams, Target},
     fact::{Reconciled, Serves, TellKey},
     id::{Genesis, Nonce, RunnerName, Vantage},
     record::{Cause, Cursor, Item, Record},
-    run::{Block, Decision, RunResult},
+    run::Block,
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    bounds,
-    run::{Run, Stage},
-};
+use crate::{bounds, episodes::Episode, run::Run, thread::Tell};
 
 /// An event that can't follow the state: the log and this build disagree. Stop, never skip (rule 27).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,33 +48,13 @@ pub enum Phase {
     Frozen,
 }
 
-/// An alert from its first firing to its end.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Episode {
-    /// The alert that opened it.
-    pub alert: Alert,
-    /// When it was opened, in `now`.
-    pub opened: Timestamp,
-    /// When it was heard of last.
-    pub heard: Timestamp,
-    /// When it ended, by the alert, and when that was learned.
-    pub closed: Option<(Timestamp, Timestamp)>,
-    /// After the closing it was heard firing, and not resolved since.
-    pub straggler: bool,
-    /// The newest decisions.
-    pub decisions: Vec<Decision>,
-    /// When it was decided again last.
-    pub reconsidered: Option<Timestamp>,
-    /// A change of one of these makes it be decided again.
-    pub reads: Vec<Read>,
-    /// When it is to be decided again.
-    pub again_at: Option<Timestamp>,
-    /// Runs that dealt with it, by playbook: at most one that dispatched an effect.
-    pub handled: BTreeMap<PlaybookName, (RunId, RunResult, Timestamp)>,
-    /// Open runs that it started or joined, by playbook.
-    pub running: BTreeMap<PlaybookName, RunId>,
-    /// Playbooks whose blocking was told, or whose alert outlived its repair.
-    pub told: BTreeSet<PlaybookName>,
+/// What a vantage saw last of a check.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Saw {
+    /// What it said.
+    pub status: Status,
+    /// Why, for people.
+    pub reason: Arc<str>,
 }
 
 /// What is known of a vantage.
@@ -99,19 +72,13 @@ pub struct VantageState {
     pub heard: Timestamp,
 }
 
-/// A message to people that is under way.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Tell {
-    /// What.
-    pub text: Arc<str>,
-    /// Not before this; then the next try.
-    pub due: Timestamp,
-    /// Tries so far.
-    pub attempt: u32,
-    /// Whether a try is out.
-    pub out: bool,
-    /// The episode that asked.
-    pub fingerprint: Option<Fingerprint>,
+/// How often a verdict changed lately.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Flap {
+    /// The newest changes from one known status to another.
+    pub changes: Vector<Timestamp>,
+    /// Whether it was said that it flaps.
+    pub told: bool,
 }
 
 /// What a deadline belongs to.
@@ -125,6 +92,8 @@ pub enum TimerKey {
     Vantage(Vantage),
     /// A message's next try.
     Tell(TellKey),
+    /// A verdict that flapped is steady again.
+    Flap(CheckName),
     /// A lock was released: those in line are looked at.
     Queue,
 }
@@ -203,7 +172,7 @@ pub struct State {
     /// Vantages.
     pub vantages: OrdMap<Vantage, VantageState>,
     /// Newest look of each vantage at each check.
-    pub looks: OrdMap<CheckName, OrdMap<Vantage, Status>>,
+    pub looks: OrdMap<CheckName, OrdMap<Vantage, Saw>>,
     /// Joined verdicts with their beginning.
     pub verdicts: OrdMap<CheckName, (Status, Timestamp)>,
     /// What runners serve.
@@ -211,8 +180,12 @@ pub struct State {
     /// Messages to people.
     #[serde(with = "pairs")]
     pub tells: OrdMap<TellKey, Arc<Tell>>,
-    /// When the system spoke of itself last.
-    pub system_told: Option<Timestamp>,
+    /// When the system spoke of itself last, by what it spoke of.
+    pub system_told: OrdMap<Arc<str>, Timestamp>,
+    /// The newest verdict of each check that was known.
+    pub known: OrdMap<CheckName, Status>,
+    /// Verdicts that changed lately.
+    pub flaps: OrdMap<CheckName, Flap>,
     /// Runs that watch a check.
     pub watchers: OrdMap<CheckName, OrdSet<RunId>>,
     /// Episodes that read something.
@@ -255,7 +228,9 @@ impl Default for State {
             verdicts: OrdMap::new(),
             servers: OrdMap::new(),
             tells: OrdMap::new(),
-            system_told: None,
+            system_told: OrdMap::new(),
+            known: OrdMap::new(),
+            flaps: OrdMap::new(),
             watchers: OrdMap::new(),
             readers: OrdMap::new(),
             timers: OrdSet::new(),
@@ -322,6 +297,71 @@ impl State {
                 self.streams = self.streams.or(*streams);
                 self.taken_over(*here, *until, suspect.is_some());
             }
+            Event::Suspected { .. }
+            | Event::FellBehind { .. }
+            | Event::CaughtUp
+            | Event::SuspectCleared { .. } => self.apply_phase(event)?,
+            Event::Frozen { reason } => {
+                self.phase = Phase::Frozen;
+                self.frozen.get_or_insert_with(|| reason.clone());
+            }
+            Event::Reconciled { what, .. } => self.reconcile(what)?,
+            Event::SetAccepted { hash, .. } => self.accept_set(hash),
+            Event::Stopped { by, .. } => self.stopped = Some(by.clone()),
+            Event::Resumed { stop_no, .. } => {
+                self.stopped = None;
+                self.stop_no = stop_no + 1;
+                self.changed(&Read::Domain);
+                self.release(|by| matches!(by, Block::Stopped { .. }));
+            }
+            // Later than the look that is over, even within the same moment.
+            Event::QueueLooked { more } => self.arm(TimerKey::Queue, more.then(|| self.now + Span(1))),
+            Event::FactRejected { .. }
+            | Event::ResultIgnored { .. }
+            | Event::Acknowledged { .. }
+            | Event::OperatorRefused { .. }
+            | Event::StartRefused { .. } => {}
+            Event::RunnerServes { runner, serves } => {
+                self.servers.insert(runner.clone(), serves.clone());
+                self.changed(&Read::Servers);
+                self.release(|by| matches!(by, Block::NoServer { .. } | Block::OtherDeclaration { .. }));
+            }
+            Event::CooldownCleared { playbook, target, .. } => {
+                self.cooldowns.remove(&(playbook.clone(), target.clone()));
+                self.changed(&Read::Domain);
+            }
+            Event::LooksTaken { .. }
+            | Event::ResyncAsked { .. }
+            | Event::VantageSilent { .. }
+            | Event::VerdictChanged { .. }
+            | Event::Flapping { .. }
+            | Event::Steady { .. } => self.apply_seeing(event),
+            Event::EpisodeOpened { alert } => self.open_episode(alert),
+            Event::EpisodeClosed { fingerprint, ended, .. } => self.close_episode(fingerprint, *ended)?,
+            Event::EpisodeForgotten { fingerprint } => self.forget_episode(fingerprint),
+            Event::AlertDecided { fingerprint, status, decisions, reads, again_at } => {
+                if let Some(episode) =
+                    self.episodes.get_mut(fingerprint).filter(|episode| episode.closed.is_some())
+                {
+                    Arc::make_mut(episode).straggler = *status == alert::Status::Firing;
+                }
+                // A resolved that does not close the episode says nothing about what still fires.
+                if *status == alert::Status::Firing {
+                    self.note_decision(fingerprint, decisions, reads, *again_at, true);
+                }
+            }
+            Event::AlertReconsidered { fingerprint, decisions, reads, again_at } => {
+                self.note_decision(fingerprint, decisions, reads, *again_at, false);
+            }
+            Event::Run { run, what } => self.apply_run(run, what)?,
+            Event::Tell { key, what } => self.apply_tell(key, what)?,
+        }
+        Ok(())
+    }
+
+    /// Folds what changes how far the engine may go.
+    fn apply_phase(&mut self, event: &Event) -> Result<(), Illegal> {
+        match event {
             Event::Suspected { .. } => {
                 self.phase = match self.phase {
                     Phase::CatchingUp { here, .. } => Phase::CatchingUp { here, suspect: true },
@@ -353,54 +393,7 @@ impl State {
                 self.changed(&Read::Domain);
                 self.release(|by| *by == Block::Suspect);
             }
-            Event::Frozen { reason } => {
-                self.phase = Phase::Frozen;
-                self.frozen.get_or_insert_with(|| reason.clone());
-            }
-            Event::Reconciled { what, .. } => self.reconcile(what)?,
-            Event::SetAccepted { hash, .. } => self.accept_set(hash),
-            Event::Stopped { by, .. } => self.stopped = Some(by.clone()),
-            Event::Resumed { stop_no, .. } => {
-                self.stopped = None;
-                self.stop_no = stop_no + 1;
-                self.changed(&Read::Domain);
-                self.release(|by| matches!(by, Block::Stopped { .. }));
-            }
-            // Later than the look that is over, even within the same moment.
-            Event::QueueLooked { more } => self.arm(TimerKey::Queue, more.then(|| self.now + Span(1))),
-            Event::FactRejected { .. } | Event::ResultIgnored { .. } | Event::StartRefused { .. } => {}
-            Event::RunnerServes { runner, serves } => {
-                self.servers.insert(runner.clone(), serves.clone());
-                self.changed(&Read::Servers);
-                self.release(|by| matches!(by, Block::NoServer { .. } | Block::OtherDeclaration { .. }));
-            }
-            Event::LooksTaken { vantage, looks } => self.take_looks(vantage, looks),
-            Event::ResyncAsked { vantage, .. } | Event::VantageSilent { vantage } => {
-                self.lose_vantage(vantage);
-            }
-            Event::VerdictChanged { check, to, .. } => {
-                self.verdicts.insert(check.clone(), (*to, self.now));
-                self.changed(&Read::Verdict(check.clone()));
-            }
-            Event::EpisodeOpened { alert } => self.open_episode(alert),
-            Event::EpisodeClosed { fingerprint, ended, .. } => self.close_episode(fingerprint, *ended)?,
-            Event::EpisodeForgotten { fingerprint } => self.forget_episode(fingerprint),
-            Event::AlertDecided { fingerprint, status, decisions, reads, again_at } => {
-                if let Some(episode) =
-                    self.episodes.get_mut(fingerprint).filter(|episode| episode.closed.is_some())
-                {
-                    Arc::make_mut(episode).straggler = *status == alert::Status::Firing;
-                }
-                // A resolved that does not close the episode says nothing about what still fires.
-                if *status == alert::Status::Firing {
-                    self.note_decision(fingerprint, decisions, reads, *again_at, true);
-                }
-            }
-            Event::AlertReconsidered { fingerprint, decisions, reads, again_at } => {
-                self.note_decision(fingerprint, decisions, reads, *again_at, false);
-            }
-            Event::Run { run, what } => self.apply_run(run, what)?,
-            Event::Tell { key, what } => self.apply_tell(key, what)?,
+            _ => {}
         }
         Ok(())
     }
@@ -482,279 +475,6 @@ impl State {
         }
     }
 
-    /// What held runs is gone: each is due at once, as an item of its own, so that thousands fit no single record.
-    fn release(&mut self, ended: impl Fn(&Block) -> bool) {
-        let held = |(id, run): (&RunId, &Arc<Run>)| run.held.as_ref().is_some_and(&ended).then(|| id.clone());
-        let released: Vec<RunId> = self.runs.iter().filter_map(held).collect();
-        for id in released {
-            self.change_run(&id, |run| run.held = None);
-        }
-    }
-
-    pub(crate) fn change_run(&mut self, id: &RunId, change: impl FnOnce(&mut Run)) {
-        let Some(run) = self.runs.get_mut(id) else { return };
-        change(Arc::make_mut(run));
-        let at = run.deadline();
-        self.arm(TimerKey::Run(id.clone()), at);
-    }
-
-    pub(crate) fn change_episode(&mut self, fingerprint: &Fingerprint, change: impl FnOnce(&mut Episode)) {
-        let Some(episode) = self.episodes.get_mut(fingerprint) else { return };
-        change(Arc::make_mut(episode));
-        let at = episode.deadline();
-        self.arm(TimerKey::Episode(fingerprint.clone()), Some(at));
-    }
-
-    fn open_episode(&mut self, alert: &Alert) {
-        self.forget_episode(&alert.fingerprint);
-        let episode = Episode {
-            alert: alert.clone(),
-            opened: self.now,
-            heard: self.now,
-            closed: None,
-            straggler: false,
-            decisions: Vec::new(),
-            reconsidered: None,
-            reads: Vec::new(),
-            again_at: None,
-            handled: BTreeMap::new(),
-            running: BTreeMap::new(),
-            told: BTreeSet::new(),
-        };
-        self.episodes.insert(alert.fingerprint.clone(), Arc::new(episode));
-        self.change_episode(&alert.fingerprint, |_| {});
-    }
-
-    fn close_episode(&mut self, fingerprint: &Fingerprint, ended: Timestamp) -> Result<(), Illegal> {
-        if self.episodes.get(fingerprint).is_none_or(|episode| episode.closed.is_some()) {
-            return Err(Illegal(format!("episode {fingerprint} is not open")));
-        }
-        self.unread(fingerprint);
-        let now = self.now;
-        self.change_episode(fingerprint, |episode| {
-            episode.closed = Some((ended, now));
-            episode.again_at = None;
-            episode.reads = Vec::new();
-        });
-        Ok(())
-    }
-
-    fn forget_episode(&mut self, fingerprint: &Fingerprint) {
-        self.unread(fingerprint);
-        self.episodes.remove(fingerprint);
-        self.arm(TimerKey::Episode(fingerprint.clone()), None);
-    }
-
-    /// Something that decisions read has changed: their episodes are decided again, at most every five seconds.
-    fn changed(&mut self, read: &Read) {
-        let readers: Vec<Fingerprint> =
-            self.readers.get(read).map(|set| set.iter().cloned().collect()).unwrap_or_default();
-        let now = self.now;
-        for fingerprint in readers {
-            self.change_episode(&fingerprint, |episode| {
-                // The first change is looked at at once: a verdict that comes just after its alert costs no time.
-                let at = episode.reconsidered.map_or(now, |last| now.max(last + bounds::RECONSIDER));
-                episode.again_at = Some(episode.again_at.map_or(at, |again| again.min(at)));
-            });
-        }
-    }
-
-    fn unread(&mut self, fingerprint: &Fingerprint) {
-        let reads = self.episodes.get(fingerprint).map(|episode| episode.reads.clone()).unwrap_or_default();
-        for read in reads {
-            if let Some(readers) = self.readers.get_mut(&read) {
-                readers.remove(fingerprint);
-                if readers.is_empty() {
-                    self.readers.remove(&read);
-                }
-            }
-        }
-    }
-
-    fn note_decision(
-        &mut self,
-        fingerprint: &Fingerprint,
-        decisions: &[Decision],
-        reads: &[Read],
-        again_at: Option<Timestamp>,
-        heard: bool,
-    ) {
-        let open = self.episodes.get(fingerprint).is_some_and(|episode| episode.closed.is_none());
-        if !open {
-            return;
-        }
-        self.unread(fingerprint);
-        for read in reads {
-            self.readers.entry(read.clone()).or_default().insert(fingerprint.clone());
-        }
-        let now = self.now;
-        self.change_episode(fingerprint, |episode| {
-            episode.decisions = decisions.to_vec();
-            episode.reads = reads.to_vec();
-            episode.again_at = again_at;
-            if heard {
-                episode.heard = now;
-            } else {
-                episode.reconsidered = Some(now);
-            }
-        });
-    }
-
-    fn apply_run(&mut self, id: &RunId, what: &RunEvent) -> Result<(), Illegal> {
-        if let RunEvent::Started { .. } = what {
-            return self.start_run(id, what);
-        }
-        let Some(run) = self.runs.get_mut(id) else { return Err(Illegal(format!("run {id} is not open"))) };
-        let run = Arc::make_mut(run);
-        let unwatched = run.watched();
-        run.next(what, self.now, self.seq)?;
-        let (watched, lock, order, deadline) = (run.watched(), run.lock.clone(), run.order, run.deadline());
-        let (ended, playbook) = (matches!(run.stage, Stage::Over), run.playbook.clone());
-        for check in unwatched.iter().filter(|check| ended || !watched.contains(check)) {
-            self.unwatch(check, id);
-        }
-        for check in watched.iter().filter(|check| !unwatched.contains(check)) {
-            self.watchers.entry(check.clone()).or_default().insert(id.clone());
-        }
-        match what {
-            RunEvent::Joined { fingerprint } => {
-                self.change_episode(fingerprint, |episode| {
-                    drop(episode.running.insert(playbook, id.clone()));
-                });
-            }
-            RunEvent::LockTaken { .. } => {
-                self.queue.remove(&order);
-                if let Some(lock) = lock {
-                    self.locks.insert(lock, id.clone());
-                }
-            }
-            RunEvent::Dispatched { spends, .. } => {
-                for spend in spends {
-                    let stamps = self.spent.entry(spend.key.clone()).or_default();
-                    stamps.push_back(self.now);
-                    while stamps.len() > spend.keep as usize {
-                        stamps.pop_front();
-                    }
-                }
-            }
-            RunEvent::Ended { result, .. } => return self.end_run(id, *result),
-            _ => {}
-        }
-        self.arm(TimerKey::Run(id.clone()), deadline);
-        Ok(())
-    }
-
-    fn unwatch(&mut self, check: &CheckName, id: &RunId) {
-        if let Some(watchers) = self.watchers.get_mut(check) {
-            watchers.remove(id);
-            if watchers.is_empty() {
-                self.watchers.remove(check);
-            }
-        }
-    }
-
-    fn start_run(&mut self, id: &RunId, what: &RunEvent) -> Result<(), Illegal> {
-        if self.runs.contains_key(id) {
-            return Err(Illegal(format!("run {id} started twice")));
-        }
-        self.ids += 1;
-        let mut run =
-            Run::started(id.clone(), what, self.now, self.ids).ok_or_else(|| Illegal("no start".into()))?;
-        run.alert = run
-            .episodes
-            .iter()
-            .next()
-            .and_then(|fp| self.episodes.get(fp))
-            .map(|episode| episode.alert.clone());
-        self.open.insert((run.playbook.clone(), run.target.clone()), id.clone());
-        self.queue.insert(run.order, id.clone());
-        for fingerprint in &run.episodes {
-            self.change_episode(fingerprint, |episode| {
-                drop(episode.running.insert(run.playbook.clone(), id.clone()));
-            });
-        }
-        let at = run.deadline();
-        self.runs.insert(id.clone(), Arc::new(run));
-        self.arm(TimerKey::Run(id.clone()), at);
-        Ok(())
-    }
-
-    fn end_run(&mut self, id: &RunId, result: RunResult) -> Result<(), Illegal> {
-        let run = self.runs.remove(id).ok_or_else(|| Illegal(format!("run {id} is not open")))?;
-        self.arm(TimerKey::Run(id.clone()), None);
-        let key = (run.playbook.clone(), run.target.clone());
-        if self.open.get(&key) == Some(id) {
-            self.open.remove(&key);
-        }
-        for fingerprint in &run.episodes {
-            self.change_episode(fingerprint, |episode| {
-                if episode.running.get(&run.playbook) == Some(id) {
-                    episode.running.remove(&run.playbook);
-                }
-            });
-        }
-        self.queue.remove(&run.order);
-        if run.lock.is_some() && !self.queue.is_empty() {
-            self.arm(TimerKey::Queue, Some(self.now));
-        }
-        if let Some(lock) = &run.lock
-            && self.locks.get(lock) == Some(id)
-        {
-            self.locks.remove(lock);
-            self.changed(&Read::Lock(lock.clone()));
-        }
-        if run.effects > 0 {
-            self.cooldowns.insert(key, self.now);
-            let now = self.now;
-            for fingerprint in &run.episodes {
-                self.change_episode(fingerprint, |episode| {
-                    episode.handled.insert(run.playbook.clone(), (id.clone(), result, now));
-                });
-            }
-        }
-        Ok(())
-    }
-
-    fn apply_tell(&mut self, key: &TellKey, what: &TellEvent) -> Result<(), Illegal> {
-        let unknown = || Illegal(format!("message {} of {} is not under way", key.n, key.run));
-        match what {
-            TellEvent::Queued { at, text, playbook, fingerprint } => {
-                if let (Some(fingerprint), Some(playbook)) = (fingerprint, playbook) {
-                    self.change_episode(fingerprint, |episode| {
-                        episode.told.insert(playbook.clone());
-                    });
-                }
-                if playbook.is_none() {
-                    self.system_told = Some(self.now);
-                }
-                let tell = Tell {
-                    text: text.clone(),
-                    due: *at,
-                    attempt: 0,
-                    out: false,
-                    fingerprint: fingerprint.clone(),
-                };
-                self.tells.insert(key.clone(), Arc::new(tell));
-                self.arm(TimerKey::Tell(key.clone()), Some(*at));
-            }
-            TellEvent::Dispatched { attempt, until, .. } => {
-                let tell = Arc::make_mut(self.tells.get_mut(key).ok_or_else(unknown)?);
-                (tell.attempt, tell.due, tell.out) = (*attempt, *until, true);
-                self.arm(TimerKey::Tell(key.clone()), Some(*until));
-            }
-            TellEvent::Failed { again_at, .. } => {
-                let tell = Arc::make_mut(self.tells.get_mut(key).ok_or_else(unknown)?);
-                (tell.due, tell.out) = (*again_at, false);
-                self.arm(TimerKey::Tell(key.clone()), Some(*again_at));
-            }
-            TellEvent::Told | TellEvent::GivenUp { .. } | TellEvent::Dropped => {
-                self.tells.remove(key).ok_or_else(unknown)?;
-                self.arm(TimerKey::Tell(key.clone()), None);
-            }
-        }
-        Ok(())
-    }
-
     /// SHA-256 of everything in it, hex: two engines that folded the same records have the same (rule 9).
     ///
     /// # Panics
@@ -778,24 +498,5 @@ impl State {
     #[must_use]
     pub fn may_dispatch(&self) -> bool {
         self.phase == Phase::Live && self.stopped.is_none()
-    }
-}
-
-impl Episode {
-    /// When it must be looked at next.
-    fn deadline(&self) -> Timestamp {
-        if let Some((_, learned)) = self.closed {
-            return learned + bounds::STRAGGLERS;
-        }
-        let mut at = self.heard + bounds::SILENT_AFTER;
-        if let Some(again) = self.again_at {
-            at = at.min(again);
-        }
-        for (playbook, (_, result, ended)) in &self.handled {
-            if *result == RunResult::Repaired && !self.told.contains(playbook) {
-                at = at.min(*ended + bounds::STILL_FIRING);
-            }
-        }
-        at
     }
 }

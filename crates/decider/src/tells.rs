@@ -6,12 +6,13 @@ use std::sync::Arc;
 use regreen_playbook::set::Receiver;
 use regreen_schemas::{
     Fingerprint, PlaybookName, RunId, Span, Zone,
-    action::{Effect, NOTIFY_LOG, NOTIFY_WEBHOOK},
+    action::{Effect, TellVerb, telling},
     command::{Kind, Task},
-    event::{Event, TellEvent},
+    event::{Event, RunEvent, TellEvent},
     fact::{Alerts, Outcome, TellKey, Verb, episode_id},
     hash::h,
     id::ReceiverName,
+    message::{Ask, Message, Telling, Tone},
     run::RunResult,
 };
 
@@ -22,10 +23,24 @@ use crate::{
     env::World,
     run::{Run, Stage},
     state::Illegal,
+    thread,
 };
 
 /// Numbers of messages that ask begin here.
 const ASKS: u32 = 1 << 24;
+/// Numbers of the threads that follow a run begin here.
+const FOLLOWS: u32 = 1 << 20;
+
+/// Who asks for a message.
+#[derive(Clone, Copy, Default)]
+struct Asked<'a> {
+    /// The playbook; none where the system speaks of itself.
+    playbook: Option<&'a PlaybookName>,
+    /// The episode: its end is told too.
+    episode: Option<&'a Fingerprint>,
+    /// The thread stays open though no episode closes it.
+    keeps: bool,
+}
 
 impl Decider<'_> {
     fn tell(&mut self, key: &TellKey, what: TellEvent) -> Result<(), Illegal> {
@@ -36,14 +51,42 @@ impl Decider<'_> {
         &mut self,
         key: TellKey,
         after: Span,
-        text: Arc<str>,
-        playbook: Option<&PlaybookName>,
-        fingerprint: Option<Fingerprint>,
+        message: Message,
+        asked: Asked<'_>,
     ) -> Result<(), Illegal> {
-        let at = self.s.now + after;
-        self.tell(&key, TellEvent::Queued { at, text, playbook: playbook.cloned(), fingerprint })?;
+        let queued = TellEvent::Queued {
+            at: self.s.now + after,
+            text: message.text.clone(),
+            playbook: asked.playbook.cloned(),
+            fingerprint: asked.episode.cloned(),
+            message: Some(Box::new(message)),
+            keeps: asked.keeps || asked.episode.is_some(),
+        };
+        self.tell(&key, queued)?;
+        if after == Span::ZERO { self.say_now(&key) } else { Ok(()) }
+    }
+
+    /// The first try at once, where nothing stands against it.
+    fn say_now(&mut self, key: &TellKey) -> Result<(), Illegal> {
         let catching_up = matches!(self.s.phase, crate::state::Phase::CatchingUp { .. });
-        if after == Span::ZERO && !catching_up { self.tell_due(&key) } else { Ok(()) }
+        let due = self.s.tells.get(key).is_some_and(|tell| !tell.said && !tell.out && tell.due <= self.s.now);
+        if due && !catching_up { self.tell_due(key) } else { Ok(()) }
+    }
+
+    /// The next message of a thread, where there is one.
+    fn renew(&mut self, key: &TellKey, message: Message, verb: TellVerb) -> Result<(), Illegal> {
+        if !self.s.tells.contains_key(key) {
+            return Ok(());
+        }
+        self.tell(key, TellEvent::Renewed { message: Box::new(message), verb })?;
+        self.say_now(key)
+    }
+
+    /// What all messages about a run, or about its alert, have in common.
+    fn thread_of(&self, run: &Run) -> RunId {
+        let episode = run.episodes.iter().next();
+        let opened = episode.and_then(|fp| Some((fp, self.s.episodes.get(fp)?.opened)));
+        opened.map_or_else(|| run.id.clone(), |(fp, opened)| episode_id(fp, opened))
     }
 
     /// A run failed, is unknown or blocked: its `escalate`, once an episode.
@@ -55,21 +98,90 @@ impl Decider<'_> {
         if run.episodes.iter().any(told) {
             return Ok(());
         }
-        let target = run.target.as_ref().map_or_else(String::new, |target| format!(" on {}", target.name()));
-        let default = format!("{}{target}: {} — {reason} (run {})", run.playbook, result.word(), run.id);
+        let title = title(run);
+        let default = format!("{title}: {} — {reason} (run {})", result.word(), run.id);
+        let thread = format!("{}/{}/{}", self.s.domain, run.playbook, self.thread_of(run));
         for (n, escalate) in (0..).zip(&playbook.escalate) {
             let text = escalate.text.as_ref().map_or_else(
                 || default.clone(),
                 |text| format!("{} [{default}]", text.text(&World::of(&self.s, &set, run))),
             );
             let key = TellKey { run: run.id.clone(), receiver: ReceiverName::new(escalate.to.clone()), n };
-            self.queue(
-                key,
-                escalate.after,
-                text.into(),
-                Some(&run.playbook),
-                run.episodes.iter().next().cloned(),
-            )?;
+            let message = Message {
+                run: Some(run.id.clone()),
+                ..thread::plain(thread.as_str().into(), title.as_str().into(), text.into())
+            };
+            let asked = Asked {
+                playbook: Some(&run.playbook),
+                episode: run.episodes.iter().next(),
+                ..Asked::default()
+            };
+            self.queue(key, escalate.after, message, asked)?;
+        }
+        Ok(())
+    }
+
+    /// Whether anybody follows a run.
+    pub(crate) fn is_followed(&self, run: &Run) -> bool {
+        let set = self.library.sets.get(&run.set);
+        let playbook = set.and_then(|set| set.playbooks.get(&run.playbook));
+        playbook.is_some_and(|playbook| !playbook.notify.is_empty())
+    }
+
+    /// What happened to a run, to those who follow it: one thread, brought up to date.
+    pub(crate) fn follow(&mut self, id: &RunId, what: &RunEvent, before: Run) -> Result<(), Illegal> {
+        let run = self.s.runs.get(id).map_or(before, |run| Run::clone(run));
+        let (Some((_, playbook)), Some(said)) = (self.plan(&run), what.said()) else { return Ok(()) };
+        let ask = match what {
+            RunEvent::ApprovalAsked { ask } => Some(Ask::clone(ask)),
+            _ => None,
+        };
+        let (tone, verb) = match what {
+            RunEvent::Ended { result, .. } => {
+                (if result.escalates() { Tone::Bad } else { Tone::Good }, TellVerb::Close)
+            }
+            RunEvent::ApprovalAsked { .. } => (Tone::Asking, TellVerb::Update),
+            _ if matches!(run.stage, Stage::Asking(_)) => (Tone::Asking, TellVerb::Update),
+            _ => (Tone::Working, TellVerb::Update),
+        };
+        let said: Arc<str> = said.into();
+        let message = Message {
+            tone,
+            news: vec![said.clone()],
+            run: Some(id.clone()),
+            ask,
+            ..thread::plain(format!("{}/{id}", self.s.domain).into(), title(&run).into(), said)
+        };
+        for (n, receiver) in (FOLLOWS..).zip(&playbook.notify) {
+            let key = TellKey { run: id.clone(), receiver: ReceiverName::new(receiver.clone()), n };
+            if matches!(what, RunEvent::LockTaken { .. }) {
+                let asked = Asked { playbook: Some(&run.playbook), keeps: true, ..Asked::default() };
+                self.queue(key, Span::ZERO, message.clone(), asked)?;
+            } else {
+                self.renew(&key, message.clone(), verb)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Somebody is at it: what was not said yet is not said any more, and who was told hears who has it.
+    pub(crate) fn acknowledge(&mut self, by: &str, run: &RunId) -> Result<(), Illegal> {
+        let keys: Vec<TellKey> =
+            self.s.tells.keys().filter(|key| key.run == *run && key.n < FOLLOWS).cloned().collect();
+        if keys.is_empty() {
+            return self.refuse(by, format!("acknowledge {run}"), "nobody was told of it, or it is over");
+        }
+        self.emit(Event::Acknowledged { by: by.into(), run: run.clone() })?;
+        for key in keys {
+            let Some(tell) = self.s.tells.get(&key).cloned() else { continue };
+            if tell.untried() {
+                self.tell(&key, TellEvent::Dropped)?;
+            } else if tell.keeps {
+                let text: Arc<str> = format!("acknowledged by {by}").into();
+                let message =
+                    Message { tone: Tone::Working, news: vec![text.clone()], text, ..tell.message.clone() };
+                self.renew(&key, message, TellVerb::Update)?;
+            }
         }
         Ok(())
     }
@@ -85,19 +197,32 @@ impl Decider<'_> {
             // It ends at once, and that is told.
             return Ok(());
         }
-        let target = run.target.as_ref().map_or_else(String::new, |target| format!(" on {}", target.name()));
         let until = run.until.map_or_else(String::new, |at| format!(" At {at} it ends unknown."));
         let text: Arc<str> = format!(
-            "{}{target}: did {} ({}, attempt {}) take place? Nobody but you can tell. `regreen settle {id} --done` or `--not-done`; until then nothing else acts there.{until}",
-            run.playbook, attempt.instance, attempt.task.action, attempt.number
+            "{}: did {} ({}, attempt {}) take place? Nobody but you can tell. `regreen settle {id} --done` or `--not-done`; until then nothing else acts there.{until}",
+            title(&run), attempt.instance, attempt.task.action, attempt.number
         )
         .into();
         // A number of its own for each time that it asks; those of the end are below.
         let first = ASKS + u32::try_from(self.s.seq % u64::from(ASKS)).unwrap_or_default() * 16;
         for (n, escalate) in (first..).zip(&playbook.escalate) {
             let key = TellKey { run: id.clone(), receiver: ReceiverName::new(escalate.to.clone()), n };
+            let message = Message {
+                tone: Tone::Asking,
+                run: Some(id.clone()),
+                ..thread::plain(
+                    format!("{}/{id}/asks", self.s.domain).into(),
+                    title(&run).into(),
+                    text.clone(),
+                )
+            };
             // Of no episode: it is asked though the alert resolves, and the end is told all the same.
-            self.queue(key, Span::ZERO, text.clone(), Some(&run.playbook), None)?;
+            self.queue(
+                key,
+                Span::ZERO,
+                message,
+                Asked { playbook: Some(&run.playbook), ..Asked::default() },
+            )?;
         }
         Ok(())
     }
@@ -117,48 +242,69 @@ impl Decider<'_> {
         let first = u32::try_from(episode.told.len()).unwrap_or(u32::MAX).saturating_mul(16);
         let run = episode_id(fingerprint, episode.opened);
         let escalate = playbook.map(|playbook| playbook.escalate.clone()).unwrap_or_default();
+        let asked = Asked { playbook: Some(name), episode: Some(fingerprint), ..Asked::default() };
+        let thread: Arc<str> = format!("{}/{name}/{run}", self.s.domain).into();
+        let message = thread::plain(thread, name.as_str().into(), text.into());
         if escalate.is_empty() {
             // That nobody is to be told is put on record too, once; it is given up at once.
-            let key = TellKey { run: run.clone(), receiver: ReceiverName::from("nobody"), n: first };
-            return self.queue(key, Span::ZERO, text.into(), Some(name), Some(fingerprint.clone()));
+            let key = TellKey { run, receiver: ReceiverName::from("nobody"), n: first };
+            return self.queue(key, Span::ZERO, message, asked);
         }
         for (n, escalate) in (first..).zip(&escalate) {
-            let run = run.clone();
-            let key = TellKey { run, receiver: ReceiverName::new(escalate.to.clone()), n };
-            self.queue(key, escalate.after, text.into(), Some(name), Some(fingerprint.clone()))?;
+            let key = TellKey { run: run.clone(), receiver: ReceiverName::new(escalate.to.clone()), n };
+            self.queue(key, escalate.after, message.clone(), asked)?;
         }
         Ok(())
     }
 
-    /// Alertmanager cut alerts off: nobody decides what was never sent, so people hear of it, once an hour.
+    /// Alertmanager cut alerts off: nobody decides what was never sent, so people hear of it.
     pub(crate) fn truncated(&mut self, alerts: &Alerts) -> Result<(), Illegal> {
-        let lately = self.s.system_told.is_some_and(|at| self.s.now - at < bounds::SYSTEM_TELLS);
-        let Some(set) = self.set().filter(|_| alerts.truncated > 0 && !lately) else { return Ok(()) };
-        let text: Arc<str> = format!(
+        if alerts.truncated == 0 {
+            return Ok(());
+        }
+        let text = format!(
             "Alertmanager cut {} alerts off a payload for receiver {}: raise its max_alerts, they are not decided",
             alerts.truncated, alerts.receiver
-        )
-        .into();
+        );
+        self.tell_system("truncated", &text)
+    }
+
+    /// The system speaks of itself, of the same thing once an hour.
+    pub(crate) fn tell_system(&mut self, of: &str, text: &str) -> Result<(), Illegal> {
+        let thread: Arc<str> = format!("{}/system/{of}", self.s.domain).into();
+        let lately =
+            self.s.system_told.get(&thread).is_some_and(|at| self.s.now - *at < bounds::SYSTEM_TELLS);
+        let Some(set) = self.set().filter(|_| !lately) else { return Ok(()) };
         let now = self.s.now.0.to_be_bytes();
-        let run = RunId::from(h(&[self.s.genesis.as_str().as_bytes(), b"system", &now]));
+        let run = RunId::from(h(&[self.s.genesis.as_str().as_bytes(), thread.as_bytes(), &now]));
+        let message = thread::plain(thread, "regreen".into(), text.into());
         for (n, receiver) in (0..).zip(&set.system) {
             let key = TellKey { run: run.clone(), receiver: ReceiverName::new(receiver.clone()), n };
-            self.queue(key, Span::ZERO, text.clone(), None, None)?;
+            self.queue(key, Span::ZERO, message.clone(), Asked::default())?;
         }
         Ok(())
     }
 
-    /// Messages of a resolved alert that are not due yet.
-    pub(crate) fn drop_tells(&mut self, fingerprint: &Fingerprint) -> Result<(), Illegal> {
+    /// The alert is over: what was not said yet is not said any more, and who was told hears of the end.
+    pub(crate) fn close_tells(&mut self, fingerprint: &Fingerprint) -> Result<(), Illegal> {
         if self.s.episodes.get(fingerprint).is_none_or(|episode| episode.told.is_empty()) {
             return Ok(());
         }
-        let waiting = |tell: &crate::state::Tell| {
-            !tell.out && tell.attempt == 0 && tell.fingerprint.as_ref() == Some(fingerprint)
-        };
+        let of_it = |tell: &thread::Tell| tell.fingerprint.as_ref() == Some(fingerprint);
         let keys: Vec<TellKey> =
-            self.s.tells.iter().filter(|(_, tell)| waiting(tell)).map(|(key, _)| key.clone()).collect();
-        keys.iter().try_for_each(|key| self.tell(key, TellEvent::Dropped))
+            self.s.tells.iter().filter(|(_, tell)| of_it(tell)).map(|(key, _)| key.clone()).collect();
+        for key in keys {
+            let Some(tell) = self.s.tells.get(&key).cloned() else { continue };
+            if tell.untried() {
+                self.tell(&key, TellEvent::Dropped)?;
+                continue;
+            }
+            let text: Arc<str> = "the alert is over".into();
+            let message =
+                Message { tone: Tone::Good, news: vec![text.clone()], text, ..tell.message.clone() };
+            self.renew(&key, message, TellVerb::Close)?;
+        }
+        Ok(())
     }
 
     /// A message's moment: its first try, its next one, or the end of waiting for an answer.
@@ -168,20 +314,20 @@ impl Decider<'_> {
             return self.tell(key, TellEvent::GivenUp { reason: "nobody could be told in time".into() });
         }
         let receiver = self.set().and_then(|set| set.receivers.get(key.receiver.as_str()).cloned());
-        let mut params = serde_json::json!({"receiver": key.receiver, "text": tell.text});
-        let action = match receiver {
-            None => {
-                return self.tell(
-                    key,
-                    TellEvent::GivenUp { reason: "the receiver is not in force any more".into() },
-                );
-            }
-            Some(Receiver::Log) => NOTIFY_LOG.name,
-            Some(Receiver::Webhook(url)) => {
-                params["url"] = url;
-                NOTIFY_WEBHOOK.name
-            }
+        let Some(Receiver { kind, to }) = receiver else {
+            let reason = "the receiver is not in force any more".into();
+            return self.tell(key, TellEvent::GivenUp { reason });
         };
+        let Some(action) = telling(kind, tell.verb).map(|declaration| declaration.name) else {
+            return Err(Illegal(format!("nobody declares how to tell by {kind}")));
+        };
+        let telling = Telling {
+            receiver: key.receiver.clone(),
+            to,
+            message: tell.message.clone(),
+            opened: tell.opened.clone(),
+        };
+        let params = serde_json::to_value(telling).map_err(|error| Illegal(error.to_string()))?;
         let task = Task {
             kind: Kind::Perform,
             action: action.into(),
@@ -194,19 +340,23 @@ impl Decider<'_> {
         };
         // Sent again after that, under a new number: a page that went unanswered is worse than two pages.
         let until = task.claim_by + bounds::CALL_WINDOW + task.timeout;
-        self.tell(key, TellEvent::Dispatched { attempt: tell.attempt + 1, task, until })
+        self.tell(key, TellEvent::Dispatched { attempt: tell.attempt + 1, nth: tell.nth, task, until })
     }
 
     /// The notifier answered.
     pub(crate) fn told(&mut self, outcome: &Outcome) -> Result<(), Illegal> {
         let open = self.s.tells.iter().find(|(key, tell)| {
             key.run == outcome.run
-                && key.instance() == outcome.instance
+                && key.instance(tell.nth) == outcome.instance
                 && tell.out
                 && tell.attempt == outcome.attempt
         });
         let Some((key, tell)) = open.map(|(key, tell)| (key.clone(), tell.clone())) else { return Ok(()) };
         let reason: Arc<str> = match &outcome.outcome {
+            Verb::Ok { result } if tell.keeps => {
+                self.tell(&key, TellEvent::Posted { opened: result.clone() })?;
+                return self.say_now(&key);
+            }
             Verb::Ok { .. } => return self.tell(&key, TellEvent::Told),
             Verb::Failed { reason, .. } | Verb::Unknown { reason } => reason.clone(),
             Verb::NotCalled { detail, .. } => detail.clone(),
@@ -215,4 +365,10 @@ impl Decider<'_> {
         let again_at = self.s.now + backoff(tell.attempt);
         self.tell(&key, TellEvent::Failed { reason, again_at })
     }
+}
+
+/// What a run is about, in a line.
+fn title(run: &Run) -> String {
+    let target = run.target.as_ref().map_or_else(String::new, |target| format!(" on {}", target.name()));
+    format!("{}{target}", run.playbook)
 }

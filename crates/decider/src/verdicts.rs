@@ -1,23 +1,64 @@
 //! Seeing: looks of vantages joined by quorum into verdicts. Silence is never "still up" (rule 22); fewer than K
 //! sighted vantages of N configured ones is unknown.
 
+use std::{collections::BTreeSet, sync::Arc};
+
 use regreen_playbook::Set;
 use regreen_schemas::{
     CheckName, RunId, Span, Timestamp,
     check::{Look, Status, digest_hash},
-    event::Event,
+    event::{Event, Read},
     fact::Looks,
     id::Vantage,
     mutation::{self, Mutation},
-    view::Check,
+    view::{Bound, Check, Join, Kind},
 };
 
 use crate::{
     bounds,
     decide::Decider,
     run::{Seen, Stage, Watching},
-    state::{Illegal, State, TimerKey, VantageState},
+    state::{Illegal, Saw, State, TimerKey, VantageState},
 };
+
+/// Vantages and members that a reason names.
+const WHY_MAX: usize = 5;
+
+/// Joins verdicts into one. What nobody can say of a member can't be said of the whole, unless the others decide it.
+fn joined(check: &Check, how: Join, members: impl Iterator<Item = Status>) -> Status {
+    let (mut all, mut up, mut unknown) = (0_u32, 0_u32, 0_u32);
+    let (mut best, mut worst) = (Status::Down, Status::Up);
+    for status in members {
+        all += 1;
+        match status {
+            Status::Unknown => unknown += 1,
+            known => (best, worst) = (best.min(known), worst.max(known)),
+        }
+        up += u32::from(status == Status::Up);
+    }
+    match how {
+        _ if all == 0 => Status::Unknown,
+        Join::All if worst == Status::Down => Status::Down,
+        Join::Any if best == Status::Up => Status::Up,
+        Join::All | Join::Any if unknown > 0 => Status::Unknown,
+        Join::All => worst,
+        Join::Any => best,
+        Join::Share => {
+            let judged = |up: u32| {
+                let share = f64::from(up) * 100.0 / f64::from(all);
+                let passed = |bound: Option<Bound>| bound.is_some_and(|bound| bound.passed(share));
+                match () {
+                    () if passed(check.down) => Status::Down,
+                    () if passed(check.degraded) => Status::Degraded,
+                    () => Status::Up,
+                }
+            };
+            // Whatever the unknown ones are, it would be the same: only then is it known.
+            let (least, most) = (judged(up), judged(up + unknown));
+            if least == most { least } else { Status::Unknown }
+        }
+    }
+}
 
 /// Joins statuses: the first of down, up, degraded that `quorum` vantages agree on; else unknown.
 fn join(statuses: impl Iterator<Item = Status>, quorum: u32) -> Status {
@@ -46,15 +87,88 @@ impl State {
     #[must_use]
     pub fn verdict(&self, set: &Set, check: &str, quorum: Option<u32>) -> Status {
         let Some(check) = set.checks.get(check) else { return Status::Unknown };
+        if let Kind::Of { join, checks } = &check.kind {
+            let members = checks.iter().map(|member| self.verdict(set, member.as_str(), quorum));
+            return joined(check, *join, members);
+        }
         let Some(looks) = self.looks.get(&check.name) else { return Status::Unknown };
-        let sighted = |name: &&Vantage| {
-            self.vantages.get(*name).is_some_and(|vantage| vantage.sighted && vantage.synced)
-        };
-        let statuses = check.vantages.iter().filter(sighted).filter_map(|name| looks.get(name).copied());
-        join(statuses, quorum.unwrap_or(check.quorum))
+        let seen = check.vantages.iter().filter(|name| self.sees(name)).filter_map(|name| looks.get(name));
+        join(seen.map(|saw| saw.status), quorum.unwrap_or(check.quorum))
     }
 
-    pub(crate) fn take_looks(&mut self, name: &Vantage, looks: &Looks) {
+    fn sees(&self, name: &Vantage) -> bool {
+        self.vantages.get(name).is_some_and(|vantage| vantage.sighted && vantage.synced)
+    }
+
+    /// Why a check has this verdict, as the vantages say that agree with it; for people.
+    #[must_use]
+    pub fn because(&self, check: &Check, status: Status) -> Arc<str> {
+        if let Kind::Of { checks, .. } = &check.kind {
+            let said =
+                |member: &CheckName| self.verdicts.get(member).is_some_and(|(said, _)| *said == status);
+            let members: Vec<&str> =
+                checks.iter().filter(|member| said(member)).map(CheckName::as_str).take(WHY_MAX).collect();
+            return members.join(", ").into();
+        }
+        let blind = || {
+            let away = check.vantages.iter().filter(|name| !self.sees(name)).map(Vantage::as_str);
+            let away: Vec<&str> = away.take(WHY_MAX).collect();
+            if away.is_empty() { "".into() } else { format!("no word from {}", away.join(", ")).into() }
+        };
+        let Some(looks) = self.looks.get(&check.name) else { return blind() };
+        let agrees =
+            |name: &&Vantage| self.sees(name) && looks.get(*name).is_some_and(|saw| saw.status == status);
+        let found = check.vantages.iter().find(agrees).and_then(|name| looks.get(name));
+        match (found, status) {
+            (Some(saw), _) => saw.reason.clone(),
+            (None, Status::Unknown) => blind(),
+            (None, _) => "".into(),
+        }
+    }
+
+    /// Counts a change from one known status to another. What could not be told in between is no change of the thing.
+    fn note_change(&mut self, check: &CheckName, to: Status) {
+        if to == Status::Unknown || self.known.insert(check.clone(), to).is_none_or(|known| known == to) {
+            return;
+        }
+        let now = self.now;
+        let flap = self.flaps.entry(check.clone()).or_default();
+        flap.changes.push_back(now);
+        while flap.changes.len() > bounds::FLAP_CHANGES
+            || flap.changes.front().is_some_and(|at| now - *at > bounds::FLAP_WINDOW)
+        {
+            flap.changes.pop_front();
+        }
+        // Told or not, it is forgotten once it has been steady.
+        self.arm(TimerKey::Flap(check.clone()), Some(now + bounds::FLAP_WINDOW));
+    }
+
+    /// Folds what was seen.
+    pub(crate) fn apply_seeing(&mut self, event: &Event) {
+        match event {
+            Event::LooksTaken { vantage, looks } => self.take_looks(vantage, looks),
+            Event::ResyncAsked { vantage, .. } | Event::VantageSilent { vantage } => {
+                self.lose_vantage(vantage);
+            }
+            Event::Flapping { check, .. } => {
+                if let Some(flap) = self.flaps.get_mut(check) {
+                    flap.told = true;
+                }
+            }
+            Event::Steady { check } => {
+                self.flaps.remove(check);
+                self.arm(TimerKey::Flap(check.clone()), None);
+            }
+            Event::VerdictChanged { check, to, .. } => {
+                self.note_change(check, *to);
+                self.verdicts.insert(check.clone(), (*to, self.now));
+                self.changed(&Read::Verdict(check.clone()));
+            }
+            _ => {}
+        }
+    }
+
+    fn take_looks(&mut self, name: &Vantage, looks: &Looks) {
         let before = self.vantages.get(name);
         let synced = looks.all || before.is_some_and(|vantage| vantage.synced && vantage.boot == looks.boot);
         let heard = match (before, &looks.digest) {
@@ -74,7 +188,8 @@ impl State {
         self.arm(TimerKey::Vantage(name.clone()), synced.then_some(heard + bounds::DIGESTS_MISSED));
         for look in &looks.changes {
             let status = if sighted { look.status } else { Status::Unknown };
-            self.looks.entry(look.check.clone()).or_default().insert(name.clone(), status);
+            let saw = Saw { status, reason: look.reason.clone() };
+            self.looks.entry(look.check.clone()).or_default().insert(name.clone(), saw);
             let watchers: Vec<RunId> =
                 self.watchers.get(&look.check).map(|runs| runs.iter().cloned().collect()).unwrap_or_default();
             let now = self.now;
@@ -90,7 +205,7 @@ impl State {
     }
 
     /// All that a vantage said is unknown until it says all again.
-    pub(crate) fn lose_vantage(&mut self, name: &Vantage) {
+    fn lose_vantage(&mut self, name: &Vantage) {
         if let Some(vantage) = self.vantages.get_mut(name) {
             vantage.synced = mutation::is(Mutation::SilenceIsConsent);
         }
@@ -167,7 +282,7 @@ impl Decider<'_> {
         self.emit(Event::LooksTaken { vantage: vantage.clone(), looks: looks.clone() })?;
         if let Some(digest) = looks.digest.as_ref().filter(|_| looks.sighted) {
             let mine =
-                self.s.looks.iter().filter_map(|(check, by)| by.get(vantage).map(|status| (check, *status)));
+                self.s.looks.iter().filter_map(|(check, by)| by.get(vantage).map(|saw| (check, saw.status)));
             let count = mine.clone().count();
             let matches = digest_hash(mine) == *digest.hash && u32::try_from(count) == Ok(digest.count);
             let reason = if !self.s.vantages.get(vantage).is_some_and(|known| known.synced) {
@@ -205,12 +320,40 @@ impl Decider<'_> {
         let changed = |check: &Check| {
             let to = self.s.verdict(&set, check.name.as_str(), None);
             let from = self.s.verdicts.get(&check.name).map_or(Status::Unknown, |(status, _)| *status);
-            (from != to).then(|| Event::VerdictChanged { check: check.name.clone(), from, to })
+            let reason = || self.s.because(check, to);
+            (from != to).then(|| Event::VerdictChanged {
+                check: check.name.clone(),
+                from,
+                to,
+                reason: reason(),
+            })
         };
         let events: Vec<Event> = match among {
-            Some(names) => names.iter().filter_map(|name| set.checks.get(name)).filter_map(changed).collect(),
+            Some(names) => {
+                let above = names.iter().filter_map(|name| set.joined.get(name)).flatten();
+                let names: BTreeSet<&CheckName> = names.iter().chain(above).collect();
+                names.into_iter().filter_map(|name| set.checks.get(name)).filter_map(changed).collect()
+            }
             None => set.checks.values().filter_map(changed).collect(),
         };
-        events.into_iter().try_for_each(|event| self.emit(event))
+        for event in events {
+            let Event::VerdictChanged { check, .. } = &event else { continue };
+            let check = check.clone();
+            self.emit(event)?;
+            self.flapping(&check)?;
+        }
+        Ok(())
+    }
+
+    /// A verdict that changes to and fro is told once, until it has been steady.
+    fn flapping(&mut self, check: &CheckName) -> Result<(), Illegal> {
+        let Some(flap) = self.s.flaps.get(check).filter(|flap| !flap.told) else { return Ok(()) };
+        if flap.changes.len() < bounds::FLAP_CHANGES {
+            return Ok(());
+        }
+        let changes = u32::try_from(flap.changes.len()).unwrap_or(u32::MAX);
+        self.emit(Event::Flapping { check: check.clone(), changes })?;
+        let text = format!("{check} flaps: {changes} changes within {}", bounds::FLAP_WINDOW);
+        self.tell_system(&format!("flapping/{check}"), &text)
     }
 }

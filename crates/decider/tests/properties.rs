@@ -48,6 +48,7 @@ checks:
 apiVersion: regreen/v1
 policy: lab
 receivers: {oncall: {log: {}}}
+approvers: {sre: [amy, "slack:U1"], default: sre}
 ---
 apiVersion: regreen/v1
 playbook: once
@@ -77,6 +78,20 @@ steps:
   - {id: seen, verify: {check: "web/{{ target.name }}", for: 1s, within: 20s}, on_failure: continue}
 verify: [{check: "web/{{ target.name }}", for: 2s, within: 1m}]
 escalate: [{to: oncall, after: 1m}]
+---
+apiVersion: regreen/v1
+playbook: asked
+mode: approve
+target: node
+triggers: [{alert: ['alertname="Asked"', 'node!=""'], target: "{{ alert.labels.node }}"}]
+when: down("web/" + target.name)
+guard: {cooldown: 5m, budget: [{max: 9, per: 1h}], min_healthy: {at_least: 1}, approval: {within: 3m}}
+steps:
+  - {id: hit, use: http.request, with: {node: "{{ target }}", url: "http://x/", method: PUT}}
+  - {id: sure, approve: {by: sre, within: 1m, text: "and {{ target.name }}?"}}
+verify: [{check: "web/{{ target.name }}", for: 2s, within: 1m}]
+notify: [oncall]
+escalate: [{to: oncall}]
 "#;
 
 /// What the model knows of an open attempt, from dispatches alone.
@@ -109,6 +124,8 @@ struct Case {
     /// Fresh looks of each vantage since the record that took in the run's last result.
     fresh: BTreeMap<RunId, BTreeMap<&'static str, Status>>,
     runs: BTreeMap<RunId, Model>,
+    /// Approvals that were given by somebody who may, to the plan that was shown, in time.
+    approved: BTreeSet<(RunId, Instance)>,
     ended: BTreeMap<(String, String), Timestamp>,
     spent: BTreeMap<String, Vec<Timestamp>>,
     acted: BTreeSet<(Fingerprint, String)>,
@@ -157,6 +174,7 @@ impl Case {
             heard: BTreeMap::new(),
             fresh: BTreeMap::new(),
             runs: BTreeMap::new(),
+            approved: BTreeSet::new(),
             ended: BTreeMap::new(),
             spent: BTreeMap::new(),
             acted: BTreeSet::new(),
@@ -278,7 +296,7 @@ impl Case {
 
     fn check_run(&mut self, id: &RunId, what: &RunEvent) {
         if let RunEvent::Started { playbook, target, origin, .. } = what {
-            let node = target.as_ref().expect("both playbooks have a target").name().to_string();
+            let node = target.as_ref().expect("all playbooks have a target").name().to_string();
             let fingerprint = match origin {
                 regreen_schemas::event::Origin::Alert { fingerprint } => Some(fingerprint.clone()),
                 regreen_schemas::event::Origin::Manual { .. } => None,
@@ -343,6 +361,10 @@ impl Case {
             }
             RunEvent::Settled { instance, attempt, done: false, .. } => self.close(id, instance, *attempt),
             RunEvent::StepSucceeded { .. } => self.result(id),
+            RunEvent::Approved { instance, .. } => {
+                assert!(self.approved.contains(&(id.clone(), instance.clone())), "nobody said yes");
+                self.result(id);
+            }
             RunEvent::VerifyHeld { .. } => {
                 let fresh = self.fresh.get(id).cloned().unwrap_or_default();
                 let up = VANTAGES.iter().all(|vantage| fresh.get(vantage) == Some(&Status::Up));
@@ -403,6 +425,9 @@ impl Case {
         if task.kind != Kind::Perform {
             return;
         }
+        let asks = run.playbook == "asked";
+        let yes = (id.clone(), Instance::from("guard"));
+        assert!(!asks || self.approved.contains(&yes), "nobody said yes");
         if number > 1 {
             let before = (id.clone(), instance.clone(), number - 1);
             assert!(self.closed.contains(&before), "attempt {number} while {} may still act", number - 1);
@@ -416,10 +441,10 @@ impl Case {
         let healthy =
             NODES.iter().filter(|node| **node != run.node && self.verdict(node) == Status::Up).count();
         assert!(healthy >= 1, "below min_healthy");
-        let (key, max, per) = if run.playbook == "once" {
-            ("once", 2, Span::minutes(60))
-        } else {
-            ("domain", 3, Span::minutes(30))
+        let (key, max, per) = match run.playbook.as_str() {
+            "once" => ("once", 2, Span::minutes(60)),
+            "asked" => ("asked", 9, Span::minutes(60)),
+            _ => ("domain", 3, Span::minutes(30)),
         };
         let now = self.now;
         let spent = self.spent.entry(key.into()).or_default().iter().filter(|at| now - **at < per).count();
@@ -450,7 +475,8 @@ impl Case {
     fn step(&mut self) {
         match self.rng.random_range(0..100) {
             0..=17 => self.alert(),
-            18..=39 => self.look(),
+            18..=35 => self.look(),
+            36..=39 => self.approve(),
             40..=49 => self.wait(),
             50..=74 => self.answer(),
             75..=79 => self.revoke(),
@@ -492,7 +518,7 @@ impl Case {
 
     fn alert(&mut self) {
         let node = *NODES.choose(&mut self.rng).expect("some");
-        let name = *["Once", "Looked"].choose(&mut self.rng).expect("some");
+        let name = *["Once", "Looked", "Asked"].choose(&mut self.rng).expect("some");
         let resolved = self.rng.random_bool(0.25);
         let early = Span(self.rng.random_range(0..60_000));
         let alert = Alert {
@@ -701,6 +727,36 @@ impl Case {
         }
     }
 
+    /// Somebody answers what is asked: who may, or a stranger; to the plan that was shown, or to another.
+    fn approve(&mut self) {
+        let asked = self.state.runs.values().find_map(|run| match &run.stage {
+            Stage::Approving(ask) => Some(ask.clone()),
+            _ => None,
+        });
+        let Some(ask) = asked else { return };
+        let (run, instance) = (ask.run.clone(), ask.instance.clone());
+        let stranger = self.rng.random_bool(0.2);
+        let other = self.rng.random_bool(0.1);
+        let (source, user) = *[("amy", None), ("slack", Some("U1"))].choose(&mut self.rng).expect("some");
+        let (source, user) = match (stranger, user) {
+            (false, user) => (source, user),
+            (true, None) => ("bob", Some("U1")),
+            (true, Some(_)) => (source, Some("U2")),
+        };
+        let user = user.map(Arc::from);
+        let plan_hash: Arc<str> = if other { "x".into() } else { ask.plan_hash.clone() };
+        self.timers();
+        if self.rng.random_bool(0.15) {
+            let reason = "".into();
+            let deny = Operator::Deny { run, instance, plan_hash, reason, user };
+            return self.fact(source, Item::Operator(deny), None);
+        }
+        if !stranger && !other && self.now < ask.until {
+            self.approved.insert((run.clone(), instance.clone()));
+        }
+        self.fact(source, Item::Operator(Operator::Approve { run, instance, plan_hash, user }), None);
+    }
+
     fn settle(&mut self) {
         let asked = self.state.runs.iter().find_map(|(id, run)| match &run.stage {
             Stage::Asking(attempt) => Some((id.clone(), attempt.instance.clone(), attempt.number)),
@@ -729,6 +785,7 @@ fn run(seed: u64, library: &Library, set: &Set) -> BTreeSet<&'static str> {
                 Stage::Again(..) => "again",
                 Stage::Looking(..) => "looking",
                 Stage::Asking(_) => "asking",
+                Stage::Approving(_) => "approving",
                 Stage::Waiting(..) => "waiting",
                 Stage::Verifying(..) => "verifying",
                 Stage::Ending(..) | Stage::Over => "ending",
@@ -785,6 +842,7 @@ fn ten_thousand_histories_keep_the_invariants() {
         "looking",
         "asking",
         "waiting",
+        "approving",
         "verifying",
     ];
     let missing: Vec<_> = wanted.into_iter().filter(|stage| !seen.contains(stage)).collect();
@@ -808,6 +866,8 @@ fn each_mistake_is_caught() {
         M::ForgetHandled,
         M::AnyHands,
         M::NoDeadline,
+        M::AnybodyApproves,
+        M::AnyPlan,
     ];
     std::panic::set_hook(Box::new(|_| {}));
     let mut missed = Vec::new();

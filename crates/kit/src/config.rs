@@ -9,7 +9,10 @@ use serde::{
     de::{DeserializeOwned, Error as _},
 };
 
-use crate::secrets::{Reference, Secrets};
+use crate::{
+    channels::{Channels, PagerDuty, Slack, SlackApi, Smtp},
+    secrets::{Reference, Secrets},
+};
 
 /// The file.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -28,8 +31,17 @@ pub struct Config {
     pub tls: Option<Tls>,
     /// Secrets that actions refer to.
     pub secrets: Secrets,
+    /// Files in PEM: the CAs that checks name.
+    #[serde(default)]
+    pub ca: BTreeMap<String, PathBuf>,
     /// Addresses that are paged when the domain itself is in trouble: frozen, suspect, silent, NATS away.
     pub deadman: Vec<Reference>,
+    /// Where Slack is, and how it proves that a click is its own.
+    pub slack: Slack,
+    /// Where PagerDuty is.
+    pub pagerduty: PagerDuty,
+    /// The relay for e-mail; without it none is sent.
+    pub smtp: Option<Smtp>,
     /// How often the state is kept, and how long the past.
     pub snapshots: Keep,
     /// Addresses that tell whether this vantage sees at all: `host:port`.
@@ -133,6 +145,13 @@ impl Config {
         names(&config.auth)?;
         Ok(config)
     }
+
+    /// What the notifier speaks through.
+    #[must_use]
+    pub fn channels(&self) -> Channels {
+        let slack = SlackApi { url: self.slack.url.clone() };
+        Channels { slack, pagerduty: self.pagerduty.clone(), smtp: self.smtp.clone() }
+    }
 }
 
 /// Credentials by name, whose names can be sources of facts.
@@ -158,6 +177,7 @@ pub fn read<T: DeserializeOwned>(path: &PathBuf) -> Result<T, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::channels::SmtpTls;
 
     #[test]
     fn the_example_is_a_configuration_and_shows_every_key() {
@@ -170,14 +190,24 @@ mod tests {
             alertmanagers,
             tls,
             secrets,
+            ca,
             deadman,
+            slack,
+            pagerduty,
+            smtp,
             snapshots,
             reference,
             otlp_endpoint,
         } = config;
         assert_eq!(deadman.len(), 1);
+        assert!(slack.signing_secret.is_some());
+        let smtp = smtp.expect("a relay");
+        assert_eq!((smtp.port(), smtp.tls, smtp.user.is_some()), (587, SmtpTls::Starttls, true));
+        let defaults = Config::default();
+        assert_eq!((slack.url, pagerduty.url), (defaults.slack.url, defaults.pagerduty.url));
         assert_eq!((snapshots.every, snapshots.audit), (Span::minutes(10), Span::minutes(30 * 24 * 60)));
         assert_eq!((api_version.as_deref(), config.as_deref()), (Some("regreen/v1"), Some("example")));
+        assert_eq!(ca.len(), 1);
         assert_eq!((auth.len(), alertmanagers.len(), tls.is_some(), reference.len()), (2, 2, true, 2));
         assert!(
             otlp_endpoint.is_some() && secrets.get("web-token").is_err(),

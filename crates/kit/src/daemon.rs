@@ -115,6 +115,14 @@ pub trait Config: DeserializeOwned {
     /// # Errors
     /// With what is wrong.
     fn check(&self) -> Result<(), Failure>;
+
+    /// What else `--check-config` refuses, though the service could start.
+    ///
+    /// # Errors
+    /// With what is wrong.
+    fn check_more(&self) -> Result<(), Failure> {
+        Ok(())
+    }
 }
 
 /// Runs a service: `main` of its binary. `example` is a file that it takes.
@@ -149,6 +157,9 @@ where
         Err((code, error)) => return fail(&error, code),
     };
     if arguments.get_flag("check") {
+        if let Err(error) = config.check_more() {
+            return fail(&format!("{}: {}", path.display(), chain(error.as_ref())).into(), 1);
+        }
         eprint(&format!("{}: good", path.display()));
         return ExitCode::SUCCESS;
     }

@@ -1,4 +1,5 @@
-//! `/healthz` (the process runs), `/readyz` (every part says yes, or which says no and why), `/metrics`.
+//! `/healthz` (the process runs), `/readyz` (every part says yes, or which says no and why), `/metrics`, and
+//! `POST /-/reload` where a process has something to read again.
 
 use std::{
     collections::BTreeMap,
@@ -10,16 +11,21 @@ use axum::{
     extract::State,
     http::{StatusCode, header},
     response::IntoResponse,
-    routing::get,
+    routing::{get, post},
 };
 use prometheus_client::registry::Registry;
+use tokio::sync::{mpsc, oneshot};
 
 /// What the parts of a process say about themselves.
 #[derive(Clone, Debug, Default)]
 pub struct Health {
     parts: Arc<Mutex<BTreeMap<&'static str, Result<(), String>>>>,
     registry: Arc<Mutex<Registry>>,
+    reload: Arc<Mutex<Option<mpsc::Sender<Reload>>>>,
 }
+
+/// Somebody wants the configuration read again, and waits for what is wrong with it.
+pub type Reload = oneshot::Sender<Result<(), String>>;
 
 impl Health {
     /// A part says how it is.
@@ -52,12 +58,21 @@ impl Health {
         register(registry.sub_registry_with_prefix("regreen"));
     }
 
-    /// The three paths.
+    /// Who reads the configuration again at `POST /-/reload`.
+    ///
+    /// # Panics
+    /// When another part panicked while it registered.
+    pub fn on_reload(&self, ask: mpsc::Sender<Reload>) {
+        *self.reload.lock().expect("invariant: nobody panics while registering") = Some(ask);
+    }
+
+    /// The paths.
     pub fn router(&self) -> Router {
         Router::new()
             .route("/healthz", get(async || "ok\n"))
             .route("/readyz", get(ready))
             .route("/metrics", get(metrics))
+            .route("/-/reload", post(reload))
             .with_state(self.clone())
     }
 }
@@ -68,6 +83,23 @@ async fn ready(State(health): State<Health>) -> impl IntoResponse {
         (StatusCode::OK, "ok\n".to_owned())
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, complaints.join("\n") + "\n")
+    }
+}
+
+/// As Prometheus answers it: 200, or 500 with what is wrong.
+async fn reload(State(health): State<Health>) -> (StatusCode, String) {
+    let ask = health.reload.lock().expect("invariant: nobody panics while registering").clone();
+    let Some(ask) = ask else {
+        return (StatusCode::NOT_FOUND, "this process has nothing to read again\n".into());
+    };
+    let (answer, answered) = oneshot::channel();
+    if ask.send(answer).await.is_err() {
+        return (StatusCode::SERVICE_UNAVAILABLE, "this process is ending\n".into());
+    }
+    match answered.await {
+        Ok(Ok(())) => (StatusCode::OK, "good\n".into()),
+        Ok(Err(why)) => (StatusCode::INTERNAL_SERVER_ERROR, why),
+        Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "this process is ending\n".into()),
     }
 }
 

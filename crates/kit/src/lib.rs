@@ -1,6 +1,7 @@
 //! What every service stands on: clocks, configuration, secrets, telemetry, health and metrics, and an orderly end.
 
 pub mod aside;
+pub mod channels;
 pub mod clock;
 pub mod config;
 pub mod daemon;

@@ -6,16 +6,17 @@ use std::{
     sync::Arc,
 };
 
-use regreen_schemas::{CheckName, Span, view};
+use regreen_schemas::{CheckName, Span, check::Status, view};
 
 use crate::{
-    cel::{self, Env, Expr, Scope, check::Problem},
+    cel::{self, Expr, Scope, check::Problem},
     diagnostic::{Findings, Place, nearest},
+    expand,
     inventory::Inventory,
     model::{Arg, MinHealthy, Playbook, StepKind, Subject, TargetKind, Trigger, Verify},
-    read::{CheckDraft, Draft, Each, Places, within},
+    read::{Draft, Places, within},
     set::Set,
-    template::{Part, Template, plain},
+    template::{Part, Template},
     tree::Node,
     value::{Type, Value},
 };
@@ -25,6 +26,23 @@ fn unknown_receiver(name: &str, set: &Set) -> String {
         || "declare it under `receivers:` of `policy:`".to_owned(),
         |near| format!("did you mean `{near}`?"),
     )
+}
+
+/// Groups of approvers, with the one that `default:` names under that name too.
+fn approvers(
+    mut groups: BTreeMap<Arc<str>, BTreeSet<Arc<str>>>,
+    default: Option<(Arc<str>, Place)>,
+    findings: &mut Findings,
+) -> BTreeMap<Arc<str>, BTreeSet<Arc<str>>> {
+    let Some((name, place)) = default else { return groups };
+    match groups.get(&name).cloned() {
+        Some(people) => drop(groups.insert("default".into(), people)),
+        None => {
+            let message = format!("unknown approvers `{name}`");
+            findings.error(205, place, message, "not declared", "name one of the groups beside it");
+        }
+    }
+    groups
 }
 
 /// Joins the drafts and checks them. The set is only used when there is no error.
@@ -37,6 +55,7 @@ pub(crate) fn together(draft: Draft, findings: &mut Findings) -> Set {
         }
         set.system.push(name);
     }
+    set.approvers = approvers(draft.approvers, draft.default_approvers, findings);
     let mut owners: BTreeMap<Arc<str>, Arc<str>> = BTreeMap::new();
     for (group, (drafted, place)) in &draft.groups {
         for name in drafted.nodes.iter().flat_map(|(name, node)| node.aliases.iter().chain([name])) {
@@ -55,9 +74,24 @@ pub(crate) fn together(draft: Draft, findings: &mut Findings) -> Set {
     let groups = draft.groups;
     set.inventory =
         Inventory::new(groups.iter().map(|(name, (drafted, _))| (name.clone(), drafted.clone())).collect());
-    for (name, check) in &draft.checks {
-        expand(name, check, &set.inventory, &mut set.checks, findings);
+    for (service, sides) in draft.services {
+        for (group, place) in &sides {
+            if !set.inventory.groups.contains_key(group) {
+                let near = nearest(group, set.inventory.groups.keys().map(AsRef::as_ref));
+                let hint = near.map_or_else(|| "add it".to_owned(), |near| format!("did you mean `{near}`?"));
+                let message = format!("unknown group `{group}`");
+                findings.error(205, place.clone(), message, "not in the inventory", hint);
+            }
+        }
+        set.inventory.services.insert(service, sides.into_iter().map(|(group, _)| group).collect());
     }
+    for (name, check) in &draft.checks {
+        expand::expand(name, check, &set.inventory, &mut set.checks, findings);
+    }
+    for (name, check) in &draft.checks {
+        expand::join(name, check, &mut set.checks, findings);
+    }
+    set.joined = expand::dependents(&draft.checks, &set.checks, findings);
     for (name, (drafted, place)) in &groups {
         if let Some(health) = &drafted.health
             && let Some(missing) = drafted
@@ -89,96 +123,6 @@ pub(crate) fn together(draft: Draft, findings: &mut Findings) -> Set {
         }
     }
     set
-}
-
-struct Member(Value, Value);
-
-impl Env for Member {
-    fn root(&self, name: &str) -> Option<Value> {
-        match name {
-            "node" => Some(self.0.clone()),
-            "group" => Some(self.1.clone()),
-            _ => None,
-        }
-    }
-    fn verdict(&self, _: &str) -> regreen_schemas::check::Status {
-        regreen_schemas::check::Status::Unknown
-    }
-    fn group(&self, _: &str) -> Option<Value> {
-        None
-    }
-}
-
-fn expand(
-    name: &str,
-    draft: &CheckDraft,
-    inventory: &Inventory,
-    checks: &mut BTreeMap<CheckName, view::Check>,
-    findings: &mut Findings,
-) {
-    let mut add =
-        |name: String, member: &Member, findings: &mut Findings| match draft.address.render(member, plain) {
-            Ok(address) => {
-                let address: Arc<str> = address.to_string().into();
-                let kind = if draft.tcp {
-                    view::Kind::Tcp { address }
-                } else {
-                    view::Kind::Http { url: address, accept: draft.accept.clone() }
-                };
-                let name = CheckName::from(name);
-                let (interval, timeout, fresh) = (draft.interval, draft.timeout, draft.fresh);
-                let (fall, rise, quorum, vantages) =
-                    (draft.fall, draft.rise, draft.quorum, draft.vantages.clone());
-                checks.insert(
-                    name.clone(),
-                    view::Check { name, kind, interval, timeout, fall, rise, fresh, vantages, quorum },
-                );
-            }
-            Err(why) => findings.error(
-                303,
-                draft.place.clone(),
-                format!("check `{name}` can't be filled in: {why}"),
-                "this check",
-                "`node` and `group` are visible under `with`",
-            ),
-        };
-    let nothing = || Value::map::<&str>([]);
-    let Some(each) = draft.each else {
-        add(name.to_owned(), &Member(nothing(), nothing()), findings);
-        return;
-    };
-    if draft.groups.is_empty() {
-        findings.error(108, draft.place.clone(), "key `in` is missing", "`each` needs it", "`in: [group]`");
-    }
-    for (group_name, place) in &draft.groups {
-        let Some(group) = inventory.groups.get(group_name.as_str()) else {
-            let near = nearest(group_name, inventory.groups.keys().map(AsRef::as_ref));
-            let hint = near
-                .map_or_else(|| "not in the inventory".to_owned(), |near| format!("did you mean `{near}`?"));
-            findings.error(
-                205,
-                place.clone(),
-                format!("unknown group `{group_name}`"),
-                "not in the inventory",
-                hint,
-            );
-            continue;
-        };
-        match each {
-            Each::Group => {
-                add(format!("{name}/{group_name}"), &Member(nothing(), group.value.clone()), findings);
-            }
-            Each::Node => {
-                for (node_name, node) in &group.nodes {
-                    add(
-                        format!("{name}/{node_name}"),
-                        &Member(node.value.clone(), group.value.clone()),
-                        findings,
-                    );
-                }
-            }
-        }
-    }
 }
 
 /// Judges one playbook.
@@ -232,6 +176,8 @@ impl Judge<'_> {
             self.verify(verify, node, &scope);
         }
         self.escalations(&scope);
+        self.approval();
+        self.notified();
         if self.playbook.destructive() {
             self.destructive();
         }
@@ -241,6 +187,9 @@ impl Judge<'_> {
     fn triggers(&mut self) {
         let wants_target = self.playbook.target != TargetKind::None;
         for (trigger, node) in self.playbook.triggers.iter().zip(&self.places.triggers) {
+            if let Trigger::Manual { by: Some(by) } = trigger {
+                self.known_approvers(by, node);
+            }
             let Trigger::Alert { matchers, target } = trigger else { continue };
             match (wants_target, target) {
                 (true, None) => self.error(
@@ -272,6 +221,18 @@ impl Judge<'_> {
                 (false, None) => {}
             }
         }
+    }
+
+    fn known_approvers(&mut self, name: &str, node: &Node) {
+        if self.set.approvers.contains_key(name) {
+            return;
+        }
+        let near = nearest(name, self.set.approvers.keys().map(AsRef::as_ref));
+        let hint = near.map_or_else(
+            || format!("under `approvers:` of `policy:` add `{name}: [operator]`"),
+            |near| format!("did you mean `{near}`?"),
+        );
+        self.error(205, node, format!("unknown approvers `{name}`"), "nobody could say yes", hint);
     }
 
     fn named_target(&mut self, template: &Template, node: &Node) {
@@ -306,7 +267,8 @@ impl Judge<'_> {
             TargetKind::None => {}
         }
         let mut absent = Vec::new();
-        let manual = self.playbook.triggers.iter().position(|trigger| matches!(trigger, Trigger::Manual));
+        let manual =
+            self.playbook.triggers.iter().position(|trigger| matches!(trigger, Trigger::Manual { .. }));
         match manual {
             Some(at) => absent.push(("alert", format!("trigger {}: `manual`", at + 1))),
             None => roots.push(("alert".into(), Type::Object("alert"))),
@@ -409,6 +371,13 @@ impl Judge<'_> {
     fn step(&mut self, kind: &StepKind, node: &Node, scope: &Scope) {
         match kind {
             StepKind::Wait(_) => {}
+            StepKind::Approve(approve) => {
+                self.known_approvers(&approve.asked.by, node.get("approve").unwrap_or(node));
+                let at = node.get("approve").and_then(|node| node.get("text"));
+                if let (Some(text), Some(at)) = (&approve.text, at) {
+                    self.lenient(text, at, scope);
+                }
+            }
             StepKind::Verify(verify) => {
                 if let Some(node) = node.get("verify") {
                     self.verify(verify, node, scope);
@@ -501,13 +470,24 @@ impl Judge<'_> {
         self.template(&verify.check, at, scope);
         if let Some(name) = verify.check.constant() {
             let place = self.at(at.range.clone());
-            self.known_check(name, place);
+            self.known_check(name, place.clone());
+            self.watchable(verify, name, place);
+        }
+    }
+
+    /// A verify counts looks; of joined checks only `all` that is up says something about each look.
+    fn watchable(&mut self, verify: &Verify, name: &str, at: Place) {
+        let Some(view::Kind::Of { join, .. }) = self.set.checks.get(name).map(|check| &check.kind) else {
+            return;
+        };
+        if *join != view::Join::All || verify.is != Status::Up {
+            let hint = "verify the checks that it joins, or an `all` that is up";
+            let message = format!("`{name}` is joined from others: it has no looks of its own");
+            self.findings.error(605, at, message, "a verify counts looks", hint);
         }
     }
 
     fn escalations(&mut self, scope: &Scope) {
-        // Text is for people: a missing label prints as missing, so nothing must be ensured.
-        let lenient = |problem: &Problem| matches!(problem.code, 304 | 306 | 307);
         for (escalate, node) in self.playbook.escalate.iter().zip(&self.places.escalate) {
             if !self.set.receivers.contains_key(&escalate.to) {
                 let hint = unknown_receiver(&escalate.to, self.set);
@@ -520,12 +500,33 @@ impl Judge<'_> {
                 );
             }
             let (Some(template), Some(at)) = (&escalate.text, node.get("text")) else { continue };
-            for part in &template.parts {
-                if let Part::Path(expr, range) = part {
-                    let (_, mut problems) = cel::check(expr, scope);
-                    problems.retain(|problem| !lenient(problem));
-                    self.problems(problems, at, range.start);
-                }
+            self.lenient(template, at, scope);
+        }
+    }
+
+    /// Text is for people: a missing label prints as missing, so nothing must be ensured.
+    fn lenient(&mut self, template: &Template, at: &Node, scope: &Scope) {
+        for part in &template.parts {
+            if let Part::Path(expr, range) = part {
+                let (_, mut problems) = cel::check(expr, scope);
+                problems.retain(|problem| !matches!(problem.code, 304 | 306 | 307));
+                self.problems(problems, at, range.start);
+            }
+        }
+    }
+
+    fn approval(&mut self) {
+        let name = Node { range: self.places.name.clone(), kind: crate::tree::Kind::List(Vec::new()) };
+        let Some(approval) = &self.playbook.guard.approval else { return };
+        let written = self.places.guard.as_ref().and_then(|guard| guard.get("approval")).cloned();
+        self.known_approvers(&approval.by, &written.unwrap_or(name));
+    }
+
+    fn notified(&mut self) {
+        for (receiver, node) in self.playbook.notify.iter().zip(&self.places.notify) {
+            if !self.set.receivers.contains_key(receiver) {
+                let hint = unknown_receiver(receiver, self.set);
+                self.error(205, node, format!("unknown receiver `{receiver}`"), "not declared", hint);
             }
         }
     }
@@ -536,9 +537,10 @@ impl Judge<'_> {
         let guard = &playbook.guard;
         // What is there but wrong has its own finding.
         let written = |key: &str| self.places.guard.as_ref().is_some_and(|guard| guard.get(key).is_some());
+        let asks_first = guard.approval.is_some();
         let missing: Vec<String> = ["cooldown", "budget", "min_healthy"]
             .into_iter()
-            .filter(|key| !written(key))
+            .filter(|key| !(written(key) || *key == "min_healthy" && asks_first))
             .map(|key| format!("`{key}`"))
             .collect();
         if !missing.is_empty() {
@@ -617,6 +619,7 @@ impl Judge<'_> {
                         Span(action.timeout.0.saturating_mul(i64::from(action.attempts)))
                     }
                     StepKind::Verify(verify) => verify.within,
+                    StepKind::Approve(approve) => approve.asked.within,
                     StepKind::Wait(span) => *span,
                 };
         }

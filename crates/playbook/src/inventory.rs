@@ -12,6 +12,8 @@ use crate::value::Value;
 pub struct Inventory {
     /// Groups by name.
     pub groups: BTreeMap<Arc<str>, Group>,
+    /// Services by name: the groups that can serve them, the preferred one first.
+    pub services: BTreeMap<Arc<str>, Vec<Arc<str>>>,
     /// Group of each node name and alias.
     places: BTreeMap<Arc<str>, (Arc<str>, Arc<str>)>,
 }
@@ -34,6 +36,8 @@ pub struct Group {
 pub struct Node {
     /// Zone of its runners.
     pub via: Zone,
+    /// Where it answers.
+    pub address: Arc<str>,
     /// For expressions.
     pub value: Value,
 }
@@ -102,7 +106,8 @@ impl Inventory {
                     inventory.places.insert(known.clone(), (name.clone(), node_name.clone()));
                 }
                 let via = node.via.unwrap_or_else(|| via.clone());
-                nodes.insert(node_name, Node { via, value: Value::map(fields) });
+                let address = node.address.as_str().into();
+                nodes.insert(node_name, Node { via, address, value: Value::map(fields) });
             }
             inventory.groups.insert(name, Group { health: draft.health, via, nodes, value });
         }

@@ -33,7 +33,10 @@ pub const PLAYBOOK: &[Key] = &[
     must("playbook", "Its name."),
     key("description", "What it is for, for people."),
     key("labels", "Free words for people."),
-    key("mode", "`observe` (default) says what it would do; `auto` acts."),
+    key(
+        "mode",
+        "`observe` (default) says what it would do; `approve` asks before the first effect; `auto` acts.",
+    ),
     key("target", "`none` (default), `node` or `group`."),
     must("triggers", "What starts it; any of them."),
     key("when", "CEL: at start, after waiting, and before each destructive step; must be true."),
@@ -43,6 +46,7 @@ pub const PLAYBOOK: &[Key] = &[
     key("verify", "The closing verify: all of these hold at once."),
     key("on_resolved", "`cancel` (default) or `continue`."),
     key("deadline", "No step begins later; 1h unless given."),
+    key("notify", "Receivers that follow each run, in one thread."),
     key("escalate", "Whom to tell when it failed, is unknown or blocked."),
     later("vars"),
     later("outputs"),
@@ -50,7 +54,6 @@ pub const PLAYBOOK: &[Key] = &[
     later("on_failure"),
     later("correlate"),
     later("failback"),
-    later("notify"),
     later("drill"),
 ];
 /// A trigger.
@@ -74,9 +77,23 @@ pub const GUARD: &[Key] = &[
     key("budget", "Most destructive attempts in a time."),
     key("min_healthy", "Healthy *other* nodes that must remain."),
     key("quorum", "Vantages that must agree on a verdict, for this playbook."),
+    key("approval", "`{by, within}`: who must say yes before the first effect. No answer is a no."),
     later("maintenance"),
     later("circuit_breaker"),
-    later("approval"),
+];
+/// `manual:` of a trigger.
+pub const MANUAL: &[Key] =
+    &[key("by", "Group of `approvers:` that may start it; any operator unless given.")];
+/// `guard.approval:`.
+pub const APPROVAL: &[Key] = &[
+    key("by", "Group of `approvers:`; `default` unless given."),
+    key("within", "How long an answer is waited for; 30m unless given."),
+];
+/// `approve:` of a step.
+pub const APPROVE: &[Key] = &[
+    key("by", "Group of `approvers:`; `default` unless given."),
+    key("within", "How long an answer is waited for; 30m unless given."),
+    key("text", "Template: what to say."),
 ];
 /// `guard.lock:`.
 pub const LOCK: &[Key] = &[
@@ -103,13 +120,13 @@ pub const STEP: &[Key] = &[
     key("timeout", "Of one attempt; 30s unless given."),
     key("attempts", "The first included; 3 for read and idempotent actions, else 1."),
     key("verify", "Watch a check until it holds."),
+    key("approve", "`{by, within, text}`: ask a person. No answer is a no."),
     key("wait", "Let time pass; proves nothing."),
     later("undo"),
     later("run"),
     later("parallel"),
     later("for_each"),
     later("choose"),
-    later("approve"),
     later("set"),
 ];
 /// `verify:`.
@@ -130,9 +147,11 @@ pub const INVENTORY: &[Key] = &[
     must("apiVersion", "`regreen/v1`."),
     must("inventory", "Its name."),
     key("groups", "Groups by name."),
-    later("services"),
+    key("services", "`name: {sides: [preferred, other]}`: groups that can serve it."),
     later("maintenance"),
 ];
+/// A service.
+pub const SERVICE: &[Key] = &[must("sides", "Groups that can serve it; the first is preferred.")];
 /// A group.
 pub const GROUP: &[Key] = &[
     key("provider", "Who hosts it."),
@@ -156,49 +175,118 @@ pub const NODE: &[Key] = &[
 pub const CHECKS: &[Key] = &[must("apiVersion", "`regreen/v1`."), must("checks", "Checks by name.")];
 /// A check.
 pub const CHECK: &[Key] = &[
-    must("kind", "`http` or `tcp`."),
+    must(
+        "kind",
+        "`http`, `tcp`, `tls`, `dns`, `elasticsearch`, `haproxy`, `prometheus`, `silences`; over others `all`, `any`, `share`.",
+    ),
     key("each", "`node` or `group`: one check for each member, named `check/member`."),
     key("in", "Groups whose members are checked."),
     key("with", "What to look at; templates over `node` and `group`."),
+    key("measure", "Which number is measured, where the kind has several."),
+    key("degraded", "`{above: n}` or `{below: n}`: the number is a blemish."),
+    key("down", "`{above: n}` or `{below: n}`: the number is a failure."),
+    key("of", "The checks that `all`, `any` or `share` joins; may end in `/*`."),
     key("interval", "Between two looks; 10s unless given."),
     key("timeout", "Of one look; 3s unless given."),
-    key("fall", "Failures in a row; 3 unless given."),
-    key("rise", "Successes in a row; 2 unless given."),
+    key("fall", "Looks in a row that find it worse; 3 unless given."),
+    key("rise", "Looks in a row that find it better; 2 unless given."),
     key("fresh", "A status older than this is unknown; 30s unless given."),
     key("vantages", "Where it is looked at from; `main` unless given."),
     key("quorum", "How many vantages must agree; a majority unless given."),
+    key("expose", "`{on_unknown: pass}` or `fail`: `GET /health/{check}` answers for it."),
     later("target"),
-    later("measure"),
-    later("degraded"),
-    later("down"),
-    later("of"),
-    later("expose"),
 ];
+/// `degraded:` and `down:` of a check.
+pub const BOUND: &[Key] = &[key("above", "Beyond this number."), key("below", "Short of this number.")];
+/// `expose:` of a check.
+pub const EXPOSE: &[Key] =
+    &[must("on_unknown", "`pass` or `fail`: what is answered while nobody can say how it is.")];
+const HEADERS: Key = key("headers", "Of the request; values may be `{secret: name}`.");
+const CA: Key = key("ca", "Name of a CA in the probe's configuration; the system's unless given.");
 /// `with:` of a check of kind `http`.
-pub const CHECK_HTTP: &[Key] =
-    &[must("url", "Where to GET."), key("accept", "Statuses that are well; 200 to 299 unless given.")];
+pub const CHECK_HTTP: &[Key] = &[
+    must("url", "Where to GET."),
+    key("accept", "Statuses that are well; 200 to 299 unless given."),
+    key("json", "JSON Pointers to the values that must stand there."),
+    key("header", "Headers that the answer must have."),
+    key("value", "JSON Pointer to the number of `measure: value`."),
+    HEADERS,
+    CA,
+];
 /// `with:` of a check of kind `tcp`.
 pub const CHECK_TCP: &[Key] = &[must("address", "`host:port` to connect to.")];
+/// `with:` of a check of kind `tls`.
+pub const CHECK_TLS: &[Key] = &[
+    must("address", "`host:port` to shake hands with."),
+    key("name", "Name to ask for; the address's host unless given."),
+    CA,
+];
+/// `with:` of a check of kind `dns`.
+pub const CHECK_DNS: &[Key] = &[
+    must("name", "Name to ask for."),
+    key("record", "`A` (default), `AAAA`, `CNAME`, `MX`, `NS`, `SRV` or `TXT`."),
+    key("server", "`host:port` to ask; the system's unless given."),
+    key("expect", "Answers that must be there."),
+];
+/// `with:` of a check of kind `elasticsearch`.
+pub const CHECK_ELASTICSEARCH: &[Key] = &[
+    must("url", "Of a node; filled in for every node of the group."),
+    key("index", "For `ccr_lag` and `canary`."),
+    key("field", "Time of a document, for `canary`; `@timestamp` unless given."),
+    key("repository", "For `snapshot_age`."),
+    HEADERS,
+    CA,
+];
+/// `with:` of a check of kind `haproxy`.
+pub const CHECK_HAPROXY: &[Key] = &[
+    must("address", "`host:port` or path of the runtime API."),
+    must("backend", "The backend."),
+    key("server", "The server; the whole backend unless given."),
+];
+/// `with:` of a check of kind `prometheus`.
+pub const CHECK_PROMETHEUS: &[Key] =
+    &[must("url", "Of the server."), must("query", "PromQL with one number as its answer."), HEADERS, CA];
+/// `with:` of a check of kind `silences`.
+pub const CHECK_SILENCES: &[Key] = &[
+    must("url", "Of the Alertmanager."),
+    must("labels", "The labels that an alert would have."),
+    HEADERS,
+    CA,
+];
 /// `policy:`.
 pub const POLICY: &[Key] = &[
     must("apiVersion", "`regreen/v1`."),
     must("policy", "Its name."),
     key("receivers", "Channels to tell, by name."),
-    key("system", "Receivers that hear of the system itself: alerts that Alertmanager cut off."),
-    later("approvers"),
+    key(
+        "system",
+        "Receivers that hear of the system itself: alerts that Alertmanager cut off, checks that flap.",
+    ),
+    key(
+        "approvers",
+        "Groups of people who may say yes: operators' names, `slack:` and a user's id. `default:` names one of the groups. A group `operators`, where there is one, says who may do all else.",
+    ),
     later("ceilings"),
 ];
 /// A receiver.
 pub const RECEIVER: &[Key] = &[
     key("log", "`{}`: the notifier's own log."),
     key("webhook", "`{url: …}` or `{secret: name}`: posts JSON."),
-    later("slack"),
-    later("pagerduty"),
-    later("email"),
+    key("slack", "A channel, or `{channel, token: {secret: name}}`; the secret `slack` unless given."),
+    key("pagerduty", "`{secret: name}`: the integration's routing key."),
+    key("email", "`{to: [address]}`."),
 ];
 /// `webhook:` of a receiver.
 pub const RECEIVER_WEBHOOK: &[Key] =
     &[key("url", "Where to."), key("secret", "Name of the secret that holds the URL.")];
+/// `slack:` of a receiver.
+pub const RECEIVER_SLACK: &[Key] =
+    &[must("channel", "Name or id."), key("token", "`{secret: name}`: the bot's token.")];
+/// A reference to a secret.
+pub const SECRET: &[Key] = &[must("secret", "Its name in the configuration of the process that needs it.")];
+/// `email:` of a receiver.
+pub const RECEIVER_EMAIL: &[Key] =
+    &[must("to", "Addresses."), key("from", "The sender; the notifier's unless given.")];
 /// An input.
 pub const INPUT: &[Key] = &[
     must("type", "`string`, `int` or `bool`."),

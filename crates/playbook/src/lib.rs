@@ -4,6 +4,7 @@
 pub mod cel;
 pub mod check;
 pub mod diagnostic;
+mod expand;
 pub mod inventory;
 pub mod keys;
 pub mod matcher;

@@ -44,6 +44,8 @@ pub struct Playbook {
     pub on_resolved: OnResolved,
     /// No step begins later.
     pub deadline: Span,
+    /// Who follows its runs: one thread a run.
+    pub notify: Vec<Arc<str>>,
     /// Whom to tell.
     pub escalate: Vec<Escalate>,
 }
@@ -112,7 +114,10 @@ pub enum Trigger {
         target: Option<Template>,
     },
     /// A person.
-    Manual,
+    Manual {
+        /// The group that may; any operator unless given.
+        by: Option<Arc<str>>,
+    },
 }
 
 /// A declared input.
@@ -143,6 +148,26 @@ pub struct Guard {
     pub min_healthy: Option<MinHealthy>,
     /// Vantages that must agree; the check's own number when absent.
     pub quorum: Option<u32>,
+    /// Who must say yes before the first effect.
+    pub approval: Option<Approval>,
+}
+
+/// An approval that is needed. No answer is a no.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Approval {
+    /// The group of approvers.
+    pub by: Arc<str>,
+    /// How long an answer is waited for.
+    pub within: Span,
+}
+
+/// A step that asks.
+#[derive(Clone, Debug)]
+pub struct Approve {
+    /// Whom, and for how long.
+    pub asked: Approval,
+    /// What to say.
+    pub text: Option<Template>,
 }
 
 /// How wide the lock is.
@@ -240,6 +265,8 @@ pub enum StepKind {
     Use(Use),
     /// Watch a check until it holds.
     Verify(Verify),
+    /// Ask a person.
+    Approve(Approve),
     /// Let time pass.
     Wait(Span),
 }

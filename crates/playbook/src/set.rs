@@ -1,8 +1,11 @@
 //! The set: all files together, checked together. Either there are no errors, or there is no set.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
-use regreen_schemas::{CheckName, PlaybookName, view};
+use regreen_schemas::{CheckName, PlaybookName, check::Status, view};
 
 use crate::{
     check,
@@ -23,6 +26,10 @@ pub struct Set {
     pub inventory: Inventory,
     /// Checks, one for each member, by name.
     pub checks: BTreeMap<CheckName, view::Check>,
+    /// For each check, the joined ones that depend on it.
+    pub joined: BTreeMap<CheckName, Vec<CheckName>>,
+    /// Groups of people who may say yes.
+    pub approvers: BTreeMap<Arc<str>, BTreeSet<Arc<str>>>,
     /// Channels by name.
     pub receivers: BTreeMap<Arc<str>, Receiver>,
     /// Receivers that hear of the system itself.
@@ -31,13 +38,30 @@ pub struct Set {
     pub budgets: BTreeMap<BudgetScope, u32>,
 }
 
+impl Set {
+    /// The checks that a verify of this one watches: itself, or all that an `all` joins.
+    ///
+    /// # Errors
+    /// When there is no such check, or it has no looks that could be counted.
+    pub fn looked_at(&self, name: &str, is: Status) -> Result<Vec<&view::Check>, String> {
+        let check = self.checks.get(name).ok_or_else(|| format!("there is no check `{name}`"))?;
+        let view::Kind::Of { join, checks } = &check.kind else { return Ok(vec![check]) };
+        if *join != view::Join::All || is != Status::Up {
+            return Err(format!("`{name}` is joined from others: it has no looks of its own"));
+        }
+        let members: Result<Vec<_>, String> =
+            checks.iter().map(|member| self.looked_at(member.as_str(), is)).collect();
+        Ok(members?.concat())
+    }
+}
+
 /// A channel.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Receiver {
-    /// The notifier's own log.
-    Log,
-    /// A URL that takes JSON: `"http…"` or `{"secret": name}`.
-    Webhook(serde_json::Value),
+pub struct Receiver {
+    /// `log`, `webhook`, `slack`, `pagerduty` or `email`.
+    pub kind: &'static str,
+    /// What the kind needs; secrets are references.
+    pub to: serde_json::Value,
 }
 
 /// Reads and checks all files. With errors there is no set.

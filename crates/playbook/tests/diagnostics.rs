@@ -4,7 +4,7 @@
 use regreen_playbook::{diagnostic::Source, load};
 
 /// A whole good set; every case changes something in it.
-const GOOD: &str = r#"apiVersion: regreen/v1
+const GOOD: &str = r##"apiVersion: regreen/v1
 inventory: lab
 groups:
   web:
@@ -27,6 +27,12 @@ policy: lab
 receivers:
   oncall: {log: {}}
   chat: {webhook: {secret: chat-url}}
+  ops: {slack: "#ops"}
+  page: {pagerduty: {secret: pd-key}}
+  mail: {email: {to: [ops@example.org]}}
+approvers:
+  sre: [ana, ben, "slack:U0123"]
+  default: sre
 ---
 apiVersion: regreen/v1
 playbook: web-down
@@ -36,6 +42,7 @@ target: node
 triggers:
   - alert: ['alertname="WebDown"', 'node!=""']
     target: "{{ alert.labels.node }}"
+notify: [ops]
 when: down("web/" + target.name)
 guard:
   cooldown: 5m
@@ -58,7 +65,7 @@ verify:
   - {check: "web/{{ target.name }}", for: 2s, within: 1m}
 escalate:
   - {to: oncall, text: "{{ target.name }} is still down: {{ alert.annotations.summary }}"}
-"#;
+"##;
 
 fn findings(text: &str) -> regreen_playbook::Findings {
     load(vec![Source { path: "lab.yaml".into(), text: text.into() }]).1
@@ -93,8 +100,18 @@ fn each_mistake_gets_its_code() {
         ("no id", "id: settle, ", "", &[108]),
         ("bad id", "id: settle", "id: settle-down", &[109]),
         ("anchor", "cooldown: 5m", "cooldown: &x 5m", &[110]),
-        ("later", "mode: auto", "mode: approve", &[112]),
-        ("later key", "mode: auto", "notify: [oncall]\nmode: auto", &[112]),
+        ("approve", "mode: auto", "mode: approve", &[]),
+        ("no default", "  default: sre\n", "", &[]),
+        ("nobody to ask", "  default: sre\n---", "---", &[]),
+        ("unknown default", "default: sre", "default: sr", &[205]),
+        ("unknown approvers", "cooldown: 5m", "cooldown: 5m\n  approval: {by: sr}", &[205]),
+        ("asks instead", "  min_healthy: {at_least: 1}\n", "  approval: {by: sre}\n", &[]),
+        ("who may start", "triggers:", "triggers:\n  - manual: {by: nobody}", &[205]),
+        ("a step asks", "wait: 1s", "approve: {by: sre, text: \"{{ target.name }}?\"}", &[]),
+        ("silence is a no", "wait: 1s", "approve: {by: sre, within: 1m}, on_failure: continue", &[508]),
+        ("unknown follower", "notify: [ops]", "notify: [op]", &[205]),
+        ("two receivers in one", "ops: {slack: \"#ops\"}", "ops: {slack: \"#ops\", log: {}}", &[108, 205]),
+        ("later", "notify: [ops]", "vars: {a: 1}", &[112]),
         ("unknown action", "use: http.request", "use: http.requst", &[201, 303]),
         ("wrong type", "max: 3", "max: three", &[203]),
         ("raw id", "node: \"{{ target }}\"", "node: \"3164444\"", &[204]),

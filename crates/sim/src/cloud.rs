@@ -10,10 +10,10 @@ use std::{
 use futures::future::BoxFuture;
 use rand::{Rng, SeedableRng, rngs::SmallRng};
 use regreen_action::{Action, Call, Refusal};
-use regreen_probe::Eye;
+use regreen_probe::{Eye, Found};
 use regreen_schemas::{
     Span, Timestamp,
-    action::{Declaration, Effect as Class, HTTP_REQUEST, NOTIFY_LOG},
+    action::{Declaration, Effect as Class, HTTP_REQUEST, TELLS},
     command::Command,
     fact::{Answer, Failure, Verb},
     view::Check,
@@ -172,13 +172,13 @@ pub struct Sight {
 }
 
 impl Eye for Sight {
-    fn look<'a>(&'a self, check: &'a Check) -> BoxFuture<'a, Result<(), Arc<str>>> {
+    fn look<'a>(&'a self, check: &'a Check) -> BoxFuture<'a, Found> {
         Box::pin(async {
             let took = self.cloud.draw(|rng| rng.random_range(1..200));
             sleep(Duration::from_millis(took)).await;
             let name = check.name.as_str().rsplit('/').next().unwrap_or_default();
             let lies = self.cloud.inner().liar == Some(self.vantage);
-            if self.cloud.is_up(name) == lies { Err("no answer".into()) } else { Ok(()) }
+            if self.cloud.is_up(name) == lies { Found::down("no answer") } else { Found::up() }
         })
     }
 }
@@ -202,7 +202,8 @@ pub fn repairs(cloud: &Cloud, client: &Client) -> Vec<Box<dyn Action>> {
 /// The actions of the notifier.
 #[must_use]
 pub fn tells(cloud: &Cloud, client: &Client) -> Vec<Box<dyn Action>> {
-    vec![Box::new(Act { cloud: cloud.clone(), client: client.clone(), declaration: &NOTIFY_LOG })]
+    let act = |declaration| Act { cloud: cloud.clone(), client: client.clone(), declaration };
+    TELLS.iter().map(|(_, _, declaration)| Box::new(act(declaration)) as Box<dyn Action>).collect()
 }
 
 impl Action for Act {

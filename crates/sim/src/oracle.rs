@@ -254,8 +254,8 @@ impl Oracle<'_> {
                     Event::Run { run, what: RunEvent::Dispatched { instance, attempt, .. } } => {
                         (run.to_string(), instance.token(), *attempt)
                     }
-                    Event::Tell { key, what: TellEvent::Dispatched { attempt, .. } } => {
-                        (key.run.to_string(), key.instance().token(), *attempt)
+                    Event::Tell { key, what: TellEvent::Dispatched { attempt, nth, .. } } => {
+                        (key.run.to_string(), key.instance(*nth).token(), *attempt)
                     }
                     _ => continue,
                 };

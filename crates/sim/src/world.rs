@@ -229,7 +229,9 @@ impl World {
                 tokio::spawn(async move {
                     let (_trigger, told) = shutdown::channel();
                     let (_sight, sighted) = tokio::sync::watch::channel(true);
-                    regreen_probe::see(bus, vantage.into(), eye, sighted, told).await.expect("a probe");
+                    regreen_probe::see(bus, vantage.into(), eye, sighted, Default::default(), told)
+                        .await
+                        .expect("a probe");
                 })
             }
             Part::Ingest => {
@@ -525,7 +527,7 @@ impl World {
 
 /// An engine under a supervisor.
 async fn engine(bus: Bus, files: Vec<library::File>) {
-    let (_followed, files) = tokio::sync::watch::channel(files);
+    let (_followed, files) = tokio::sync::watch::channel(Some(files));
     let keep = Keep { every: Span::seconds(20), audit: Span::seconds(60) };
     loop {
         let (_trigger, told) = shutdown::channel();

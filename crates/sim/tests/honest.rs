@@ -372,7 +372,7 @@ mod scenarios {
         told.push(put("three", revision).await);
         let mut watched = bus.port.watch(view, key()).await.expect("opened");
         let next = timeout(Duration::from_secs(2), watched.next()).await.expect("in time").expect("one");
-        told.push(String::from_utf8_lossy(&next.expect("readable")).into_owned());
+        told.push(String::from_utf8_lossy(&next.expect("readable").1).into_owned());
         told.join("\n")
     }
 

@@ -36,6 +36,11 @@ pub struct Connected {
 /// Runs a command's future.
 pub fn block_on(command: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Result<ExitCode> {
     let _telemetry = regreen_kit::telemetry::init("regreen", regreen_kit::telemetry::COMMAND, None)?;
+    block_on_screen(command)
+}
+
+/// As [`block_on`], without logs: the whole screen is the command's own.
+pub fn block_on_screen(command: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Result<ExitCode> {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?.block_on(command)
 }
 
@@ -61,7 +66,7 @@ pub async fn connect(options: &Connect) -> anyhow::Result<Connected> {
         Some(nats) => {
             let seed = read_seed(options.creds.as_deref())?;
             let (nats, domain) = (nats.clone(), options.domain.clone());
-            (Client { nats, domain, operator: "local".into(), seed, listen: String::new() }, None)
+            (Client { nats, domain, operator: options.operator.clone(), seed, listen: String::new() }, None)
         }
         None => {
             let file = options.data_dir.join("client.json");

@@ -268,7 +268,13 @@ async fn prepare(dir: &Path, stage: &mut Stage, effects: &Path) -> anyhow::Resul
 
 async fn wait_until_well(dir: &Path) -> anyhow::Result<Bus> {
     let began = Instant::now();
-    let connect = Connect { data_dir: dir.join("data"), nats: None, creds: None, domain: "default".into() };
+    let connect = Connect {
+        data_dir: dir.join("data"),
+        nats: None,
+        creds: None,
+        operator: "local".into(),
+        domain: "default".into(),
+    };
     let mut bus = None;
     while began.elapsed() < PART_MAX {
         if bus.is_none() {
@@ -316,7 +322,7 @@ fn note(item: &Item, seen: &mut Seen) {
     };
     for event in &item.events {
         match event {
-            Event::VerdictChanged { check, from, to } => {
+            Event::VerdictChanged { check, from, to, .. } => {
                 tell("seen", &format!("{check} is {} (was {})", to.word(), from.word()));
             }
             Event::AlertDecided { decisions, .. } | Event::AlertReconsidered { decisions, .. } => {

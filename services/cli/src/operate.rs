@@ -108,6 +108,16 @@ pub async fn decided(bus: &Bus, after: u64, fact: u64) -> anyhow::Result<Vec<Eve
     waited.context("it is stored, and no engine has decided it yet: see `regreen status`")?
 }
 
+/// Why the engine did not do what was wanted, where it says so.
+pub fn refusal(events: &[Event]) -> Option<String> {
+    events.iter().find_map(|event| match event {
+        Event::OperatorRefused { reason, .. } | Event::StartRefused { reason, .. } => {
+            Some(format!("refused: {reason}"))
+        }
+        _ => None,
+    })
+}
+
 /// Waits for an event that an engine writes after a record.
 pub async fn await_event(bus: &Bus, after: u64, wanted: impl Fn(&Event) -> bool) -> anyhow::Result<()> {
     let mut reader = Reader::new(bus, bus.names.decisions(), after);
@@ -132,20 +142,17 @@ pub async fn start(options: Start) -> anyhow::Result<ExitCode> {
     let start =
         Operator::Start { playbook: options.playbook.into(), target: options.target.map(Arc::from), inputs };
     let fact = say(bus, &connected.operator, &start).await?;
-    for event in decided(bus, after, fact).await? {
-        match event {
-            Event::Run { run, what: RunEvent::Started { origin: Origin::Manual { .. }, .. } } => {
-                out::line(run.as_str());
-                return Ok(ExitCode::SUCCESS);
-            }
-            Event::StartRefused { reason, .. } => {
-                out::error(&format!("refused: {reason}"));
-                return Ok(ExitCode::from(1));
-            }
-            _ => {}
-        }
+    let events = decided(bus, after, fact).await?;
+    let started = events.iter().find_map(|event| match event {
+        Event::Run { run, what: RunEvent::Started { origin: Origin::Manual { .. }, .. } } => Some(run),
+        _ => None,
+    });
+    if let Some(run) = started {
+        out::line(run.as_str());
+        return Ok(ExitCode::SUCCESS);
     }
-    anyhow::bail!("the engine read it and said nothing of it")
+    out::error(&refusal(&events).context("the engine read it and said nothing of it")?);
+    Ok(ExitCode::from(1))
 }
 
 pub async fn cancel(run: &RunId, reason: &str, connect: &Connect) -> anyhow::Result<ExitCode> {
@@ -154,14 +161,15 @@ pub async fn cancel(run: &RunId, reason: &str, connect: &Connect) -> anyhow::Res
     let after = streams::extent(bus, bus.names.decisions()).await?.last;
     let what = Operator::Cancel { run: run.clone(), reason: reason.into() };
     let fact = say(bus, &connected.operator, &what).await?;
-    let events = decided(bus, after, fact).await?;
+    let all = decided(bus, after, fact).await?;
     let of = |event: &Event| match event {
         Event::Run { run: other, what } if other == run => Some(what.clone()),
         _ => None,
     };
-    let events: Vec<RunEvent> = events.iter().filter_map(of).collect();
+    let events: Vec<RunEvent> = all.iter().filter_map(of).collect();
     if !events.iter().any(|event| matches!(event, RunEvent::Cancelled { .. })) {
-        out::error(&format!("there is no open run {run}, or somebody has cancelled it already"));
+        let gone = || format!("there is no open run {run}, or somebody has cancelled it already");
+        out::error(&refusal(&all).unwrap_or_else(gone));
         return Ok(ExitCode::from(1));
     }
     let over = events.iter().any(|event| matches!(event, RunEvent::Ended { .. }));
@@ -237,14 +245,11 @@ pub async fn resume(options: Resume) -> anyhow::Result<ExitCode> {
         Operator::Resume { stop_no }
     };
     let fact = say(bus, &connected.operator, &what).await?;
-    let went = decided(bus, after, fact)
-        .await?
-        .iter()
-        .any(|event| matches!(event, Event::Resumed { .. } | Event::SuspectCleared { .. }));
-    if went {
+    let events = decided(bus, after, fact).await?;
+    if events.iter().any(|event| matches!(event, Event::Resumed { .. } | Event::SuspectCleared { .. })) {
         out::line("resumed");
         return Ok(ExitCode::SUCCESS);
     }
-    out::error("nothing to resume: see `regreen status`");
+    out::error(&refusal(&events).unwrap_or_else(|| "nothing to resume: see `regreen status`".into()));
     Ok(ExitCode::from(1))
 }

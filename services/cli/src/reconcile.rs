@@ -1,12 +1,8 @@
 //! `regreen reconcile`: the way out of Frozen (rule 4). A person sees what the log and the streams say, and what was
 //! under way; the engine then looks up every open attempt, and repeats none blindly.
 
-use std::{
-    io::{IsTerminal as _, Write as _},
-    process::ExitCode,
-};
+use std::process::ExitCode;
 
-use anyhow::Context as _;
 use regreen_bus::{Bus, streams};
 use regreen_decider::{Phase, State};
 use regreen_engine::{guard, recover};
@@ -17,7 +13,7 @@ use regreen_schemas::{
     id::Genesis,
 };
 
-use crate::{args::Connect, client, operate, out};
+use crate::{args::Connect, ask, client, operate, out};
 
 /// Arguments.
 #[derive(clap::Args)]
@@ -42,7 +38,9 @@ pub async fn run(options: Options) -> anyhow::Result<ExitCode> {
     }
     let what = found(bus, &state, options.reason).await?;
     show(bus, &state, &what).await?;
-    if !options.yes && !asked()? {
+    if !options.yes
+        && !ask::yes("go on from here?", "there is nobody to ask: give --yes when you have looked")?
+    {
         out::error("nothing was done");
         return Ok(ExitCode::from(1));
     }
@@ -94,17 +92,4 @@ async fn show(bus: &Bus, state: &State, what: &Reconciled) -> anyhow::Result<()>
         out::line("nothing was under way");
     }
     Ok(())
-}
-
-fn asked() -> anyhow::Result<bool> {
-    anyhow::ensure!(
-        std::io::stdin().is_terminal(),
-        "there is nobody to ask: give --yes when you have looked"
-    );
-    let mut stderr = std::io::stderr();
-    write!(stderr, "go on from here? [y/N] ")?;
-    stderr.flush()?;
-    let mut answer = String::new();
-    std::io::stdin().read_line(&mut answer).context("no answer")?;
-    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }

@@ -11,7 +11,7 @@ use regreen_schemas::{
     fact::Operator,
 };
 
-use crate::{args::Connect, client, operate, out};
+use crate::{approve, args::Connect, client, out};
 
 /// Arguments of `settle`.
 #[derive(clap::Args)]
@@ -47,14 +47,9 @@ pub async fn run(options: Options) -> anyhow::Result<ExitCode> {
     };
     let (instance, number, done) = (attempt.instance.clone(), attempt.number, options.answer.done);
     let what = Operator::Settle { run: id.clone(), instance: instance.clone(), attempt: number, done };
-    let fact = operate::say(bus, &connected.operator, &what).await?;
     let settled =
         |event: &Event| matches!(event, Event::Run { run, what: RunEvent::Settled { .. } } if *run == id);
-    if operate::decided(bus, state.seq, fact).await?.iter().any(settled) {
-        let word = if done { "took place" } else { "did not take place" };
-        out::line(&format!("settled: {instance} (attempt {number}) {word}; see `regreen runs show {id}`"));
-        return Ok(ExitCode::SUCCESS);
-    }
-    out::error("somebody else was first, or the run has ended meanwhile");
-    Ok(ExitCode::from(1))
+    let word = if done { "took place" } else { "did not take place" };
+    let word = format!("settled: {instance} (attempt {number}) {word}; see `regreen runs show {id}`");
+    approve::told(&connected, state.seq, &what, settled, &word).await
 }

@@ -1,22 +1,17 @@
-//! What a person reads: runs, alerts, status. Alerts and status are folded from the log itself: they are true even
-//! when no engine runs.
+//! What a person reads of runs and alerts. Alerts are folded from the log itself: they are true even when no engine
+//! runs.
 
 use std::{process::ExitCode, time::Duration};
 
-use regreen_bus::{stories, tickets};
-use regreen_decider::{Phase, State};
+use regreen_bus::stories;
 use regreen_engine::recover;
-use regreen_kit::clock;
 use regreen_schemas::{
-    RunId, Span,
+    RunId,
     run::{Decision, Outcome},
 };
 use serde_json::json;
 
 use crate::{args::Connect, client, operate, out};
-
-/// A log that is silent for this long has no engine.
-const ENGINE_SILENT: Span = Span::seconds(5);
 
 /// `regreen runs`.
 #[derive(clap::Subcommand)]
@@ -68,16 +63,6 @@ pub enum Alerts {
         #[command(flatten)]
         connect: Connect,
     },
-}
-
-/// Arguments of `status`.
-#[derive(clap::Args)]
-pub struct Status {
-    /// As JSON.
-    #[arg(long)]
-    json: bool,
-    #[command(flatten)]
-    connect: Connect,
 }
 
 pub async fn runs(command: Runs) -> anyhow::Result<ExitCode> {
@@ -196,85 +181,4 @@ pub async fn alerts(command: Alerts) -> anyhow::Result<ExitCode> {
     });
     out::table(&["FINGERPRINT", "ALERT", "STATUS", "OPENED", "DECISION"], rows.collect());
     Ok(ExitCode::SUCCESS)
-}
-
-pub async fn status(options: Status) -> anyhow::Result<ExitCode> {
-    let connected = client::connect(&options.connect).await?;
-    let bus = &connected.bus;
-    let state = recover::recover(bus).await?.state;
-    let stop = tickets::stopped(bus, state.stop_no).await?;
-    let silence = clock::wall() - state.now;
-    let wrong = complaints(&state, stop.as_ref().map(|stop| stop.by.as_ref()), silence);
-    if options.json {
-        out::json(&json!({
-            "domain": state.domain, "phase": format!("{:?}", state.phase), "epoch": state.epoch, "decisions": state.seq,
-            "now": state.now, "silence": silence, "runs": state.runs.len(), "episodes": state.episodes.len(), "stop_no": state.stop_no, "stopped": stop,
-            "vantages": state.vantages.iter().map(|(name, v)| json!({"vantage": name, "sighted": v.sighted, "complete": v.synced})).collect::<Vec<_>>(),
-            "verdicts": state.verdicts.iter().map(|(check, (status, since))| json!({"check": check, "status": status, "since": since})).collect::<Vec<_>>(),
-            "wrong": wrong,
-        }))?;
-    } else {
-        let open = state.episodes.values().filter(|episode| episode.closed.is_none()).count();
-        out::line(&format!(
-            "domain {}  epoch {}  decisions {}  alerts firing {open}  runs open {}",
-            state.domain,
-            state.epoch,
-            state.seq,
-            state.runs.len()
-        ));
-        let rows = state.verdicts.iter().map(|(check, (status, since))| {
-            vec![check.to_string(), status.word().to_owned(), since.to_string()]
-        });
-        out::table(&["CHECK", "VERDICT", "SINCE"], rows.collect());
-        if let Some(listen) = &connected.listen {
-            out::line(&format!("webhooks and metrics at http://{listen}"));
-        }
-        for line in &wrong {
-            out::error(line);
-        }
-    }
-    Ok(ExitCode::from(u8::from(!wrong.is_empty())))
-}
-
-/// What is wrong, and what to do.
-fn complaints(state: &State, stopped: Option<&str>, silence: Span) -> Vec<String> {
-    let mut wrong = Vec::new();
-    match state.phase {
-        Phase::Live => {}
-        Phase::CatchingUp { .. } => wrong.push("the engine catches up, or none has taken over yet".to_owned()),
-        Phase::Suspect => wrong.push("suspect: the log was silent or clocks differ. Look at runs and alerts, then `regreen resume --suspect`".to_owned()),
-        Phase::Frozen => wrong.push(format!(
-            "frozen: {}. Find out who changed the streams before anything else; then `regreen reconcile` goes on",
-            state.frozen.as_deref().unwrap_or("the log and the streams do not agree")
-        )),
-    }
-    if silence > ENGINE_SILENT {
-        wrong.push(format!("no engine: nothing was written for {silence}. Start `regreen up`"));
-    }
-    if let Some(by) = stopped {
-        wrong.push(format!("stopped by {by}: nothing begins. `regreen resume` releases it"));
-    }
-    if state.set.is_none() {
-        wrong.push("no set of playbooks is in force".to_owned());
-    }
-    for (name, vantage) in &state.vantages {
-        if !vantage.synced || !vantage.sighted {
-            wrong.push(format!(
-                "vantage {name} is {}: its looks are unknown",
-                if vantage.sighted { "silent" } else { "blind" }
-            ));
-        }
-    }
-    for run in state.runs.values() {
-        if let regreen_decider::Stage::Asking(attempt) = &run.stage {
-            wrong.push(format!(
-                "run {} asks: did {} (attempt {}) take place? `regreen settle {} --done` or `--not-done`",
-                run.id, attempt.instance, attempt.number, run.id
-            ));
-        }
-        if let Some(by) = &run.held {
-            wrong.push(format!("run {} is held: {by}", run.id));
-        }
-    }
-    wrong
 }

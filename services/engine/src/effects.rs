@@ -14,6 +14,7 @@ use regreen_bus::{
 };
 use regreen_decider::{Library, Stage, State, Stories};
 use regreen_kit::trace;
+use regreen_playbook::inventory::{Inventory, Node};
 use regreen_schemas::{
     CheckName, Instance, RunId, Span, WIRE_VERSION,
     command::{Command, Task},
@@ -23,11 +24,15 @@ use regreen_schemas::{
     record::{Record, Tick},
     story::Story,
     ticket::Ticket,
-    view::{Checks, Verdict},
+    view::{Checks, Endpoint, Services, Side, Verdict},
 };
 
 use crate::{metrics::Metrics, recover::ENDED_MAX, views::Views};
 
+/// Pause between two turns of standing by verdicts.
+pub const STAND_BY: std::time::Duration = std::time::Duration::from_secs(1);
+/// In so many turns every verdict is shown anew.
+const VERDICT_TURNS: usize = 10;
 /// How long a verdict in VIEW may be taken for true.
 const VERDICT_FRESH: Span = Span::seconds(30);
 
@@ -42,6 +47,7 @@ pub struct Effects {
     shown: BTreeSet<CheckName>,
     version: Option<u64>,
     resync: Vec<Vantage>,
+    turn: usize,
     /// Stories of the newest ended runs: RUNS may lose its tail with the server.
     ended: VecDeque<Story>,
     /// Where open runs stood at a takeover or a reconnect.
@@ -60,6 +66,7 @@ impl Effects {
             shown: BTreeSet::new(),
             version: None,
             resync: Vec::new(),
+            turn: 0,
             ended: VecDeque::new(),
             inherited: BTreeMap::new(),
         }
@@ -77,27 +84,15 @@ impl Effects {
                 Event::Run { run, what: RunEvent::Overdue { instance, attempt, .. } } => {
                     self.revoke(run.clone(), instance.clone(), *attempt, state.epoch, seq);
                 }
-                Event::Tell { key, what: TellEvent::Dispatched { attempt, task, .. } } => {
-                    self.send(&key.run, &key.instance(), *attempt, task, state.stop_no, seq, None).await;
+                Event::Tell { key, what: TellEvent::Dispatched { attempt, nth, task, .. } } => {
+                    self.send(&key.run, &key.instance(*nth), *attempt, task, state.stop_no, seq, None).await;
                 }
                 Event::CaughtUp => self.again(state, seq).await,
                 Event::ResyncAsked { vantage, .. } | Event::VantageSilent { vantage } => {
                     self.resync.push(vantage.clone());
                 }
-                Event::VerdictChanged { check, to, .. } => {
-                    let (since, now) =
-                        (state.verdicts.get(check).map_or(record.now, |(_, since)| *since), record.now);
-                    let verdict = Verdict {
-                        v: WIRE_VERSION,
-                        genesis: state.genesis.clone(),
-                        seq,
-                        status: *to,
-                        since,
-                        as_of: now,
-                        expires: now + VERDICT_FRESH,
-                    };
-                    self.views.verdict(check, verdict);
-                }
+                Event::VerdictChanged { check, .. } => self.show_verdict(check, state, seq, library),
+                Event::SetAccepted { .. } => self.metrics.forget_verdicts(),
                 Event::Frozen { reason } => {
                     tracing::error!(%reason, "FROZEN: nothing is done until a person has looked");
                 }
@@ -121,6 +116,34 @@ impl Effects {
         let resync = std::mem::take(&mut self.resync);
         tick::send(&self.bus, &Tick { v: WIRE_VERSION, epoch: state.epoch, seq, now: state.now, resync })
             .await;
+    }
+
+    /// Stands by every verdict, a part of them each second: whoever reads one that is older knows that nobody does.
+    pub fn stand_by(&mut self, state: &State, seq: u64, library: &Library) {
+        self.turn = (self.turn + 1) % VERDICT_TURNS;
+        let checks: Vec<CheckName> =
+            state.verdicts.keys().skip(self.turn).step_by(VERDICT_TURNS).cloned().collect();
+        for check in checks {
+            self.show_verdict(&check, state, seq, library);
+        }
+    }
+
+    fn show_verdict(&mut self, check: &CheckName, state: &State, seq: u64, library: &Library) {
+        let set = state.set.as_ref().and_then(|(hash, _)| library.sets.get(hash));
+        let checked = set.and_then(|set| set.checks.get(check));
+        let (Some((status, since)), Some(checked)) = (state.verdicts.get(check), checked) else { return };
+        self.metrics.verdict(check, *status);
+        let verdict = Verdict {
+            v: WIRE_VERSION,
+            genesis: state.genesis.clone(),
+            seq,
+            status: *status,
+            reason: state.because(checked, *status),
+            since: *since,
+            as_of: state.now,
+            expires: state.now + VERDICT_FRESH,
+        };
+        self.views.verdict(check, verdict);
     }
 
     /// Remembers what is under way at a takeover or a reconnect.
@@ -234,9 +257,33 @@ impl Effects {
             checks: set.checks.values().cloned().collect(),
             watched: watched.iter().cloned().collect(),
         };
+        if self.version != Some(*version) {
+            self.views.services(Services {
+                v: WIRE_VERSION,
+                genesis: state.genesis.clone(),
+                seq,
+                services: services(&set.inventory),
+            });
+        }
         (self.version, self.shown) = (Some(*version), watched);
         self.views.checks(checks);
     }
+}
+
+/// Where each service is served from: the preferred side until an action moves it.
+fn services(inventory: &Inventory) -> BTreeMap<Arc<str>, Vec<Side>> {
+    let side = |name: &Arc<str>| {
+        let group = inventory.groups.get(name)?;
+        let endpoint = |(node, at): (&Arc<str>, &Node)| Endpoint {
+            node: node.clone(),
+            address: at.address.clone(),
+            health: group.health.as_ref().map(|health| CheckName::from(format!("{health}/{node}"))),
+        };
+        Some(Side { group: name.clone(), nodes: group.nodes.iter().map(endpoint).collect() })
+    };
+    let sides =
+        |(name, sides): (&Arc<str>, &Vec<Arc<str>>)| (name.clone(), sides.iter().filter_map(side).collect());
+    inventory.services.iter().map(sides).collect()
 }
 
 fn command(

@@ -30,8 +30,8 @@ pub use metrics::Metrics;
 pub struct Options {
     /// The server is our own child: nobody else can be the active engine, so no silence is waited for.
     pub own_server: bool,
-    /// The files to bring in force, and what becomes of them.
-    pub files: watch::Receiver<Vec<library::File>>,
+    /// The files to bring in force, and what becomes of them; none: what the log has in force stays.
+    pub files: watch::Receiver<Option<Vec<library::File>>>,
     /// How often the state is kept, and how long the past.
     pub snapshots: Keep,
     /// A connection with the rights to trim; without it nothing is ever trimmed.

@@ -1,4 +1,4 @@
-//! The files of the set, followed: when they change on disk, or at SIGHUP, they are read again. What passes the check is
+//! The files of the set, followed: when they change on disk, or at SIGHUP or `POST /-/reload`, they are read again. What passes the check is
 //! brought in force; what does not is refused, loudly, and what was in force stays.
 
 use std::{
@@ -7,10 +7,14 @@ use std::{
 };
 
 use prometheus_client::metrics::gauge::Gauge;
-use regreen_kit::{aside, errors::chain, health::Health};
+use regreen_kit::{
+    aside,
+    errors::chain,
+    health::{Health, Reload},
+};
 use tokio::{
     signal::unix::{SignalKind, signal},
-    sync::watch,
+    sync::{mpsc, watch},
 };
 
 use crate::library::{self, Error, File};
@@ -30,20 +34,19 @@ pub enum Hangup {
     Ends,
 }
 
-/// Reads the files at these paths, and follows them from now on. The first ones are taken as they are: whoever starts
-/// an engine has checked them.
-///
-/// # Errors
-/// [`Error`] when they can't be read now.
-pub fn follow(
-    paths: Vec<PathBuf>,
-    hangup: Hangup,
-    health: &Health,
-) -> Result<watch::Receiver<Vec<File>>, Error> {
-    let seen = Some(stamp(&paths)?);
-    let (newest, files) = watch::channel(library::read(&paths)?);
+/// Reads the files at these paths, and follows them from now on. While they are not good there are none, and the engine
+/// goes on by what the log has in force. Without paths the set is only ever brought by `regreen apply`.
+pub fn follow(paths: Vec<PathBuf>, hangup: Hangup, health: &Health) -> watch::Receiver<Option<Vec<File>>> {
+    if paths.is_empty() {
+        return watch::channel(None).1;
+    }
+    let (seen, checked) = (stamp(&paths).ok(), check(&paths));
     let good = Gauge::<i64>::default();
-    good.set(1);
+    good.set(i64::from(checked.is_ok()));
+    if let Err(why) = &checked {
+        tracing::error!("the set's files are refused, what the log has in force stays:\n{why}");
+    }
+    let (newest, files) = watch::channel(checked.ok());
     health.metrics(|registry| {
         registry.register(
             "set_reload_successful",
@@ -51,8 +54,10 @@ pub fn follow(
             good.clone(),
         );
     });
-    tokio::spawn(Loader { paths, hangup, seen, newest, good }.run());
-    Ok(files)
+    let (ask, asked) = mpsc::channel(1);
+    health.on_reload(ask);
+    tokio::spawn(Loader { paths, hangup, seen, newest, good, asked }.run());
+    files
 }
 
 struct Loader {
@@ -60,8 +65,9 @@ struct Loader {
     hangup: Hangup,
     /// What was read last, good or not; `None`: it could not be read.
     seen: Option<Stamp>,
-    newest: watch::Sender<Vec<File>>,
+    newest: watch::Sender<Option<Vec<File>>>,
     good: Gauge,
+    asked: mpsc::Receiver<Reload>,
 }
 
 impl Loader {
@@ -79,14 +85,20 @@ impl Loader {
                 biased;
                 _ = async { hangup.as_mut().expect("invariant: guarded by the condition").recv().await }, if hangup.is_some() => {
                     tracing::info!("SIGHUP: the set's files are read again");
-                    self.load().await;
+                    // What was found is in the log.
+                    let _ = self.load().await;
+                }
+                Some(answer) = self.asked.recv() => {
+                    let found = self.load().await;
+                    // Who asked may have gone.
+                    let _ = answer.send(found);
                 }
                 () = tokio::time::sleep(EVERY) => {
                     let paths = self.paths.clone();
                     let now = Some(aside::run(move || stamp(&paths).ok()).await);
                     // Whoever writes may not be done yet.
                     if now.as_ref() != Some(&self.seen) && now == edited {
-                        self.load().await;
+                        let _ = self.load().await;
                     }
                     edited = now;
                 }
@@ -94,24 +106,24 @@ impl Loader {
         }
     }
 
-    async fn load(&mut self) {
+    /// Reads the files; what is wrong with them, for whoever asked.
+    async fn load(&mut self) -> Result<(), String> {
         let paths = self.paths.clone();
         let (seen, checked) = aside::run(move || (stamp(&paths).ok(), check(&paths))).await;
         self.seen = seen;
         self.good.set(i64::from(checked.is_ok()));
-        match checked {
-            Ok(files) => {
-                let changed = |before: &mut Vec<File>| {
-                    let differs = *before != files;
-                    *before = files;
-                    differs
-                };
-                if self.newest.send_if_modified(changed) {
-                    tracing::info!("the set's files have changed and are good");
-                }
-            }
-            Err(why) => tracing::error!("the set's files are refused, what was in force stays:\n{why}"),
+        let files = checked.inspect_err(|why| {
+            tracing::error!("the set's files are refused, what was in force stays:\n{why}");
+        })?;
+        let changed = |before: &mut Option<Vec<File>>| {
+            let differs = before.as_ref() != Some(&files);
+            *before = Some(files);
+            differs
+        };
+        if self.newest.send_if_modified(changed) {
+            tracing::info!("the set's files have changed and are good");
         }
+        Ok(())
     }
 }
 

@@ -6,7 +6,9 @@ use prometheus_client::{
     registry::Registry,
 };
 use regreen_schemas::{
-    event::{Event, RunEvent},
+    CheckName,
+    check::Status,
+    event::{Event, RunEvent, TellEvent},
     record::Record,
     run::Outcome,
 };
@@ -15,6 +17,13 @@ use regreen_schemas::{
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 pub struct Kind {
     kind: &'static str,
+}
+
+/// A check and one of the statuses that its verdict may have.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct Verdict {
+    check: String,
+    status: &'static str,
 }
 
 /// The engine's metrics.
@@ -26,6 +35,10 @@ pub struct Metrics {
     rejected: Counter,
     records: Counter,
     open: Gauge,
+    verdicts: Family<Verdict, Gauge>,
+    flapping: Counter,
+    asked: Counter,
+    untold: Counter,
 }
 
 impl Metrics {
@@ -37,6 +50,31 @@ impl Metrics {
         registry.register("facts_rejected", "Facts put aside", self.rejected.clone());
         registry.register("records", "Decision records acknowledged", self.records.clone());
         registry.register("runs_open", "Runs open now", self.open.clone());
+        registry.register(
+            "check_verdict",
+            "1 for the status that the check's verdict has",
+            self.verdicts.clone(),
+        );
+        registry.register(
+            "verdicts_flapping",
+            "Verdicts that began to change to and fro",
+            self.flapping.clone(),
+        );
+        registry.register("approvals_asked", "Approvals asked for", self.asked.clone());
+        registry.register("tells_given_up", "Messages that nobody could be told", self.untold.clone());
+    }
+
+    /// Shows a check's verdict.
+    pub fn verdict(&self, check: &CheckName, now: Status) {
+        for status in [Status::Up, Status::Degraded, Status::Down, Status::Unknown] {
+            let of = Verdict { check: check.to_string(), status: status.word() };
+            self.verdicts.get_or_create(&of).set(i64::from(status == now));
+        }
+    }
+
+    /// Checks may have left with the set; those that stay are shown again.
+    pub fn forget_verdicts(&self) {
+        self.verdicts.clear();
     }
 
     /// Counts an acknowledged record.
@@ -59,6 +97,9 @@ impl Metrics {
                     self.alerts.get_or_create(&Kind { kind }).inc();
                 }
                 Event::FactRejected { .. } => drop(self.rejected.inc()),
+                Event::Flapping { .. } => drop(self.flapping.inc()),
+                Event::Tell { what: TellEvent::GivenUp { .. }, .. } => drop(self.untold.inc()),
+                Event::Run { what: RunEvent::ApprovalAsked { .. }, .. } => drop(self.asked.inc()),
                 Event::Run { what: RunEvent::Dispatched { .. }, .. } => drop(self.dispatched.inc()),
                 Event::Run { what: RunEvent::Ended { result, .. }, .. } => {
                     self.runs.get_or_create(&Kind { kind: result.word() }).inc();

@@ -26,7 +26,8 @@ struct File {
     #[serde(rename = "config")]
     _name: Option<String>,
     process: Process,
-    /// Files and folders with playbooks, checks and policy.
+    /// Files and folders with playbooks, checks and policy; none: the set is brought by `regreen apply`.
+    #[serde(default)]
     playbooks: Vec<PathBuf>,
     /// Files and folders with the inventory.
     #[serde(default)]
@@ -50,12 +51,14 @@ impl daemon::Config for File {
     }
 
     fn check(&self) -> Result<(), Failure> {
+        self.janitor.as_ref().map(|seed| seed.read("janitor")).transpose()?;
+        self.process.check()
+    }
+
+    fn check_more(&self) -> Result<(), Failure> {
         let (set, findings) = library::compile(&library::read(&self.paths())?);
         match set {
-            Some(_) => {
-                self.janitor.as_ref().map(|seed| seed.read("janitor")).transpose()?;
-                self.process.check()
-            }
+            Some(_) => Ok(()),
             None => Err(format!("the set is not good yet:\n{}", findings.render(false)).into()),
         }
     }
@@ -69,7 +72,7 @@ pub fn main() -> ExitCode {
 }
 
 async fn run(file: File, health: Health, shutdown: Shutdown) -> Result<(), Failure> {
-    let files = loader::follow(file.paths(), loader::Hangup::Reload, &health)?;
+    let files = loader::follow(file.paths(), loader::Hangup::Reload, &health);
     let process = file.process;
     let (url, domain, seed) = process.place()?;
     let bus = Bus::connect_in_time(&connect::Options::of(&Role::Engine, url, domain, seed)).await?;

@@ -96,7 +96,7 @@ pub(crate) struct Shell {
     /// While frozen: what a person will say.
     thawing: Option<Thawing>,
     /// The files on disk that passed the check.
-    files: watch::Receiver<Vec<library::File>>,
+    files: watch::Receiver<Option<Vec<library::File>>>,
     /// A set on its way into FACTS.
     bringing: Option<Owned<()>>,
     /// A look at streams and clocks that is under way.
@@ -119,6 +119,8 @@ impl Shell {
         pulse.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut look = tokio::time::interval(guard::EVERY);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut stand_by = tokio::time::interval(effects::STAND_BY);
+        stand_by.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut connects = self.bus.connects();
         connects.mark_unchanged();
         self.report();
@@ -155,6 +157,9 @@ impl Shell {
                     }
                 }
                 _ = look.tick() => self.look(),
+                _ = stand_by.tick(), if self.base.phase != Phase::Frozen => {
+                    self.effects.stand_by(&self.base, self.acked, &self.library);
+                }
                 Ok(()) = connects.changed() => {
                     self.look();
                     self.effects.fill();

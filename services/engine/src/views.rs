@@ -10,7 +10,7 @@ use std::{
 use regreen_bus::{Bus, view};
 use regreen_schemas::{
     CheckName,
-    view::{Checks, Verdict},
+    view::{Checks, Services, Verdict},
 };
 use tokio::sync::Notify;
 
@@ -22,6 +22,7 @@ const RETRY_PAUSE: Duration = Duration::from_millis(200);
 #[derive(Default)]
 struct Pending {
     checks: Option<Checks>,
+    services: Option<Services>,
     verdicts: BTreeMap<CheckName, Verdict>,
 }
 
@@ -44,6 +45,10 @@ impl Views {
         self.change(|pending| pending.checks = Some(checks));
     }
 
+    pub fn services(&self, services: Services) {
+        self.change(|pending| pending.services = Some(services));
+    }
+
     pub fn verdict(&self, check: &CheckName, verdict: Verdict) {
         self.change(|pending| drop(pending.verdicts.insert(check.clone(), verdict)));
     }
@@ -58,9 +63,9 @@ async fn write(bus: Bus, pending: Arc<Mutex<Pending>>, bell: Arc<Notify>) {
     loop {
         bell.notified().await;
         loop {
-            let Pending { checks, verdicts } =
+            let Pending { checks, services, verdicts } =
                 std::mem::take(&mut *pending.lock().expect("invariant: nobody panics with the map in hand"));
-            if checks.is_none() && verdicts.is_empty() {
+            if checks.is_none() && services.is_none() && verdicts.is_empty() {
                 break;
             }
             let mut failed = Pending::default();
@@ -70,19 +75,26 @@ async fn write(bus: Bus, pending: Arc<Mutex<Pending>>, bell: Arc<Notify>) {
                 tracing::debug!(%error, "the list of checks is not shown yet");
                 failed.checks = Some(checks);
             }
+            if let Some(services) = services
+                && let Err(error) = view::put_services(&bus, &services).await
+            {
+                tracing::debug!(%error, "the services are not shown yet");
+                failed.services = Some(services);
+            }
             for (check, verdict) in verdicts {
                 if let Err(error) = view::put_verdict(&bus, check.as_str(), &verdict).await {
                     tracing::debug!(%error, %check, "a verdict is not shown yet");
                     failed.verdicts.insert(check, verdict);
                 }
             }
-            if failed.checks.is_none() && failed.verdicts.is_empty() {
+            if failed.checks.is_none() && failed.services.is_none() && failed.verdicts.is_empty() {
                 continue;
             }
             // What has come meanwhile is newer.
             {
                 let mut pending = pending.lock().expect("invariant: nobody panics with the map in hand");
                 pending.checks = pending.checks.take().or(failed.checks);
+                pending.services = pending.services.take().or(failed.services);
                 for (check, verdict) in failed.verdicts {
                     pending.verdicts.entry(check).or_insert(verdict);
                 }

@@ -1,11 +1,13 @@
-//! Takes webhooks in: authenticates, bounds, stores, and only then says 200. Alertmanager retries 5xx and never
+//! Takes webhooks and clicks in: authenticates, bounds, stores, and only then says 200. Alertmanager retries 5xx and never
 //! 4xx; so what may work later is 503, and what never will is 4xx or, half good, 200 with the bad part in DEAD.
 
 mod auth;
+mod clicks;
 mod handler;
 mod payload;
 pub mod process;
 mod rest;
+mod slack;
 
 use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
@@ -16,6 +18,7 @@ use regreen_kit::{
     Shutdown,
     config::{Config, Credential, Tls},
     health::Health,
+    secrets::Missing,
 };
 use regreen_schemas::subject::FactKind;
 
@@ -35,6 +38,9 @@ pub enum Error {
     /// Where the rest of a payload is fetched.
     #[error(transparent)]
     Rest(#[from] rest::Error),
+    /// How clicks prove that they are Slack's.
+    #[error("`slack.signing_secret`")]
+    Slack(#[from] Missing),
 }
 
 /// Largest body that is read.
@@ -53,7 +59,7 @@ pub fn closed(auth: &BTreeMap<String, Credential>, listen: SocketAddr) -> Result
     if auth.is_empty() && !listen.ip().is_loopback() { Err(Error::Open(listen)) } else { Ok(()) }
 }
 
-/// The routes that take webhooks in.
+/// The routes that take webhooks in, and clicks where Slack's signing secret is configured.
 ///
 /// # Errors
 /// [`Error`]: a credential can't be read, or an address is none.
@@ -64,10 +70,14 @@ pub fn router(bus: &Bus, config: &Config, health: &Health) -> Result<Router, Err
         .map(|name| (name.to_owned(), Writer::start(bus, FactKind::Alerts, name, PATIENCE)))
         .collect();
     let state = handler::Ingest::new(bus, auth, rest::Rest::new(&config.alertmanagers)?, writers, health);
-    Ok(Router::new()
+    let app = Router::new()
         .route("/webhooks/alertmanager", post(handler::alertmanager))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
-        .with_state(state))
+        .with_state(state);
+    Ok(match &config.slack.signing_secret {
+        Some(secret) => app.merge(clicks::router(bus, secret.read("slack.signing_secret")?, health)),
+        None => app,
+    })
 }
 
 /// Serves routes until told to end, with TLS when there is a certificate. `bound` learns the address.

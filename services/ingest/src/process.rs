@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, net::SocketAddr, process::ExitCode};
 
 use regreen_bus::{Bus, connect, rights::Role};
 use regreen_kit::{
+    channels::{Slack, SlackApp},
     config::{self, Alertmanager, Config, Credential, Tls},
     daemon::{self, Failure, Process},
     health::Health,
@@ -28,6 +29,8 @@ struct File {
     #[serde(default)]
     alertmanagers: Vec<Alertmanager>,
     tls: Option<Tls>,
+    /// Without it no clicks are taken.
+    slack: Option<SlackApp>,
 }
 
 impl daemon::Config for File {
@@ -40,6 +43,9 @@ impl daemon::Config for File {
         crate::closed(&self.auth, self.listen)?;
         Auth::new(&self.auth)?;
         Rest::new(&self.alertmanagers)?;
+        if let Some(slack) = &self.slack {
+            slack.signing_secret.read("slack.signing_secret")?;
+        }
         for path in self.tls.iter().flat_map(|tls| [&tls.cert, &tls.key]) {
             std::fs::metadata(path).map_err(|error| format!("{}: {error}", path.display()))?;
         }
@@ -55,10 +61,11 @@ pub fn main() -> ExitCode {
 }
 
 async fn run(file: File, health: Health, shutdown: regreen_kit::Shutdown) -> Result<(), Failure> {
-    let File { process, listen, auth, alertmanagers, tls, .. } = file;
+    let File { process, listen, auth, alertmanagers, tls, slack, .. } = file;
     let (url, domain, seed) = process.place()?;
     let bus = Bus::connect_in_time(&connect::Options::of(&Role::Ingest, url, domain, seed)).await?;
-    let app = router(&bus, &Config { auth, alertmanagers, ..Config::default() }, &health)?;
+    let slack = Slack { signing_secret: slack.map(|slack| slack.signing_secret), ..Slack::default() };
+    let app = router(&bus, &Config { auth, alertmanagers, slack, ..Config::default() }, &health)?;
     let told = |address| tracing::info!(%address, "webhooks are taken in");
     Ok(serve(app, listen, tls.as_ref(), told, shutdown).await?)
 }

@@ -1,4 +1,5 @@
-//! The doors of ingest against a real nats-server: TLS, both kinds of credentials, and 503 while NATS is away.
+//! The doors of ingest against a real nats-server: TLS, both kinds of credentials, Slack's signature, and 503 while NATS is
+//! away.
 
 use std::{sync::mpsc, time::Duration};
 
@@ -126,4 +127,86 @@ async fn facts_that_are_nearly_full_take_no_alerts() {
     })
     .await;
     operator.store(&"still here").await.expect("others still get in");
+}
+
+/// A click on Approve, signed at this moment.
+fn click(client: &reqwest::Client, url: &str, secret: &[u8]) -> reqwest::RequestBuilder {
+    use hmac::Mac as _;
+    let value = r#"{"run":"r1","instance":"guard","plan_hash":"h"}"#;
+    let payload = serde_json::json!({
+        "type": "block_actions", "user": {"id": "U1"},
+        "actions": [{"action_id": "regreen_approve", "value": value}],
+    });
+    let body = url::form_urlencoded::Serializer::new(String::new())
+        .append_pair("payload", &payload.to_string())
+        .finish();
+    let sent = regreen_kit::clock::wall().0 / 1000;
+    let mut mac = hmac::Hmac::<sha2::Sha256>::new_from_slice(secret).expect("a key");
+    mac.update(format!("v0:{sent}:{body}").as_bytes());
+    let signature = data_encoding::HEXLOWER.encode(&mac.finalize().into_bytes());
+    client
+        .post(url)
+        .header("x-slack-request-timestamp", sent)
+        .header("x-slack-signature", format!("v0={signature}"))
+        .body(body)
+}
+
+#[tokio::test]
+async fn a_click_is_stored_before_200_and_nothing_that_slack_did_not_sign() {
+    init_tls();
+    let mut nats = Nats::start().await;
+    let options = connect::Options::of(&Role::Ingest, nats.url(), Domain::from("default"), None);
+    let bus = Bus::connect(&options).await.expect("a connection");
+    streams::init(&bus, Sizing { replicas: 1, bytes: 100_000_000 }, Timestamp(1), false)
+        .await
+        .expect("streams");
+    let dir = tempfile::tempdir().expect("a directory");
+    let write = |name: &str, text: &str| {
+        let path = dir.path().join(name);
+        std::fs::write(&path, text).expect("a file");
+        path.display().to_string()
+    };
+    let text = format!("slack: {{signing_secret: {{file: {}}}}}\n", write("signing", "s1gning\n"));
+    let config = Config::read(&write("config.yaml", &text).into()).expect("a configuration");
+    let (_trigger, shutdown) = shutdown::channel();
+    let serve = async |config: &Config| {
+        let app = regreen_ingest::router(&bus, config, &Health::default()).expect("a secret");
+        let (bound, address) = tokio::sync::oneshot::channel();
+        let shutdown = shutdown.clone();
+        tokio::spawn(async move {
+            let tell = move |address| bound.send(address).expect("the test waits");
+            let listen = "127.0.0.1:0".parse().expect("an address");
+            regreen_ingest::serve(app, listen, None, tell, shutdown).await
+        });
+        format!("http://{}/v1/slack/actions", address.await.expect("it is bound"))
+    };
+    let (url, closed) = (serve(&config).await, serve(&Config::default()).await);
+    let client = reqwest::Client::new();
+    let status =
+        async |request: reqwest::RequestBuilder| request.send().await.expect("an answer").status().as_u16();
+    assert_eq!(status(click(&client, &url, b"s1gning")).await, 200);
+    assert_eq!(status(click(&client, &url, b"another")).await, 401);
+    assert_eq!(status(click(&client, &url, b"s1gning").body("payload=%7B%7D")).await, 401);
+    assert_eq!(status(client.post(&url).body("payload=%7B%7D")).await, 401);
+    assert_eq!(status(click(&client, &url, b"s1gning").body("x".repeat(64 * 1024 + 1))).await, 413);
+    assert_eq!(status(click(&client, &closed, b"s1gning")).await, 404, "nothing is taken unasked");
+
+    let stored = streams::extent(&bus, bus.names.facts()).await.expect("FACTS").last;
+    assert_eq!(stored, 1, "what was answered 200 is stored, and nothing else");
+    let stream = bus.nats().js.get_stream_no_info(bus.names.facts()).await.expect("FACTS");
+    let subject = bus.names.fact(FactKind::Operator, "slack");
+    let newest = stream.get_last_raw_message_by_subject(&subject).await.expect("a fact");
+    let items = regreen_schemas::fact::decode(FactKind::Operator, &newest.payload).expect("a fact");
+    let approve = regreen_schemas::fact::Operator::Approve {
+        run: "r1".into(),
+        instance: "guard".into(),
+        plan_hash: "h".into(),
+        user: Some("U1".into()),
+    };
+    assert_eq!(items, [regreen_schemas::fact::Item::Operator(approve)]);
+
+    nats.kill();
+    let began = std::time::Instant::now();
+    assert_eq!(status(click(&client, &url, b"s1gning")).await, 503, "not stored is not accepted");
+    assert!(began.elapsed() < Duration::from_secs(3), "Slack waits no longer");
 }

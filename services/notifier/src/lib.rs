@@ -2,24 +2,29 @@
 //! repair and is tried again by the log.
 
 mod deadman;
+mod email;
+mod http;
+mod log;
+mod pagerduty;
 pub mod process;
+mod slack;
+mod tell;
+mod text;
+mod webhook;
 
-use std::path::PathBuf;
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
-use futures::future::BoxFuture;
-use regreen_action::{Action, Call, Options, Refusal};
+use regreen_action::{Action, Options};
 use regreen_bus::Bus;
 use regreen_kit::{
     Shutdown,
+    channels::Channels,
     secrets::{Reference, Secrets},
 };
-use regreen_schemas::{
-    action::{Declaration, NOTIFY_LOG, NOTIFY_WEBHOOK},
-    command::Command,
-    fact::{Answer, Failure, Verb},
-};
-use secrecy::ExposeSecret as _;
-use serde_json::{Value, json};
+use regreen_schemas::action::TELLS;
+use reqwest::Client;
+
+use tell::{Channel, Tell};
 
 /// Why a notifier can't run.
 #[derive(Debug, thiserror::Error)]
@@ -27,9 +32,29 @@ pub enum Error {
     /// The HTTP client.
     #[error("no HTTP client")]
     Client(#[from] reqwest::Error),
+    /// The address of an API.
+    #[error("`{0}.url` is no http or https URL, or holds credentials")]
+    Address(&'static str),
+    /// The relay for e-mail.
+    #[error(transparent)]
+    Relay(#[from] email::Wrong),
+    /// This build declares a kind of receiver that it does not have.
+    #[error("receivers `{0}` are declared and not served by this build")]
+    Kind(&'static str),
     /// The host.
     #[error(transparent)]
     Host(#[from] regreen_action::Error),
+}
+
+/// What a notifier is told by its configuration.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// What receivers refer to.
+    pub secrets: Secrets,
+    /// What it speaks through.
+    pub channels: Channels,
+    /// Addresses that are paged when the domain itself is in trouble.
+    pub deadman: Vec<Reference>,
 }
 
 /// The one notifier of a domain.
@@ -44,123 +69,65 @@ pub fn options(journal: PathBuf) -> Options {
     }
 }
 
-/// Runs a notifier until it is told to end. `deadman` names the addresses that are paged when the domain itself is in
-/// trouble.
+/// Runs a notifier until it is told to end.
 ///
 /// # Errors
 /// [`Error`] when it can't start.
-pub async fn run(
-    bus: Bus,
-    options: Options,
-    secrets: Secrets,
-    deadman: Vec<Reference>,
-    shutdown: Shutdown,
-) -> Result<(), Error> {
-    let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build()?;
+pub async fn run(bus: Bus, options: Options, settings: Settings, shutdown: Shutdown) -> Result<(), Error> {
+    let Settings { secrets, channels, deadman } = settings;
     let domain = bus.names.domain().clone();
-    tokio::spawn(deadman::run(bus.clone(), domain, deadman, client.clone(), shutdown.clone()));
-    let actions: Vec<Box<dyn Action>> = vec![Box::new(Log), Box::new(Webhook { client, secrets })];
+    let actions = actions(&channels, secrets, &format!("regreen/{domain}"))?;
+    tokio::spawn(deadman::run(bus.clone(), domain, deadman, http::client()?, shutdown.clone()));
     Ok(regreen_action::run(bus, options, actions, shutdown).await?)
 }
 
-fn text(command: &Command, key: &str) -> Result<String, Refusal> {
-    let found = command.task.params.get(key).and_then(Value::as_str);
-    found.map(str::to_owned).ok_or_else(|| Refusal::refused(format!("`{key}` is missing")))
-}
-
-/// A message whose outcome is unknown is sent again, with the same key (rule 17): nobody looks it up.
-fn not_looked_up<'a>(look: u8) -> BoxFuture<'a, Verb> {
-    let state = "a message is not looked up".into();
-    Box::pin(async move { Verb::Observed { look, answer: Answer::CannotTell { state } } })
-}
-
-/// Says it in the log.
-struct Log;
-
-struct Line {
-    receiver: String,
-    text: String,
-}
-
-impl Action for Log {
-    fn declaration(&self) -> &'static Declaration {
-        &NOTIFY_LOG
-    }
-    fn prepare(&self, command: &Command) -> Result<Box<dyn Call>, Refusal> {
-        Ok(Box::new(Line { receiver: text(command, "receiver")?, text: text(command, "text")? }))
-    }
-}
-
-impl Call for Line {
-    fn perform(&mut self) -> BoxFuture<'_, Verb> {
-        Box::pin(async {
-            tracing::warn!(target: "regreen::tell", receiver = self.receiver, "{}", self.text);
-            Verb::Ok { result: Value::Null }
-        })
-    }
-    fn observe(&self, look: u8, _: Option<Value>) -> BoxFuture<'_, Verb> {
-        not_looked_up(look)
-    }
-}
-
-/// Posts it as JSON.
-struct Webhook {
-    client: reqwest::Client,
-    secrets: Secrets,
-}
-
-struct Post {
-    request: reqwest::RequestBuilder,
-}
-
-impl Action for Webhook {
-    fn declaration(&self) -> &'static Declaration {
-        &NOTIFY_WEBHOOK
-    }
-    fn prepare(&self, command: &Command) -> Result<Box<dyn Call>, Refusal> {
-        let url = match command.task.params.get("url") {
-            Some(Value::String(url)) => url.clone(),
-            Some(Value::Object(map)) => {
-                let name = map.get("secret").and_then(Value::as_str).unwrap_or_default();
-                self.secrets
-                    .get(name)
-                    .map_err(|missing| Refusal::secret(missing.to_string()))?
-                    .expose_secret()
-                    .to_owned()
-            }
-            _ => return Err(Refusal::refused("`url` is missing")),
+/// An action for every entry of `TELLS`. `source` is who speaks, where a kind has a place for it.
+///
+/// # Errors
+/// [`Error`]: what they speak through is configured wrongly.
+pub fn actions(channels: &Channels, secrets: Secrets, source: &str) -> Result<Vec<Box<dyn Action>>, Error> {
+    let (client, secrets) = (http::client()?, Arc::new(secrets));
+    let mut kinds: BTreeMap<&str, Arc<dyn Channel>> = BTreeMap::new();
+    let mut actions: Vec<Box<dyn Action>> = Vec::new();
+    for (kind, verb, declaration) in TELLS {
+        let channel = match kinds.get(kind) {
+            Some(channel) => channel.clone(),
+            None => channel(kind, &client, channels, source)?,
         };
-        let body = json!({
-            "v": 1, "receiver": text(command, "receiver")?, "text": text(command, "text")?,
-            "run": command.run, "key": command.action_key,
-        });
-        // The key is the same for every try: the other side can tell a page sent twice.
-        let request =
-            self.client.post(url).header("Idempotency-Key", command.action_key.as_ref()).json(&body);
-        Ok(Box::new(Post { request }))
+        kinds.insert(kind, channel.clone());
+        actions.push(Box::new(Tell { declaration, verb: *verb, channel, secrets: secrets.clone() }));
     }
+    Ok(actions)
 }
 
-impl Call for Post {
-    fn perform(&mut self) -> BoxFuture<'_, Verb> {
-        Box::pin(async {
-            let transient = |reason: String| Verb::Failed {
-                kind: Failure::Transient,
-                reason: reason.into(),
-                retry_after: None,
-            };
-            let Some(request) = self.request.try_clone() else {
-                return transient("the request can't be sent".into());
-            };
-            match request.send().await {
-                Ok(response) if response.status().is_success() => Verb::Ok { result: Value::Null },
-                Ok(response) => transient(format!("the receiver answered {}", response.status())),
-                // The URL may be a secret: it is not part of the reason.
-                Err(error) => transient(format!("the receiver does not answer: {}", error.without_url())),
-            }
-        })
-    }
-    fn observe(&self, look: u8, _: Option<Value>) -> BoxFuture<'_, Verb> {
-        not_looked_up(look)
-    }
+/// A kind of receiver.
+fn channel(
+    kind: &'static str,
+    client: &Client,
+    channels: &Channels,
+    source: &str,
+) -> Result<Arc<dyn Channel>, Error> {
+    let client = client.clone();
+    let address = |key, text: &str| http::address(text).ok_or(Error::Address(key));
+    Ok(match kind {
+        "log" => Arc::new(log::Log),
+        "webhook" => Arc::new(webhook::Webhook(client)),
+        "slack" => Arc::new(slack::Slack::new(client, address("slack", &channels.slack.url)?)),
+        "pagerduty" => {
+            let url = address("pagerduty", &channels.pagerduty.url)?;
+            Arc::new(pagerduty::PagerDuty::new(client, &url, source))
+        }
+        "email" => {
+            Arc::new(email::Email(channels.smtp.as_ref().map(email::Relay::new).transpose()?.map(Arc::new)))
+        }
+        _ => return Err(Error::Kind(kind)),
+    })
+}
+
+/// What can be found wrong before anything starts.
+///
+/// # Errors
+/// [`Error`].
+pub fn check(channels: &Channels) -> Result<(), Error> {
+    actions(channels, Secrets::default(), "check").map(|_| ())
 }

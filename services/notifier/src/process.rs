@@ -5,11 +5,14 @@ use std::{path::PathBuf, process::ExitCode};
 use regreen_bus::{Bus, connect, rights::Role};
 use regreen_kit::{
     Shutdown,
+    channels::{Channels, PagerDuty, SlackApi, Smtp},
     daemon::{self, Failure, Process},
     health::Health,
     secrets::{Reference, Secrets},
 };
 use serde::Deserialize;
+
+use crate::Settings;
 
 /// Messages told at the same time.
 pub const AT_ONCE: usize = 32;
@@ -31,6 +34,18 @@ struct File {
     /// Addresses that are paged, by POST, when the domain itself is in trouble.
     #[serde(default)]
     deadman: Vec<Reference>,
+    #[serde(default)]
+    slack: SlackApi,
+    #[serde(default)]
+    pagerduty: PagerDuty,
+    smtp: Option<Smtp>,
+}
+
+impl File {
+    fn channels(&self) -> Channels {
+        let Self { slack, pagerduty, smtp, .. } = self;
+        Channels { slack: slack.clone(), pagerduty: pagerduty.clone(), smtp: smtp.clone() }
+    }
 }
 
 impl daemon::Config for File {
@@ -42,6 +57,7 @@ impl daemon::Config for File {
         daemon::folder_of(&self.journal)?;
         self.secrets.check()?;
         self.deadman.iter().try_for_each(|receiver| receiver.read("deadman").map(|_| ()))?;
+        crate::check(&self.channels())?;
         self.process.check()
     }
 }
@@ -54,8 +70,10 @@ pub fn main() -> ExitCode {
 }
 
 async fn run(file: File, _: Health, shutdown: Shutdown) -> Result<(), Failure> {
+    let channels = file.channels();
     let File { process, journal, secrets, deadman, .. } = file;
+    let settings = Settings { secrets, channels, deadman };
     let (url, domain, seed) = process.place()?;
     let bus = Bus::connect_in_time(&connect::Options::of(&Role::Notifier, url, domain, seed)).await?;
-    Ok(crate::run(bus, crate::options(journal), secrets, deadman, shutdown).await?)
+    Ok(crate::run(bus, crate::options(journal), settings, shutdown).await?)
 }

@@ -1,6 +1,7 @@
 //! Looks at checks from one vantage and reports what it saw: changes at once, every look at a watched check, a
 //! digest every five seconds (rule 22). The list of checks comes from VIEW.
 
+pub mod expose;
 mod look;
 pub mod process;
 mod report;
@@ -26,7 +27,7 @@ use tokio::{
     task::JoinHandle,
 };
 
-pub use look::Eye;
+pub use look::{Eye, Found, Looker};
 use report::{Report, Seen};
 
 /// How often the digest goes out.
@@ -42,12 +43,10 @@ pub enum Error {
     /// The tick can't be heard.
     #[error("the tick can't be followed")]
     Tick(#[from] port::Error),
-    /// The HTTP client.
-    #[error("no HTTP client")]
-    Client(#[from] reqwest::Error),
 }
 
-/// Runs a probe until it is told to end. While none of the `reference` addresses answers it is not sighted.
+/// Runs a probe until it is told to end. While none of the `reference` addresses answers it is not sighted. `own` is
+/// told what it sees, for [`expose`].
 ///
 /// # Errors
 /// [`Error`] when it can't start.
@@ -55,10 +54,11 @@ pub async fn run(
     bus: Bus,
     vantage: Vantage,
     reference: Vec<String>,
+    looker: Looker,
+    own: watch::Sender<expose::Own>,
     shutdown: Shutdown,
 ) -> Result<(), Error> {
-    let (eye, sighted) = (Arc::new(look::Looker::new()?), look::follow_sight(reference));
-    see(bus, vantage, eye, sighted, shutdown).await
+    see(bus, vantage, Arc::new(looker), look::follow_sight(reference), own, shutdown).await
 }
 
 /// As [`run`], with an eye and a sight of its own.
@@ -70,13 +70,14 @@ pub async fn see(
     vantage: Vantage,
     eye: Arc<dyn Eye>,
     sighted: watch::Receiver<bool>,
+    own: watch::Sender<expose::Own>,
     mut shutdown: Shutdown,
 ) -> Result<(), Error> {
     let heard = tick::follow(&bus).await?;
     let mut lists = view::follow_checks(&bus);
     let facts = Writer::start(&bus, FactKind::Looks, vantage.as_str(), PATIENCE);
     let (queue, mut seen) = mpsc::channel::<Seen>(QUEUE_MAX);
-    let mut report = Report::new(facts, regreen_bus::tickets::nonce(&bus), heard.clone(), sighted);
+    let mut report = Report::new(facts, regreen_bus::tickets::nonce(&bus), heard.clone(), sighted, own);
     let looking = Looking { bus: bus.clone(), eye, heard: heard.clone(), queue };
     let mut tasks: BTreeMap<CheckName, (Check, JoinHandle<()>)> = BTreeMap::new();
     let mut digest = tokio::time::interval(DIGEST);

@@ -1,14 +1,18 @@
 //! A probe as a process of its own: its file, its user, its end.
 
-use std::process::ExitCode;
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, process::ExitCode};
 
 use regreen_bus::{Bus, connect, rights::Role};
 use regreen_kit::{
     Shutdown,
     daemon::{self, Failure, Process},
     health::Health,
+    secrets::Secrets,
 };
 use serde::Deserialize;
+use tokio::sync::watch;
+
+use crate::{Looker, expose};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -25,6 +29,14 @@ struct File {
     /// While none of these answers, it is blind: `host:port`.
     #[serde(default)]
     reference: Vec<String>,
+    /// Where `GET /health/{check}` and `GET /v1/endpoints/{service}` are answered: `host:port`.
+    listen: Option<SocketAddr>,
+    /// Secrets of the checks' headers, by name.
+    #[serde(default)]
+    secrets: Secrets,
+    /// Files in PEM: the CAs that checks name.
+    #[serde(default)]
+    ca: BTreeMap<String, PathBuf>,
 }
 
 impl daemon::Config for File {
@@ -34,6 +46,8 @@ impl daemon::Config for File {
 
     fn check(&self) -> Result<(), Failure> {
         daemon::token("vantage", &self.vantage)?;
+        self.secrets.check()?;
+        Looker::new(self.secrets.clone(), self.ca.clone())?;
         self.process.check()
     }
 }
@@ -46,9 +60,21 @@ pub fn main() -> ExitCode {
 }
 
 async fn run(file: File, _: Health, shutdown: Shutdown) -> Result<(), Failure> {
-    let File { process, vantage, reference, .. } = file;
+    let File { process, vantage, reference, listen, secrets, ca, .. } = file;
+    let looker = Looker::new(secrets, ca)?;
     let role = Role::Probe { vantage: vantage.clone() };
     let (url, domain, seed) = process.place()?;
     let bus = Bus::connect_in_time(&connect::Options::of(&role, url, domain, seed)).await?;
-    Ok(crate::run(bus, vantage.into(), reference, shutdown).await?)
+    let (own, seen) = watch::channel(expose::Own::default());
+    if let Some(listen) = listen {
+        let router = expose::router(&bus, seen).await?;
+        let listener = tokio::net::TcpListener::bind(listen)
+            .await
+            .map_err(|error| format!("{listen} can't be listened on: {error}"))?;
+        tracing::info!(address = %listener.local_addr()?, "checks are exposed");
+        let mut told = shutdown.clone();
+        let serving = axum::serve(listener, router).with_graceful_shutdown(async move { told.wait().await });
+        tokio::spawn(serving.into_future());
+    }
+    Ok(crate::run(bus, vantage.into(), reference, looker, own, shutdown).await?)
 }

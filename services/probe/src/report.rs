@@ -12,6 +12,8 @@ use regreen_schemas::{
 };
 use tokio::sync::watch;
 
+use crate::{expose::Own, look::Found};
+
 /// Looks that are kept while they can't be told.
 const CHANGES_MAX: usize = 1000;
 
@@ -22,8 +24,37 @@ pub struct Seen {
     pub check: CheckName,
     /// Newest tick before the look.
     pub tick: u64,
-    /// Well, or why not.
-    pub found: Result<(), Arc<str>>,
+    /// What it found.
+    pub found: Found,
+}
+
+/// Where a look lies from the status. Looks that could not tell are evidence of nothing but that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Side {
+    Better,
+    Worse,
+    Blind,
+}
+
+impl Side {
+    fn of(status: Status, found: Status) -> Self {
+        match found {
+            Status::Unknown => Self::Blind,
+            found if found < status => Self::Better,
+            _ => Self::Worse,
+        }
+    }
+}
+
+/// Looks in a row on one side of the status: better or worse.
+#[derive(Clone, Copy, Debug)]
+struct Row {
+    side: Side,
+    count: u32,
+    /// The nearest status among them.
+    to: Status,
+    /// Tick of the first.
+    tick: u64,
 }
 
 /// What is known of a check.
@@ -32,9 +63,8 @@ struct Known {
     status: Status,
     reason: Arc<str>,
     tick: u64,
-    /// Looks in a row that say otherwise, and the tick of the first of them.
-    row: u32,
-    row_tick: u64,
+    /// Looks in a row that say otherwise.
+    row: Option<Row>,
     fall: u32,
     rise: u32,
     watched: bool,
@@ -49,32 +79,37 @@ impl Known {
             status: self.status,
             reason: self.reason.clone(),
             tick: self.tick,
-            wavers: self.row > 0,
+            wavers: self.row.is_some(),
         }
     }
 
-    /// Judges a look. A status changes after `fall` or `rise` looks in a row; its tick is that of the first.
+    /// Judges a look. A status changes after `fall` looks in a row that found it worse, or `rise` that found it
+    /// better: to the least change that all of the row agree on, with the tick of the first of them.
     fn judge(&mut self, seen: &Seen) -> bool {
         self.looked = true;
-        let found = if seen.found.is_ok() { Status::Up } else { Status::Down };
+        let found = seen.found.status;
         if found == self.status {
-            self.row = 0;
+            self.row = None;
             self.tick = seen.tick;
             return false;
         }
-        if self.row == 0 {
-            self.row_tick = seen.tick;
-        }
-        self.row += 1;
-        let needed = if found == Status::Up { self.rise } else { self.fall };
+        let side = Side::of(self.status, found);
+        let row = match self.row.take() {
+            Some(row) if row.side == side => {
+                let to = if side == Side::Worse { row.to.min(found) } else { row.to.max(found) };
+                Row { count: row.count + 1, to, ..row }
+            }
+            _ => Row { side, count: 1, to: found, tick: seen.tick },
+        };
+        let needed = if side == Side::Better { self.rise } else { self.fall };
         // The very first looks settle at once: unknown helps nobody longer than it must.
-        if self.row < needed && self.status != Status::Unknown {
+        if row.count < needed && self.status != Status::Unknown {
+            self.row = Some(row);
             return false;
         }
-        self.status = found;
-        self.tick = self.row_tick;
-        self.reason = seen.found.as_ref().err().cloned().unwrap_or_else(|| "".into());
-        self.row = 0;
+        self.status = row.to;
+        self.tick = row.tick;
+        self.reason = seen.found.reason.clone();
         true
     }
 }
@@ -89,6 +124,7 @@ pub struct Report {
     heard: watch::Receiver<Option<Heard>>,
     sighted: watch::Receiver<bool>,
     was_sighted: bool,
+    own: watch::Sender<Own>,
     changes: Vec<Look>,
     say_all: bool,
     say_digest: bool,
@@ -100,6 +136,7 @@ impl Report {
         boot: Nonce,
         heard: watch::Receiver<Option<Heard>>,
         sighted: watch::Receiver<bool>,
+        own: watch::Sender<Own>,
     ) -> Self {
         let was_sighted = *sighted.borrow();
         Self {
@@ -111,6 +148,7 @@ impl Report {
             heard,
             sighted,
             was_sighted,
+            own,
             changes: Vec::new(),
             say_all: false,
             say_digest: false,
@@ -126,8 +164,7 @@ impl Report {
                 status: Status::Unknown,
                 reason: "not looked at yet".into(),
                 tick: 0,
-                row: 0,
-                row_tick: 0,
+                row: None,
                 fall: 1,
                 rise: 1,
                 watched: false,
@@ -138,6 +175,7 @@ impl Report {
             known.insert(check.name.clone(), Known { fall: check.fall, rise: check.rise, watched, ..before });
         }
         self.known = known;
+        self.show();
         if list.version != self.version {
             self.version = list.version;
             self.changes.clear();
@@ -149,6 +187,10 @@ impl Report {
     pub fn note(&mut self, seen: Seen) {
         let Some(known) = self.known.get_mut(&seen.check) else { return };
         let changed = known.judge(&seen);
+        if changed && self.was_sighted {
+            let shown = (known.status, known.reason.clone());
+            self.own.send_modify(|own| drop(own.insert(seen.check.clone(), shown)));
+        }
         // A watched check is told at every look.
         if changed || known.watched {
             self.changes.push(known.look(&seen.check));
@@ -163,12 +205,22 @@ impl Report {
         self.say_all = true;
     }
 
+    /// Shows all that is seen from here; nothing while the vantage is blind.
+    fn show(&self) {
+        let seen = |(check, known): (&CheckName, &Known)| {
+            let status = if self.was_sighted { known.status } else { Status::Unknown };
+            (check.clone(), (status, known.reason.clone()))
+        };
+        self.own.send_replace(self.known.iter().map(seen).collect());
+    }
+
     /// Tells what there is to tell. What could not be told is covered by saying all the next time.
     pub async fn send(&mut self) {
         let sighted = *self.sighted.borrow();
         if sighted != self.was_sighted {
             self.was_sighted = sighted;
             self.say_all = true;
+            self.show();
         }
         let news = self.say_all || self.say_digest || !self.changes.is_empty();
         if !news || self.version == 0 {
@@ -225,8 +277,7 @@ mod tests {
             status,
             reason: "".into(),
             tick: 0,
-            row: 0,
-            row_tick: 0,
+            row: None,
             fall: 3,
             rise: 2,
             watched: false,
@@ -235,7 +286,11 @@ mod tests {
     }
 
     fn see(known: &mut Known, tick: u64, well: bool) -> bool {
-        known.judge(&Seen { check: "c".into(), tick, found: if well { Ok(()) } else { Err("503".into()) } })
+        known.judge(&Seen {
+            check: "c".into(),
+            tick,
+            found: if well { Found::up() } else { Found::down("503") },
+        })
     }
 
     #[test]
@@ -248,6 +303,25 @@ mod tests {
         assert!(!see(&mut web, 7, true));
         assert!(see(&mut web, 8, true));
         assert_eq!((web.status, web.tick), (Status::Up, 7));
+    }
+
+    #[test]
+    fn a_row_of_different_looks_changes_to_what_they_all_agree_on() {
+        use Status::{Degraded, Down, Unknown, Up};
+        let after = |from: Status, looks: &[Status]| {
+            let mut web = known(from);
+            for (tick, status) in (1..).zip(looks) {
+                let found = Found::not_up(*status, "");
+                web.judge(&Seen { check: "c".into(), tick, found });
+            }
+            (web.status, web.tick)
+        };
+        assert_eq!(after(Up, &[Down, Degraded, Down]), (Degraded, 1), "all say: at least degraded");
+        assert_eq!(after(Up, &[Down, Up, Down, Down]), (Up, 2), "a good look breaks the row");
+        assert_eq!(after(Down, &[Up, Degraded]), (Degraded, 1), "both say: at least degraded");
+        assert_eq!(after(Degraded, &[Up, Down, Up]), (Degraded, 0), "each breaks the other's row");
+        assert_eq!(after(Up, &[Down, Unknown, Down, Down]), (Up, 0), "who can't tell is no witness");
+        assert_eq!(after(Up, &[Unknown, Unknown, Unknown]), (Unknown, 1));
     }
 
     #[test]

@@ -161,7 +161,7 @@ impl Port for Client {
         })
     }
 
-    fn watch(&self, bucket: String, key: String) -> Answer<'_, Coming<Bytes>> {
+    fn watch(&self, bucket: String, key: String) -> Answer<'_, Coming<(String, Bytes)>> {
         Box::pin(async move {
             self.ask(|_| ()).await?;
             Ok(self.coming(|client, out| async move {
@@ -172,7 +172,7 @@ impl Port for Client {
                         && revision != seen
                     {
                         seen = revision;
-                        if out.send(Ok(value)).await.is_err() {
+                        if out.send(Ok((key.clone(), value))).await.is_err() {
                             return;
                         }
                     }

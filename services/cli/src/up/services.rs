@@ -10,6 +10,7 @@ use regreen_bus::{
 };
 use regreen_engine::{Status, loader};
 use regreen_kit::{Shutdown, clock, config::Config, health::Health};
+use regreen_probe::expose;
 use regreen_schemas::Domain;
 use tokio::{sync::watch, task::JoinSet};
 
@@ -70,7 +71,12 @@ impl Services {
         health.say("engine", Err("starting".into()));
         let (status, mut watched) = watch::channel(Status::default());
         let ingest = self.connect(&Role::Ingest).await?;
-        let app = regreen_ingest::router(&ingest, &self.config, &health)?.merge(health.router());
+        let vantage = self.options.vantage.clone();
+        let probe = self.connect(&Role::Probe { vantage: vantage.clone() }).await?;
+        let (own, seen) = watch::channel(expose::Own::default());
+        let app = regreen_ingest::router(&ingest, &self.config, &health)?
+            .merge(health.router())
+            .merge(expose::router(&probe, seen).await?);
         let (bound, address) = tokio::sync::oneshot::channel();
         let tls = self.config.tls.clone();
         let (listen, shutdown) = (self.options.listen, self.shutdown.clone());
@@ -100,7 +106,7 @@ impl Services {
         let engine = self.connect(&Role::Engine).await?;
         let options = regreen_engine::Options {
             own_server: self.place.own,
-            files: loader::follow(self.paths.clone(), loader::Hangup::Ends, &health)?,
+            files: loader::follow(self.paths.clone(), loader::Hangup::Ends, &health),
             snapshots: self.config.snapshots,
             janitor: Some(self.connect(&Role::Janitor).await?),
         };
@@ -108,17 +114,20 @@ impl Services {
         tasks.spawn(async move {
             Ok(regreen_engine::run(engine, options, engine_health, status, shutdown).await?)
         });
-        let vantage = self.options.vantage.clone();
-        let probe = self.connect(&Role::Probe { vantage: vantage.clone() }).await?;
         let (reference, shutdown) = (self.config.reference.clone(), self.shutdown.clone());
-        tasks.spawn(async move { Ok(regreen_probe::run(probe, vantage.into(), reference, shutdown).await?) });
+        let looker = regreen_probe::Looker::new(self.config.secrets.clone(), self.config.ca.clone())?;
+        tasks.spawn(async move {
+            Ok(regreen_probe::run(probe, vantage.into(), reference, looker, own, shutdown).await?)
+        });
         let notifier = self.connect(&Role::Notifier).await?;
         let host = regreen_notifier::options(self.options.data_dir.join("notifier.journal"));
-        let (secrets, deadman) = (self.config.secrets.clone(), self.config.deadman.clone());
+        let settings = regreen_notifier::Settings {
+            secrets: self.config.secrets.clone(),
+            channels: self.config.channels(),
+            deadman: self.config.deadman.clone(),
+        };
         let shutdown = self.shutdown.clone();
-        tasks.spawn(
-            async move { Ok(regreen_notifier::run(notifier, host, secrets, deadman, shutdown).await?) },
-        );
+        tasks.spawn(async move { Ok(regreen_notifier::run(notifier, host, settings, shutdown).await?) });
         // The first service that ends takes the others with it: half a system is worse than none.
         let mut outcome = Ok(());
         while let Some(ended) = tasks.join_next().await {

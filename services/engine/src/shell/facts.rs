@@ -70,7 +70,8 @@ impl Shell {
             if let Item::Set(set) = &item
                 && let Err(error) = library::bring_in_time(&self.bus, &mut self.library, set).await
             {
-                self.freeze(format!("fact {}: {error}", stored.seq));
+                // What was in force stays, and is at hand.
+                self.reject(&stored, &chain(&error));
                 return Ok(());
             }
             let ticket = match &item {

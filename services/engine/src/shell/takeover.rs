@@ -50,9 +50,10 @@ impl Shell {
         let mut library = recovered.library(&bus).await?;
         let mut files = options.files.clone();
         let newest = files.borrow_and_update().clone();
-        library::store(&bus, &newest).await?;
-        let wanted = library::set_of(&newest);
-        library::bring(&bus, &mut library, &wanted).await?;
+        if let Some(files) = &newest {
+            library::store(&bus, files).await?;
+            library::bring(&bus, &mut library, &library::set_of(files)).await?;
+        }
         let Recovered { state, tail, stories, ended, sets, .. } = recovered;
         let seq = tail.seq;
         let streams = match state.streams {
@@ -125,7 +126,8 @@ impl Shell {
     }
 
     /// A set that differs from the one in force comes as a fact like any other, after its bodies.
-    pub(super) fn bring_in_force(&mut self, files: Vec<library::File>) {
+    pub(super) fn bring_in_force(&mut self, files: Option<Vec<library::File>>) {
+        let Some(files) = files else { return };
         // The one before may still be on its way, and is not wanted any more.
         self.bringing = None;
         let wanted = library::set_of(&files);

@@ -1,0 +1,147 @@
+//! Runs as state: their locks, their place in line, what they watch, and what their end leaves behind.
+
+use std::sync::Arc;
+
+use regreen_schemas::{
+    CheckName, RunId,
+    event::{Read, RunEvent},
+    run::{Block, RunResult},
+};
+
+use crate::{
+    run::{Run, Stage},
+    state::{Illegal, State, TimerKey},
+};
+
+impl State {
+    pub(crate) fn apply_run(&mut self, id: &RunId, what: &RunEvent) -> Result<(), Illegal> {
+        if let RunEvent::Started { .. } = what {
+            return self.start_run(id, what);
+        }
+        let Some(run) = self.runs.get_mut(id) else { return Err(Illegal(format!("run {id} is not open"))) };
+        let run = Arc::make_mut(run);
+        let unwatched = run.watched();
+        run.next(what, self.now, self.seq)?;
+        let (watched, lock, order, deadline) = (run.watched(), run.lock.clone(), run.order, run.deadline());
+        let (ended, playbook) = (matches!(run.stage, Stage::Over), run.playbook.clone());
+        for check in unwatched.iter().filter(|check| ended || !watched.contains(check)) {
+            self.unwatch(check, id);
+        }
+        for check in watched.iter().filter(|check| !unwatched.contains(check)) {
+            self.watchers.entry(check.clone()).or_default().insert(id.clone());
+        }
+        match what {
+            RunEvent::Joined { fingerprint } => {
+                self.change_episode(fingerprint, |episode| {
+                    drop(episode.running.insert(playbook, id.clone()));
+                });
+            }
+            RunEvent::LockTaken { .. } => {
+                self.queue.remove(&order);
+                if let Some(lock) = lock {
+                    self.locks.insert(lock, id.clone());
+                }
+            }
+            RunEvent::Dispatched { spends, .. } => {
+                for spend in spends {
+                    let stamps = self.spent.entry(spend.key.clone()).or_default();
+                    stamps.push_back(self.now);
+                    while stamps.len() > spend.keep as usize {
+                        stamps.pop_front();
+                    }
+                }
+            }
+            RunEvent::Ended { result, .. } => return self.end_run(id, *result),
+            _ => {}
+        }
+        self.arm(TimerKey::Run(id.clone()), deadline);
+        Ok(())
+    }
+
+    pub(crate) fn unwatch(&mut self, check: &CheckName, id: &RunId) {
+        if let Some(watchers) = self.watchers.get_mut(check) {
+            watchers.remove(id);
+            if watchers.is_empty() {
+                self.watchers.remove(check);
+            }
+        }
+    }
+
+    pub(crate) fn start_run(&mut self, id: &RunId, what: &RunEvent) -> Result<(), Illegal> {
+        if self.runs.contains_key(id) {
+            return Err(Illegal(format!("run {id} started twice")));
+        }
+        self.ids += 1;
+        let mut run =
+            Run::started(id.clone(), what, self.now, self.ids).ok_or_else(|| Illegal("no start".into()))?;
+        run.alert = run
+            .episodes
+            .iter()
+            .next()
+            .and_then(|fp| self.episodes.get(fp))
+            .map(|episode| episode.alert.clone());
+        self.open.insert((run.playbook.clone(), run.target.clone()), id.clone());
+        self.queue.insert(run.order, id.clone());
+        for fingerprint in &run.episodes {
+            self.change_episode(fingerprint, |episode| {
+                drop(episode.running.insert(run.playbook.clone(), id.clone()));
+            });
+        }
+        let at = run.deadline();
+        self.runs.insert(id.clone(), Arc::new(run));
+        self.arm(TimerKey::Run(id.clone()), at);
+        Ok(())
+    }
+
+    pub(crate) fn end_run(&mut self, id: &RunId, result: RunResult) -> Result<(), Illegal> {
+        let run = self.runs.remove(id).ok_or_else(|| Illegal(format!("run {id} is not open")))?;
+        self.arm(TimerKey::Run(id.clone()), None);
+        let key = (run.playbook.clone(), run.target.clone());
+        if self.open.get(&key) == Some(id) {
+            self.open.remove(&key);
+        }
+        for fingerprint in &run.episodes {
+            self.change_episode(fingerprint, |episode| {
+                if episode.running.get(&run.playbook) == Some(id) {
+                    episode.running.remove(&run.playbook);
+                }
+            });
+        }
+        self.queue.remove(&run.order);
+        if run.lock.is_some() && !self.queue.is_empty() {
+            self.arm(TimerKey::Queue, Some(self.now));
+        }
+        if let Some(lock) = &run.lock
+            && self.locks.get(lock) == Some(id)
+        {
+            self.locks.remove(lock);
+            self.changed(&Read::Lock(lock.clone()));
+        }
+        if run.effects > 0 {
+            self.cooldowns.insert(key, self.now);
+            let now = self.now;
+            for fingerprint in &run.episodes {
+                self.change_episode(fingerprint, |episode| {
+                    episode.handled.insert(run.playbook.clone(), (id.clone(), result, now));
+                });
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn change_run(&mut self, id: &RunId, change: impl FnOnce(&mut Run)) {
+        let Some(run) = self.runs.get_mut(id) else { return };
+        change(Arc::make_mut(run));
+        let at = run.deadline();
+        self.arm(TimerKey::Run(id.clone()), at);
+    }
+
+    /// What held runs is gone: each is due at once, as an item of its own, so that thousands fit no single record.
+    pub(crate) fn release(&mut self, ended: impl Fn(&Block) -> bool) {
+        let held = |(id, run): (&RunId, &Arc<Run>)| run.held.as_ref().is_some_and(&ended).then(|| id.clone());
+        let released: Vec<RunId> = self.runs.iter().filter_map(held).collect();
+        for id in released {
+            self.change_run(&id, |run| run.held = None);
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! `guard:`: what may forbid or delay a run.
+
+use regreen_schemas::Span;
+
+use super::playbook::DEFAULT_APPROVERS;
+use crate::{
+    keys,
+    model::{Approval, Budget, BudgetScope, Busy, Guard, LockScope, MinHealthy},
+    tree::Node,
+    walk::Walk,
+};
+
+/// How long an answer is waited for unless given.
+pub(super) const APPROVAL_WITHIN: Span = Span::minutes(30);
+
+pub(super) fn guard(walk: &mut Walk<'_>, node: Option<&Node>) -> Guard {
+    let mut guard = Guard {
+        scope: LockScope::Target,
+        busy: Busy::Queue,
+        wait: Span::minutes(30),
+        cooldown: None,
+        budgets: Vec::new(),
+        min_healthy: None,
+        quorum: None,
+        approval: None,
+    };
+    let Some(fields) = node.and_then(|node| walk.fields(node, "guard", keys::GUARD)) else { return guard };
+    if let Some(lock) = fields.get("lock").and_then(|node| walk.fields(node, "lock", keys::LOCK)) {
+        let scopes = [
+            ("target", LockScope::Target),
+            ("node", LockScope::Target),
+            ("group", LockScope::Group),
+            ("domain", LockScope::Domain),
+        ];
+        guard.scope =
+            lock.get("scope").and_then(|node| walk.one_of(node, "scope", &scopes)).unwrap_or(guard.scope);
+        guard.busy = lock
+            .get("busy")
+            .and_then(|node| walk.one_of(node, "busy", &[("queue", Busy::Queue), ("skip", Busy::Skip)]))
+            .unwrap_or(guard.busy);
+        guard.wait = lock.get("wait").and_then(|node| walk.duration(node, "wait")).unwrap_or(guard.wait);
+    }
+    guard.cooldown = fields.get("cooldown").and_then(|node| walk.duration(node, "cooldown"));
+    if let Some(node) = fields.get("budget") {
+        guard.budgets = walk.list(node, "budget").iter().filter_map(|node| budget(walk, node)).collect();
+    }
+    guard.min_healthy = fields.get("min_healthy").and_then(|node| min_healthy(walk, node));
+    guard.approval = fields.get("approval").and_then(|node| approval(walk, node, "approval", keys::APPROVAL));
+    guard.quorum = fields.get("quorum").and_then(|node| walk.int(node, "quorum", 1..=9));
+    guard
+}
+
+fn budget(walk: &mut Walk<'_>, node: &Node) -> Option<Budget> {
+    let fields = walk.fields(node, "budget", keys::BUDGET)?;
+    let scopes = [BudgetScope::Playbook, BudgetScope::Group, BudgetScope::Provider, BudgetScope::Domain]
+        .map(|scope| (scope.word(), scope));
+    Some(Budget {
+        max: fields.get("max").and_then(|node| walk.int(node, "max", 1..=1_000_000))?,
+        per: fields.get("per").and_then(|node| walk.duration(node, "per"))?,
+        scope: fields
+            .get("scope")
+            .map_or(Some(BudgetScope::Playbook), |node| walk.one_of(node, "scope", &scopes))?,
+    })
+}
+
+fn min_healthy(walk: &mut Walk<'_>, node: &Node) -> Option<MinHealthy> {
+    let fields = walk.fields(node, "min_healthy", keys::MIN_HEALTHY)?;
+    match (fields.get("at_least"), fields.get("percent")) {
+        (Some(node), None) => walk.int(node, "at_least", 1..=10_000).map(MinHealthy::AtLeast),
+        (None, Some(node)) => walk.int(node, "percent", 1..=100).map(MinHealthy::Percent),
+        _ => {
+            walk.error(
+                108,
+                node,
+                "`min_healthy` needs one of `at_least` and `percent`",
+                "here",
+                "`{at_least: 2}`",
+            );
+            None
+        }
+    }
+}
+
+/// Who is asked, and until when.
+pub(super) fn approval(
+    walk: &mut Walk<'_>,
+    node: &Node,
+    what: &str,
+    known: &[keys::Key],
+) -> Option<Approval> {
+    let fields = walk.fields(node, what, known)?;
+    let by = fields.get("by").map_or(Some(DEFAULT_APPROVERS), |node| walk.name(node, "by"))?;
+    let within = fields.get("within").map_or(Some(APPROVAL_WITHIN), |node| walk.duration(node, "within"))?;
+    Some(Approval { by: by.into(), within })
+}

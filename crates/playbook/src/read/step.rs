@@ -1,0 +1,193 @@
+//! A step, and the action that it uses.
+
+use std::sync::Arc;
+
+use regreen_schemas::{
+    Span,
+    action::{self, Declaration, Effect, ParamType},
+};
+
+use super::{argument::argument, expression, guard, playbook::verify, template};
+use crate::{
+    keys,
+    model::{Approve, Arg, Step, StepKind, Subject, Use},
+    tree::{Kind, Node},
+    walk::{Fields, Walk},
+};
+
+/// Longest name of a step: its path must stay readable.
+const STEP_ID_MAX: usize = 40;
+
+/// Ids that the run itself uses: its closing verify, and its approval.
+const RESERVED: [&str; 2] = ["closing", "guard"];
+/// Timeout of an attempt unless given.
+const TIMEOUT: Span = Span::seconds(30);
+
+pub(super) fn step(walk: &mut Walk<'_>, node: &Node) -> Option<Step> {
+    let fields = walk.fields(node, "step", keys::STEP)?;
+    let id = fields.get("id").and_then(|node| step_id(walk, node))?;
+    let condition = fields.get("if").and_then(|node| expression(walk, node, "if"));
+    let goes_on = fields
+        .get("on_failure")
+        .and_then(|node| match node.text() {
+            Some("undo") => {
+                walk.error(112, node, "`undo` is not in this release", "comes later", "`stop` or `continue`");
+                None
+            }
+            _ => walk.one_of(node, "on_failure", &[("stop", false), ("continue", true)]),
+        })
+        .unwrap_or(false);
+    let kinds: Vec<&str> =
+        ["use", "verify", "approve", "wait"].into_iter().filter(|kind| fields.get(kind).is_some()).collect();
+    let kind = match kinds.as_slice() {
+        [] => {
+            walk.error(
+                108,
+                node,
+                "the step has no kind",
+                "this step",
+                "`use`, `verify`, `approve` or `wait`",
+            );
+            return None;
+        }
+        [first, second, ..] => {
+            walk.error(
+                107,
+                node,
+                "two kinds in a step",
+                format!("`{first}` and `{second}`"),
+                "make two steps",
+            );
+            return None;
+        }
+        ["use"] => StepKind::Use(action(walk, fields)?),
+        ["verify"] => StepKind::Verify(fields.get("verify").and_then(|node| verify(walk, node))?),
+        ["approve"] => {
+            if let Some(on_failure) = fields.get("on_failure").filter(|_| goes_on) {
+                let hint = "`stop`, or leave `on_failure` out";
+                walk.error(508, on_failure, "silence is a no", "`continue` on `approve`", hint);
+            }
+            StepKind::Approve(fields.get("approve").and_then(|node| approve(walk, node))?)
+        }
+        [_] => StepKind::Wait(fields.get("wait").and_then(|node| walk.duration(node, "wait"))?),
+    };
+    Some(Step { id, condition, goes_on, kind })
+}
+
+fn approve(walk: &mut Walk<'_>, node: &Node) -> Option<Approve> {
+    let asked = guard::approval(walk, node, "approve", keys::APPROVE)?;
+    let text = node.get("text").and_then(|node| template(walk, node, "text"));
+    Some(Approve { asked, text })
+}
+
+fn step_id(walk: &mut Walk<'_>, node: &Node) -> Option<Arc<str>> {
+    let text = walk.plain(node, "id")?;
+    let good = text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+        && text.starts_with(|c: char| c.is_ascii_alphabetic());
+    if good && text.len() <= STEP_ID_MAX && !RESERVED.contains(&text) {
+        return Some(text.into());
+    }
+    walk.error(
+        109,
+        node,
+        format!("bad id `{text}`"),
+        "letters, digits and `_`; `-` is minus in CEL",
+        format!("`{}`?", text.replace(['-', ' '], "_")),
+    );
+    None
+}
+
+fn action(walk: &mut Walk<'_>, fields: Fields<'_>) -> Option<Use> {
+    let node = fields.get("use")?;
+    let name = walk.plain(node, "use")?;
+    let authors = || action::all().filter(|declared| declared.authors);
+    let Some(declared) = authors().find(|declared| declared.name == name) else {
+        let near = crate::diagnostic::nearest(name, authors().map(|declared| declared.name));
+        let hint = near.map_or_else(
+            || format!("known: {}", authors().map(|d| d.name).collect::<Vec<_>>().join(", ")),
+            |near| format!("did you mean `{near}`?"),
+        );
+        walk.error(201, node, format!("unknown action `{name}`"), "no such action", hint);
+        return None;
+    };
+    let parameters: Vec<keys::Key> = declared
+        .params
+        .iter()
+        .map(|param| keys::Key { name: param.name, doc: param.doc, required: param.required, later: false })
+        .collect();
+    let empty = Node { range: node.range.clone(), kind: Kind::Map(Vec::new()) };
+    let with = walk.fields(fields.get("with").unwrap_or(&empty), "with", &parameters)?;
+    let mut args = Vec::new();
+    let mut subject = None;
+    for param in declared.params {
+        let Some(value) = with.get(param.name) else { continue };
+        match param.kind {
+            ParamType::Node | ParamType::Group => subject = object(walk, value, param.kind),
+            kind => {
+                if let Some(arg) = argument(walk, value, param.name, kind) {
+                    args.push((param.name, arg));
+                }
+            }
+        }
+    }
+    let (effect, destructive) = http_effect(declared, &args);
+    let retries = matches!(effect, Effect::Read | Effect::Idempotent);
+    let attempts = fields.get("attempts").and_then(|node| {
+        let attempts = walk.int(node, "attempts", 1..=20)?;
+        if attempts > 1 && effect == Effect::AtMostOnce {
+            walk.error(
+                506,
+                node,
+                "this may act twice",
+                format!("`attempts: {attempts}` on an action that may run at most once"),
+                "remove it, or say what makes a second try safe: `idempotency_header`, `observe`, `effect`",
+            );
+        }
+        Some(attempts)
+    });
+    Some(Use {
+        action: declared,
+        declared: declared.hash().into(),
+        args,
+        subject,
+        effect,
+        destructive,
+        timeout: fields.get("timeout").and_then(|node| walk.duration(node, "timeout")).unwrap_or(TIMEOUT),
+        attempts: attempts.unwrap_or(if retries { 3 } else { 1 }),
+    })
+}
+
+/// Effect class of a request and whether it can destroy: anything but GET and HEAD can.
+fn http_effect(declared: &Declaration, args: &[(&'static str, Arg)]) -> (Effect, bool) {
+    let word = |name: &str| {
+        args.iter().find(|(arg, _)| *arg == name).and_then(|(_, arg)| match arg {
+            Arg::Constant(serde_json::Value::String(text)) => Some(text.as_str()),
+            _ => None,
+        })
+    };
+    let has = |name: &str| args.iter().any(|(arg, _)| *arg == name);
+    if declared.name != action::HTTP_REQUEST.name {
+        return (declared.effect, false);
+    }
+    let method = word("method").unwrap_or("GET");
+    let reads = matches!(method, "GET" | "HEAD");
+    let effect = match word("effect") {
+        Some("idempotent") => Effect::Idempotent,
+        Some("at_most_once") => Effect::AtMostOnce,
+        _ if has("idempotency_header") => Effect::Idempotent,
+        _ if has("observe") => Effect::Reconcilable,
+        _ if reads => Effect::Read,
+        _ if matches!(method, "PUT" | "DELETE") => Effect::Idempotent,
+        _ => Effect::AtMostOnce,
+    };
+    (effect, !reads)
+}
+
+fn object(walk: &mut Walk<'_>, node: &Node, kind: ParamType) -> Option<Subject> {
+    let template = template(walk, node, "node or group")?;
+    Some(match (template.constant(), kind) {
+        (None, _) => Subject::Path(template),
+        (Some(name), ParamType::Group) => Subject::Group(name.into()),
+        (Some(name), _) => Subject::Node(name.into()),
+    })
+}

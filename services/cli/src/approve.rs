@@ -1,0 +1,215 @@
+//! What people answer: yes or no to a plan, "I have it", and "it may again".
+
+use std::{process::ExitCode, sync::Arc};
+
+use anyhow::Context as _;
+use regreen_bus::streams;
+use regreen_decider::{Stage, State};
+use regreen_engine::recover;
+use regreen_kit::clock;
+use regreen_schemas::{
+    Fingerprint, RunId,
+    event::{Event, RunEvent},
+    fact::{Operator, episode_id},
+    message::Ask,
+};
+
+use crate::{args::Connect, ask, client, operate, out};
+
+/// `regreen approvals`.
+#[derive(clap::Subcommand)]
+pub enum Approvals {
+    /// What waits for a yes, with the plan.
+    List {
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        connect: Connect,
+    },
+}
+
+/// Arguments of `approve`.
+#[derive(clap::Args)]
+pub struct Approve {
+    /// The run that asks: see `regreen approvals list`.
+    run: String,
+    /// The plan that you have seen, by its hash; without it the plan is shown, and you are asked.
+    #[arg(long)]
+    plan: Option<String>,
+    #[command(flatten)]
+    connect: Connect,
+}
+
+/// Arguments of `deny`.
+#[derive(clap::Args)]
+pub struct Deny {
+    /// The run that asks: see `regreen approvals list`.
+    run: String,
+    /// Why, for those who read its story.
+    #[arg(long, default_value = "")]
+    reason: String,
+    #[command(flatten)]
+    connect: Connect,
+}
+
+/// Arguments of `ack`.
+#[derive(clap::Args)]
+pub struct Ack {
+    /// The run, or the fingerprint of the alert.
+    of: String,
+    #[command(flatten)]
+    connect: Connect,
+}
+
+/// Arguments of `clear-cooldown`.
+#[derive(clap::Args)]
+pub struct ClearCooldown {
+    /// The playbook.
+    playbook: String,
+    /// The node or group; none for a playbook without target.
+    #[arg(long)]
+    target: Option<String>,
+    #[command(flatten)]
+    connect: Connect,
+}
+
+pub async fn approvals(command: Approvals) -> anyhow::Result<ExitCode> {
+    let Approvals::List { json, connect } = command;
+    let bus = client::connect(&connect).await?.bus;
+    let state = recover::recover(&bus).await?.state;
+    let asked: Vec<Ask> = state.runs.values().filter_map(|run| asked(&run.stage).cloned()).collect();
+    if json {
+        out::json(&asked)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    if asked.is_empty() {
+        out::error("nothing waits for a yes");
+    }
+    asked.iter().for_each(|ask| show(&state, ask));
+    Ok(ExitCode::SUCCESS)
+}
+
+pub async fn approve(options: Approve) -> anyhow::Result<ExitCode> {
+    let connected = client::connect(&options.connect).await?;
+    let state = recover::recover(&connected.bus).await?.state;
+    let Some(ask) = open(&state, &options.run)? else { return Ok(ExitCode::from(1)) };
+    match &options.plan {
+        Some(plan) if **plan != *ask.plan_hash => {
+            out::error(&format!(
+                "the plan is another by now: {}; see `regreen approvals list`",
+                ask.plan_hash
+            ));
+            return Ok(ExitCode::from(1));
+        }
+        Some(_) => {}
+        None => {
+            show(&state, &ask);
+            if !ask::yes(
+                "shall it be done?",
+                "there is nobody to ask: give --plan with the hash that you have seen",
+            )? {
+                out::error("nothing was answered");
+                return Ok(ExitCode::from(1));
+            }
+        }
+    }
+    let Ask { run, instance, plan_hash, .. } = ask;
+    let what = Operator::Approve { run: run.clone(), instance, plan_hash, user: None };
+    let said = |event: &RunEvent| matches!(event, RunEvent::Approved { .. });
+    answer(&connected, &state, &run, what, said, "approved").await
+}
+
+pub async fn deny(options: Deny) -> anyhow::Result<ExitCode> {
+    let connected = client::connect(&options.connect).await?;
+    let state = recover::recover(&connected.bus).await?.state;
+    let Some(Ask { run, instance, plan_hash, .. }) = open(&state, &options.run)? else {
+        return Ok(ExitCode::from(1));
+    };
+    let reason = options.reason.into();
+    let what = Operator::Deny { run: run.clone(), instance, plan_hash, reason, user: None };
+    let said = |event: &RunEvent| matches!(event, RunEvent::Denied { .. });
+    answer(&connected, &state, &run, what, said, "denied").await
+}
+
+pub async fn ack(options: Ack) -> anyhow::Result<ExitCode> {
+    let connected = client::connect(&options.connect).await?;
+    let state = recover::recover(&connected.bus).await?.state;
+    let episode = state.episodes.get(&Fingerprint::from(options.of.as_str()));
+    let run = episode.map_or_else(
+        || RunId::from(options.of.as_str()),
+        |episode| episode_id(&episode.alert.fingerprint, episode.opened),
+    );
+    let wanted = |event: &Event| matches!(event, Event::Acknowledged { .. });
+    told(&connected, state.seq, &Operator::Ack { run }, wanted, "acknowledged: nobody else is told").await
+}
+
+pub async fn clear_cooldown(options: ClearCooldown) -> anyhow::Result<ExitCode> {
+    let connected = client::connect(&options.connect).await?;
+    let after = streams::extent(&connected.bus, connected.bus.names.decisions()).await?.last;
+    let what =
+        Operator::ClearCooldown { playbook: options.playbook.into(), target: options.target.map(Arc::from) };
+    let wanted = |event: &Event| matches!(event, Event::CooldownCleared { .. });
+    told(&connected, after, &what, wanted, "cleared: the next alert or start may act").await
+}
+
+fn asked(stage: &Stage) -> Option<&Ask> {
+    match stage {
+        Stage::Approving(ask) => Some(ask),
+        _ => None,
+    }
+}
+
+/// What a run asks now; none when it asks nothing, which was said.
+fn open(state: &State, run: &str) -> anyhow::Result<Option<Ask>> {
+    let id = RunId::from(run);
+    let run =
+        state.runs.get(&id).with_context(|| format!("no open run {id}: see `regreen approvals list`"))?;
+    let found = asked(&run.stage).cloned();
+    if found.is_none() {
+        out::error(&format!("run {id} asks for no approval: see `regreen runs show {id}`"));
+    }
+    Ok(found)
+}
+
+fn show(state: &State, ask: &Ask) {
+    let of = state.runs.get(&ask.run).map_or_else(String::new, |run| {
+        let target = run.target.as_ref().map_or_else(String::new, |target| format!(" on {}", target.name()));
+        format!("{}{target}", run.playbook)
+    });
+    let left = out::age(ask.until - clock::wall());
+    out::line(&format!("run {}: {of} asks {} ({}), {left} left", ask.run, ask.by, ask.instance));
+    ask.plan.iter().for_each(|line| out::line(&format!("  {}", out::plain(line))));
+    out::line(&format!("  `regreen approve {} --plan {}`", ask.run, ask.plan_hash));
+}
+
+/// Stores an answer and says what became of it.
+async fn answer(
+    connected: &client::Connected,
+    state: &State,
+    run: &RunId,
+    what: Operator,
+    said: fn(&RunEvent) -> bool,
+    word: &str,
+) -> anyhow::Result<ExitCode> {
+    let wanted = |event: &Event| matches!(event, Event::Run { run: of, what } if of == run && said(what));
+    told(connected, state.seq, &what, wanted, &format!("{word}; see `regreen runs show {run}`")).await
+}
+
+/// Stores what an operator did, waits for the engine's word on it, and repeats that.
+pub async fn told(
+    connected: &client::Connected,
+    after: u64,
+    what: &Operator,
+    wanted: impl Fn(&Event) -> bool,
+    word: &str,
+) -> anyhow::Result<ExitCode> {
+    let fact = operate::say(&connected.bus, &connected.operator, what).await?;
+    let events = operate::decided(&connected.bus, after, fact).await?;
+    if events.iter().any(wanted) {
+        out::line(word);
+        return Ok(ExitCode::SUCCESS);
+    }
+    out::error(&operate::refusal(&events).unwrap_or_else(|| "it came too late: nothing was changed".into()));
+    Ok(ExitCode::from(1))
+}
