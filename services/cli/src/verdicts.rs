@@ -1,7 +1,7 @@
 //! `regreen verdicts`: what every check says, from VIEW alone, so that it answers at once however long the log is. A
 //! verdict that has expired says nothing, and is shown so.
 
-use std::{collections::BTreeMap, process::ExitCode};
+use std::{collections::BTreeMap, process::ExitCode, sync::Arc};
 
 use anyhow::Context as _;
 use regreen_bus::{Bus, view};
@@ -45,6 +45,9 @@ pub struct Said {
     pub expired: bool,
     /// What it said before it expired.
     pub was: Option<Status>,
+    /// What a vantage that agrees with it saw.
+    #[serde(skip_serializing_if = "str::is_empty")]
+    pub reason: Arc<str>,
 }
 
 /// How many of each; `expired` are among the unknown.
@@ -114,7 +117,7 @@ pub async fn run(options: Options) -> anyhow::Result<ExitCode> {
         let age = said.age.map_or_else(|| "-".to_owned(), out::age);
         vec![said.check.to_string(), said.status.word().to_owned(), since, age, note(said)]
     });
-    out::table(&["CHECK", "VERDICT", "SINCE", "AGE", ""], rows.collect());
+    out::table(&["CHECK", "VERDICT", "SINCE", "AGE", "WHY"], rows.collect());
     out::line(&format!("{} checks: {counts}", list.checks.len()));
     Ok(ExitCode::SUCCESS)
 }
@@ -129,7 +132,15 @@ pub async fn read(bus: &Bus) -> anyhow::Result<(Checks, BTreeMap<CheckName, Verd
 pub fn judge(check: &CheckName, verdict: Option<&Verdict>, now: Timestamp) -> Said {
     let check = check.clone();
     let Some(verdict) = verdict else {
-        return Said { check, status: Status::Unknown, since: None, age: None, expired: false, was: None };
+        return Said {
+            check,
+            status: Status::Unknown,
+            since: None,
+            age: None,
+            expired: false,
+            was: None,
+            reason: "".into(),
+        };
     };
     let expired = now > verdict.expires;
     Said {
@@ -139,15 +150,16 @@ pub fn judge(check: &CheckName, verdict: Option<&Verdict>, now: Timestamp) -> Sa
         age: Some(now - verdict.since),
         expired,
         was: expired.then_some(verdict.status),
+        reason: verdict.reason.clone(),
     }
 }
 
-/// Why a status is unknown, where the verdict itself does not say so.
+/// Why a status is what it is.
 pub fn note(said: &Said) -> String {
     match said.was {
         Some(was) => format!("expired, was {}", was.word()),
         None if said.since.is_none() => "no verdict yet".to_owned(),
-        None => String::new(),
+        None => out::plain(&said.reason),
     }
 }
 

@@ -16,7 +16,8 @@ use regreen_decider::{Library, Stage, State, Stories};
 use regreen_kit::trace;
 use regreen_playbook::inventory::{Inventory, Node};
 use regreen_schemas::{
-    CheckName, Instance, RunId, Span, WIRE_VERSION,
+    CheckName, Instance, RunId, Span, Timestamp, WIRE_VERSION,
+    check::Status,
     command::{Command, Task},
     event::{Event, RunEvent, TellEvent},
     fact::Engine,
@@ -48,6 +49,8 @@ pub struct Effects {
     version: Option<u64>,
     resync: Vec<Vantage>,
     turn: usize,
+    /// Checks that nobody could ever say anything of, since when.
+    unknown: BTreeMap<CheckName, Timestamp>,
     /// Stories of the newest ended runs: RUNS may lose its tail with the server.
     ended: VecDeque<Story>,
     /// Where open runs stood at a takeover or a reconnect.
@@ -67,6 +70,7 @@ impl Effects {
             version: None,
             resync: Vec::new(),
             turn: 0,
+            unknown: BTreeMap::new(),
             ended: VecDeque::new(),
             inherited: BTreeMap::new(),
         }
@@ -92,7 +96,10 @@ impl Effects {
                     self.resync.push(vantage.clone());
                 }
                 Event::VerdictChanged { check, .. } => self.show_verdict(check, state, seq, library),
-                Event::SetAccepted { .. } => self.metrics.forget_verdicts(),
+                Event::SetAccepted { .. } => {
+                    self.metrics.forget_verdicts();
+                    self.unknown.clear();
+                }
                 Event::Frozen { reason } => {
                     tracing::error!(%reason, "FROZEN: nothing is done until a person has looked");
                 }
@@ -121,25 +128,29 @@ impl Effects {
     /// Stands by every verdict, a part of them each second: whoever reads one that is older knows that nobody does.
     pub fn stand_by(&mut self, state: &State, seq: u64, library: &Library) {
         self.turn = (self.turn + 1) % VERDICT_TURNS;
-        let checks: Vec<CheckName> =
-            state.verdicts.keys().skip(self.turn).step_by(VERDICT_TURNS).cloned().collect();
-        for check in checks {
-            self.show_verdict(&check, state, seq, library);
+        let Some(set) = state.set.as_ref().and_then(|(hash, _)| library.sets.get(hash)) else { return };
+        for check in set.checks.keys().skip(self.turn).step_by(VERDICT_TURNS) {
+            self.show_verdict(check, state, seq, library);
         }
     }
 
     fn show_verdict(&mut self, check: &CheckName, state: &State, seq: u64, library: &Library) {
         let set = state.set.as_ref().and_then(|(hash, _)| library.sets.get(hash));
         let checked = set.and_then(|set| set.checks.get(check));
-        let (Some((status, since)), Some(checked)) = (state.verdicts.get(check), checked) else { return };
-        self.metrics.verdict(check, *status);
+        let Some(checked) = checked else { return };
+        // One that nobody could ever say is unknown since it was first asked for.
+        let (status, since) = match state.verdicts.get(check) {
+            Some(known) => *known,
+            None => (Status::Unknown, *self.unknown.entry(check.clone()).or_insert(state.now)),
+        };
+        self.metrics.verdict(check, status);
         let verdict = Verdict {
             v: WIRE_VERSION,
             genesis: state.genesis.clone(),
             seq,
-            status: *status,
-            reason: state.because(checked, *status),
-            since: *since,
+            status,
+            reason: state.because(checked, status),
+            since,
             as_of: state.now,
             expires: state.now + VERDICT_FRESH,
         };
