@@ -8,7 +8,7 @@ use regreen_schemas::{
     Fingerprint, PlaybookName, RunId, Span, Zone,
     action::{Effect, TellVerb, telling},
     command::{Kind, Task},
-    event::{Event, RunEvent, TellEvent},
+    event::{Event, Mode, RunEvent, TellEvent},
     fact::{Alerts, Outcome, TellKey, Verb, episode_id},
     hash::h,
     id::ReceiverName,
@@ -144,18 +144,25 @@ impl Decider<'_> {
             _ if matches!(run.stage, Stage::Asking(_)) => (Tone::Asking, TellVerb::Update),
             _ => (Tone::Working, TellVerb::Update),
         };
+        // What only observes has nothing to follow: its end is all there is to say.
+        let observes = run.mode == Mode::Observe;
+        let opens = match what {
+            RunEvent::LockTaken { .. } => !observes,
+            RunEvent::Ended { .. } => observes,
+            _ => false,
+        };
         let said: Arc<str> = said.into();
         let message = Message {
             tone,
-            news: vec![said.clone()],
+            news: if opens { Vec::new() } else { vec![said.clone()] },
             run: Some(id.clone()),
             ask,
             ..thread::plain(format!("{}/{id}", self.s.domain).into(), title(&run).into(), said)
         };
         for (n, receiver) in (FOLLOWS..).zip(&playbook.notify) {
             let key = TellKey { run: id.clone(), receiver: ReceiverName::new(receiver.clone()), n };
-            if matches!(what, RunEvent::LockTaken { .. }) {
-                let asked = Asked { playbook: Some(&run.playbook), keeps: true, ..Asked::default() };
+            if opens {
+                let asked = Asked { playbook: Some(&run.playbook), keeps: !observes, ..Asked::default() };
                 self.queue(key, Span::ZERO, message.clone(), asked)?;
             } else {
                 self.renew(&key, message.clone(), verb)?;

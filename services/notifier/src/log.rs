@@ -41,8 +41,9 @@ impl Deliver for Lines {
         let say = |text: &str| {
             tracing::warn!(target: "regreen::tell", receiver, run.id = run, tone = ?message.tone, "{}", one_line(text, LINE_MAX));
         };
-        say(&format!("{}: {}", message.title, message.text));
-        message.news.iter().for_each(|news| say(&format!("{}: {news}", message.title)));
+        // What is new says it all; a message without news is its text.
+        let lines = if message.news.is_empty() { std::slice::from_ref(&message.text) } else { &message.news };
+        lines.iter().for_each(|line| say(&format!("{}: {line}", message.title)));
         if let Some(ask) = &message.ask {
             say(&format!("{}: would do: {}. {}", message.title, ask.plan.join("; "), how_to_answer(ask)));
         }

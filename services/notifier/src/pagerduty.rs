@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use crate::{
     http,
     tell::{Channel, Deliver, Secret, Told},
-    text::{how_to_answer, lines, one_line},
+    text::{headline, how_to_answer, lines, one_line},
 };
 
 /// PagerDuty's own bounds.
@@ -96,7 +96,7 @@ fn payload(message: &Message, source: &str) -> Value {
         details["ask"] = ask;
     }
     json!({
-        "summary": one_line(&format!("{}: {}", message.title, message.text), SUMMARY_MAX),
+        "summary": one_line(&headline(message), SUMMARY_MAX),
         "source": source, "severity": severity, "custom_details": details,
     })
 }

@@ -61,6 +61,15 @@ fn map(text: &str, max: usize, put: impl Fn(char, &mut String)) -> String {
     out
 }
 
+/// Title and text together; a text that begins with its title says it once.
+#[must_use]
+pub fn headline(message: &Message) -> String {
+    let Message { title, text, .. } = message;
+    let rest = text.strip_prefix(title.as_ref());
+    let says = rest.is_some_and(|rest| !title.is_empty() && !rest.starts_with(char::is_alphanumeric));
+    if says { text.to_string() } else { format!("{title}: {text}") }
+}
+
 /// How it stands, at a glance.
 #[must_use]
 pub fn sign(tone: Tone) -> char {
@@ -88,7 +97,7 @@ pub fn plain(message: &Message, max: usize) -> String {
     let list = |head: &str, items: &[std::sync::Arc<str>]| -> String {
         items.iter().fold(format!("\n\n{head}"), |text, item| format!("{text}\n- {item}"))
     };
-    if !message.news.is_empty() {
+    if message.news.iter().any(|news| *news != message.text) {
         text.push_str(&list("What happened:", &message.news));
     }
     if let Some(ask) = &message.ask {
@@ -118,6 +127,29 @@ mod tests {
         assert_eq!(escaped("<!here> & co", 40), "&lt;!here&gt; &amp; co");
         assert_eq!(escaped("a<b", 4), "a…", "an entity stays whole");
         assert_eq!(escaped("a<", 5), "a&lt;");
+    }
+
+    #[test]
+    fn a_title_is_said_once() {
+        for (title, text, wanted) in [
+            ("web on a", "it is down", "web on a: it is down"),
+            ("web on a", "web on a: failed", "web on a: failed"),
+            ("web", "web is blocked", "web is blocked"),
+            ("web", "website down", "web: website down"),
+            ("", "text", ": text"),
+        ] {
+            let (title, text) = (title.into(), text.into());
+            let message = Message {
+                thread: "t".into(),
+                tone: Tone::Bad,
+                title,
+                text,
+                news: Vec::new(),
+                run: None,
+                ask: None,
+            };
+            assert_eq!(headline(&message), wanted);
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use regreen_kit::channels::{APPROVE, DENY};
 use regreen_schemas::message::{Ask, Message};
 use serde_json::{Value, json};
 
-use crate::text::{escaped, how_to_answer, one_line, sign};
+use crate::text::{escaped, headline, how_to_answer, one_line, sign};
 
 const HEADER_MAX: usize = 150;
 const SECTION_MAX: usize = 3000;
@@ -42,8 +42,7 @@ pub fn blocks(message: &Message, news: bool) -> Vec<Value> {
 
 /// What stands in notifications, and where blocks are not shown.
 pub fn fallback(message: &Message) -> String {
-    let title = one_line(&message.title, HEADER_MAX);
-    escaped(&format!("{} {title}: {}", sign(message.tone), message.text), SECTION_MAX)
+    escaped(&format!("{} {}", sign(message.tone), headline(message)), SECTION_MAX)
 }
 
 /// A list under a head, in as many sections as it takes; what is left out says so.
