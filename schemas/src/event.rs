@@ -251,6 +251,16 @@ pub enum Event {
         /// The check.
         check: CheckName,
     },
+    /// The set in force expects an alert that always fires, or no longer does.
+    WatchdogExpected {
+        /// How often at least; none: not any more.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        within: Option<Span>,
+    },
+    /// It came.
+    WatchdogHeard,
+    /// It did not: alerts may not arrive at all.
+    WatchdogSilent,
     /// A manual start that did not become a run.
     StartRefused {
         /// Who asked.

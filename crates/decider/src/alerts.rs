@@ -33,7 +33,10 @@ impl Decider<'_> {
     pub(crate) fn alert(&mut self, alert: &Alert, trace: Option<&Arc<str>>) -> Result<(), Illegal> {
         assert!(!(mutation::is(Mutation::Poison) && alert.labels.contains_key("poison")), "poison");
         match alert.status {
-            Status::Firing => self.firing(alert, trace)?,
+            Status::Firing => {
+                self.firing(alert, trace)?;
+                self.heard_watchdog(alert)?;
+            }
             Status::Resolved => self.resolved(alert)?,
         }
         if mutation::is(Mutation::DecideTwice)

@@ -118,6 +118,7 @@ impl Decider<'_> {
             }
             TimerKey::Tell(key) => self.tell_due(key)?,
             TimerKey::Flap(check) => self.emit(Event::Steady { check: check.clone() })?,
+            TimerKey::Watchdog => self.watchdog_due()?,
             TimerKey::Queue => self.look_at_queue()?,
         }
         if self.s.armed.get(&key) == Some(&at) {

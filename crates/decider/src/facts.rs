@@ -52,6 +52,7 @@ impl Decider<'_> {
             Item::Set(set) => {
                 self.emit(Event::SetAccepted { set: set.clone(), hash: set.hash() })?;
                 self.verdicts_changed(None)?;
+                self.expect_watchdog()?;
             }
             Item::Engine(engine) => self.engine(engine)?,
         }

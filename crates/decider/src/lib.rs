@@ -19,6 +19,7 @@ mod story;
 mod tells;
 mod thread;
 mod verdicts;
+mod watchdog;
 
 pub use decide::{Input, Library, decide, due};
 pub use episodes::Episode;
@@ -27,6 +28,7 @@ pub use run::{Attempt, Run, Seen, Stage, Watching};
 pub use state::{Flap, Illegal, Phase, Saw, State, TimerKey, fold, fold_items};
 pub use story::Stories;
 pub use thread::Tell;
+pub use watchdog::Watchdog;
 
 /// Bounds and times of the domain, each with its name.
 pub mod bounds {

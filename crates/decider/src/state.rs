@@ -16,7 +16,7 @@ use regreen_schemas::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{bounds, episodes::Episode, run::Run, thread::Tell};
+use crate::{bounds, episodes::Episode, run::Run, thread::Tell, watchdog::Watchdog};
 
 /// An event that can't follow the state: the log and this build disagree. Stop, never skip (rule 27).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,6 +94,8 @@ pub enum TimerKey {
     Tell(TellKey),
     /// A verdict that flapped is steady again.
     Flap(CheckName),
+    /// The alert that always fires stays away.
+    Watchdog,
     /// A lock was released: those in line are looked at.
     Queue,
 }
@@ -182,6 +184,8 @@ pub struct State {
     pub tells: OrdMap<TellKey, Arc<Tell>>,
     /// When the system spoke of itself last, by what it spoke of.
     pub system_told: OrdMap<Arc<str>, Timestamp>,
+    /// The alert that always fires, where one is expected.
+    pub watchdog: Option<Watchdog>,
     /// The newest verdict of each check that was known.
     pub known: OrdMap<CheckName, Status>,
     /// Verdicts that changed lately.
@@ -229,6 +233,7 @@ impl Default for State {
             servers: OrdMap::new(),
             tells: OrdMap::new(),
             system_told: OrdMap::new(),
+            watchdog: None,
             known: OrdMap::new(),
             flaps: OrdMap::new(),
             watchers: OrdMap::new(),
@@ -316,6 +321,9 @@ impl State {
             }
             // Later than the look that is over, even within the same moment.
             Event::QueueLooked { more } => self.arm(TimerKey::Queue, more.then(|| self.now + Span(1))),
+            Event::WatchdogExpected { .. } | Event::WatchdogHeard | Event::WatchdogSilent => {
+                self.apply_watchdog(event);
+            }
             Event::FactRejected { .. }
             | Event::ResultIgnored { .. }
             | Event::Acknowledged { .. }
@@ -444,6 +452,7 @@ impl State {
         for id in runs {
             self.change_run(&id, |run| run.shift(away));
         }
+        self.shift_watchdog(away);
         let vantages: Vec<Vantage> = self.vantages.keys().cloned().collect();
         for name in vantages {
             if let Some(vantage) = self.vantages.get_mut(&name) {

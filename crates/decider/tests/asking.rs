@@ -5,11 +5,12 @@ mod case;
 use case::{Case, SET};
 use regreen_decider::Stage;
 use regreen_schemas::{
-    RunId,
+    RunId, Timestamp,
     action::TellVerb,
+    alert::{Alert, Status as Firing},
     check::Status,
     event::{Event, RunEvent, TellEvent},
-    fact::{Item, Operator, Outcome, Verb},
+    fact::{Alerts, Item, Operator, Outcome, Verb},
     message::{Ask, Message, Telling, Tone},
     run::RunResult,
 };
@@ -282,6 +283,35 @@ fn a_verdict_that_changes_to_and_fro_is_told_once_until_it_is_steady() {
     assert!(!steady(&case));
     case.wait(10 * 60_000);
     assert!(steady(&case) && case.state.flaps.is_empty());
+}
+
+#[test]
+fn a_watchdog_that_stays_away_is_told_and_that_it_comes_again() {
+    let watchdog = "receivers: {oncall: {log: {}}}\nsystem: [oncall]\nwatchdog: {alert: ['alertname=\"Watchdog\"'], within: 10m}";
+    let mut case = Case::with(&SET.replace("receivers: {oncall: {log: {}}}", watchdog));
+    let barks = |case: &mut Case| {
+        let alert = Alert {
+            status: Firing::Firing,
+            fingerprint: "w".into(),
+            labels: [("alertname".into(), "Watchdog".into())].into(),
+            annotations: Default::default(),
+            starts_at: Timestamp(1),
+            ends_at: None,
+            generator_url: "".into(),
+        };
+        case.fact(Item::Alerts(Alerts { alerts: vec![alert], ..Alerts::default() }), None);
+    };
+    let told = |case: &Case, word: &str| case.told().iter().filter(|text| text.contains(word)).count();
+    case.wait(9 * 60_000);
+    barks(&mut case);
+    case.wait(9 * 60_000);
+    assert_eq!(told(&case, "has not come"), 0);
+    case.wait(2 * 60_000);
+    assert_eq!(told(&case, "has not come for 10m"), 1);
+    case.wait(60 * 60_000);
+    assert_eq!(told(&case, "has not come for 10m"), 1, "once");
+    barks(&mut case);
+    assert_eq!(told(&case, "comes again"), 1);
 }
 
 #[test]

@@ -47,7 +47,7 @@ fn approvers(
 
 /// Joins the drafts and checks them. The set is only used when there is no error.
 pub(crate) fn together(draft: Draft, findings: &mut Findings) -> Set {
-    let mut set = Set { receivers: draft.receivers, ..Set::default() };
+    let mut set = Set { receivers: draft.receivers, watchdog: draft.watchdog, ..Set::default() };
     for (name, place) in draft.system {
         if !set.receivers.contains_key(&name) {
             let message = format!("unknown receiver `{name}`");

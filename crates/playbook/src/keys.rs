@@ -263,6 +263,10 @@ pub const POLICY: &[Key] = &[
         "Receivers that hear of the system itself: alerts that Alertmanager cut off, checks that flap.",
     ),
     key(
+        "watchdog",
+        "`{alert: [matcher], within}`: an alert that always fires; when it stays away, `system` hears of it.",
+    ),
+    key(
         "approvers",
         "Groups of people who may say yes: operators' names, `slack:` and a user's id. `default:` names one of the groups. A group `operators`, where there is one, says who may do all else.",
     ),
@@ -275,6 +279,11 @@ pub const RECEIVER: &[Key] = &[
     key("slack", "A channel, or `{channel, token: {secret: name}}`; the secret `slack` unless given."),
     key("pagerduty", "`{secret: name}`: the integration's routing key."),
     key("email", "`{to: [address]}`."),
+];
+/// `watchdog:`.
+pub const WATCHDOG: &[Key] = &[
+    must("alert", "Alertmanager's matchers, all of which must match."),
+    must("within", "It comes at least so often: longer than the route's `repeat_interval`."),
 ];
 /// `webhook:` of a receiver.
 pub const RECEIVER_WEBHOOK: &[Key] =

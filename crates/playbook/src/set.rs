@@ -5,13 +5,19 @@ use std::{
     sync::Arc,
 };
 
-use regreen_schemas::{CheckName, PlaybookName, check::Status, view};
+use regreen_schemas::{
+    CheckName, PlaybookName, Span,
+    alert::{Alert, Status as Firing},
+    check::Status,
+    view,
+};
 
 use crate::{
     check,
     diagnostic::{Findings, Place, Source},
     inventory::Inventory,
     keys,
+    matcher::Matcher,
     model::{BudgetScope, Playbook},
     read, tree,
     walk::Walk,
@@ -32,10 +38,29 @@ pub struct Set {
     pub approvers: BTreeMap<Arc<str>, BTreeSet<Arc<str>>>,
     /// Channels by name.
     pub receivers: BTreeMap<Arc<str>, Receiver>,
+    /// The alert that always fires.
+    pub watchdog: Option<Watchdog>,
     /// Receivers that hear of the system itself.
     pub system: Vec<Arc<str>>,
     /// For each kind of budget in use: the largest `max`, so that enough is remembered.
     pub budgets: BTreeMap<BudgetScope, u32>,
+}
+
+/// An alert that always fires: Prometheus's Watchdog. When it stays away, alerts may not arrive at all.
+#[derive(Clone, Debug)]
+pub struct Watchdog {
+    /// Which alert.
+    pub matchers: Vec<Matcher>,
+    /// How often at least.
+    pub within: Span,
+}
+
+impl Watchdog {
+    /// Whether this is it.
+    #[must_use]
+    pub fn is(&self, alert: &Alert) -> bool {
+        alert.status == Firing::Firing && self.matchers.iter().all(|matcher| matcher.matches(&alert.labels))
+    }
 }
 
 impl Set {

@@ -21,7 +21,7 @@ use crate::{
     diagnostic::Place,
     inventory as model, keys,
     model::Playbook,
-    set::{Receiver, kind_of},
+    set::{Receiver, Watchdog, kind_of},
     template::Template,
     tree::{Kind, Node},
     walk::Walk,
@@ -36,6 +36,7 @@ pub(crate) struct Draft {
     pub checks: BTreeMap<String, CheckDraft>,
     pub receivers: BTreeMap<Arc<str>, Receiver>,
     pub system: Vec<(Arc<str>, Place)>,
+    pub watchdog: Option<Watchdog>,
     pub approvers: BTreeMap<Arc<str>, BTreeSet<Arc<str>>>,
     /// `default:` of the approvers.
     pub default_approvers: Option<(Arc<str>, Place)>,

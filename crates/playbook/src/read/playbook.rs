@@ -107,18 +107,7 @@ fn trigger(walk: &mut Walk<'_>, node: &Node) -> Option<Trigger> {
     let fields = walk.fields(node, "trigger", keys::TRIGGER)?;
     match (fields.get("alert"), node.get("manual")) {
         (Some(alert), None) => {
-            let matchers: Vec<Matcher> =
-                walk.list(alert, "alert").to_vec().iter().filter_map(|item| matcher(walk, item)).collect();
-            if !matchers.is_empty() && matchers.iter().all(|matcher| !matcher.ensures()) {
-                walk.error(
-                    402,
-                    alert,
-                    "this matches every alert",
-                    "all of these accept \"\"",
-                    "add `alertname=\"…\"`",
-                );
-            }
-            contradiction(walk, alert, &matchers);
+            let matchers = matchers(walk, alert);
             let target = fields.get("target").and_then(|node| template(walk, node, "target"));
             Some(Trigger::Alert { matchers, target })
         }
@@ -147,6 +136,18 @@ fn trigger(walk: &mut Walk<'_>, node: &Node) -> Option<Trigger> {
             None
         }
     }
+}
+
+/// Alertmanager's matchers: not all alerts, and not none.
+pub(super) fn matchers(walk: &mut Walk<'_>, alert: &Node) -> Vec<Matcher> {
+    let matchers: Vec<Matcher> =
+        walk.list(alert, "alert").to_vec().iter().filter_map(|item| matcher(walk, item)).collect();
+    if !matchers.is_empty() && matchers.iter().all(|matcher| !matcher.ensures()) {
+        let label = "all of these accept \"\"";
+        walk.error(402, alert, "this matches every alert", label, "add `alertname=\"…\"`");
+    }
+    contradiction(walk, alert, &matchers);
+    matchers
 }
 
 fn matcher(walk: &mut Walk<'_>, node: &Node) -> Option<Matcher> {

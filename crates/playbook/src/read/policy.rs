@@ -4,10 +4,13 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use serde_json::{Value, json};
 
-use super::{Draft, playbook::DEFAULT_APPROVERS};
+use super::{
+    Draft,
+    playbook::{DEFAULT_APPROVERS, matchers},
+};
 use crate::{
     keys,
-    set::Receiver,
+    set::{Receiver, Watchdog},
     tree::Node,
     walk::{Fields, Walk},
 };
@@ -27,9 +30,19 @@ pub(super) fn policy(walk: &mut Walk<'_>, document: &Node, draft: &mut Draft) {
             walk.error(102, name, message, "again", "take one away");
         }
     }
+    if let Some(node) = fields.get("watchdog") {
+        draft.watchdog = watchdog(walk, node);
+    }
     for (name, value) in fields.get("approvers").map(|a| walk.named(a, "approvers")).unwrap_or_default() {
         approvers(walk, name, value, draft);
     }
+}
+
+fn watchdog(walk: &mut Walk<'_>, node: &Node) -> Option<Watchdog> {
+    let fields = walk.fields(node, "watchdog", keys::WATCHDOG)?;
+    let matchers = matchers(walk, fields.get("alert")?);
+    let within = fields.get("within").and_then(|node| walk.duration(node, "within"))?;
+    Some(Watchdog { matchers, within })
 }
 
 fn receiver(walk: &mut Walk<'_>, value: &Node) -> Option<Receiver> {
