@@ -83,6 +83,9 @@ pub enum Event {
         set: Set,
         /// Their identity.
         hash: SetHash,
+        /// Who applied them; none: an engine read them from its own folder.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<Arc<str>>,
     },
     /// The stop switch was pulled.
     Stopped {
@@ -236,8 +239,8 @@ pub enum Event {
     Acknowledged {
         /// Who.
         by: Arc<str>,
-        /// The run, or the episode's id where there is no run.
-        run: RunId,
+        /// The run, or the fingerprint of the alert.
+        of: Arc<str>,
     },
     /// A verdict changes to and fro; told once, until it has been steady.
     Flapping {
@@ -688,9 +691,12 @@ pub enum TellEvent {
         /// The playbook whose `escalate` asks; none where the system speaks of itself.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         playbook: Option<PlaybookName>,
-        /// The episode that asked, for `until resolved`.
+        /// The episode that asked.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         fingerprint: Option<Fingerprint>,
+        /// Every open episode that it is about: with the last of them it is over.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        about: Vec<Fingerprint>,
         /// All there is to say; `text` is its shortest form.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         message: Option<Box<Message>>,

@@ -323,8 +323,8 @@ pub enum Operator {
     },
     /// Take it over: nobody else need be told.
     Ack {
-        /// The run, or the episode's id where there is no run.
-        run: RunId,
+        /// The run, or the fingerprint of the alert.
+        of: Arc<str>,
     },
     /// Allow the next run on a target before its cooldown is over.
     ClearCooldown {

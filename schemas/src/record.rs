@@ -175,6 +175,9 @@ pub struct Tick {
     pub seq: u64,
     /// The engine's `now`.
     pub now: Timestamp,
+    /// Nothing is decided: the engine is frozen, or still reads what happened. Verdicts are of the past.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub idle: bool,
     /// Vantages that shall send all their statuses again.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub resync: Vec<crate::id::Vantage>,

@@ -52,6 +52,7 @@ fn what_is_written_fits_its_schema() {
         epoch: 2,
         seq: 3,
         now: regreen_schemas::Timestamp(4),
+        idle: false,
         resync: vec!["main".into()],
     };
     let schema = serde_json::to_value(schema_for!(record::Tick)).expect("a schema is JSON");

@@ -122,15 +122,19 @@ async fn a_second_copy_never_calls_twice_and_nothing_begins_late_or_stopped() {
     let ticking = bus.clone();
     tokio::spawn(async move {
         loop {
-            tick::send(&ticking, &Tick { v: 1, epoch: 1, seq: 1, now: Timestamp(1000), resync: vec![] })
-                .await;
+            tick::send(
+                &ticking,
+                &Tick { v: 1, epoch: 1, seq: 1, now: Timestamp(1000), idle: false, resync: vec![] },
+            )
+            .await;
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     });
     let mut reader = Reader::new(&bus, bus.names.facts(), 0);
     // `serves` comes after the host listens: the tick that follows is heard before any command.
     reader.next().await.expect("no gap");
-    tick::send(&bus, &Tick { v: 1, epoch: 1, seq: 1, now: Timestamp(1000), resync: vec![] }).await;
+    tick::send(&bus, &Tick { v: 1, epoch: 1, seq: 1, now: Timestamp(1000), idle: false, resync: vec![] })
+        .await;
     bus.nats().client.flush().await.expect("sent");
     tokio::time::timeout(Duration::from_secs(30), async {
         for _ in 0..5 {

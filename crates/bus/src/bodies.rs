@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use bytes::Bytes;
 use regreen_schemas::hash::sha256_hex;
 
-use crate::connect::Bus;
+use crate::{connect::Bus, port};
 
 /// Largest body.
 pub const BODY_BYTES_MAX: usize = 1024 * 1024;
@@ -49,7 +49,9 @@ pub async fn put(bus: &Bus, bodies: Vec<Bytes>) -> Result<(), Error> {
             return Err(Error::TooLarge(body.len()));
         }
         let hash = sha256_hex(&body);
-        if !there.contains(&hash) {
+        // What lies under its name may be something else: then it is written anew.
+        let good = there.contains(&hash) && get(bus, &hash).await.is_ok();
+        if !good {
             bus.port.put(bus.names.bodies(), hash, body).await.map_err(bucket)?;
         }
     }
@@ -61,7 +63,10 @@ pub async fn put(bus: &Bus, bodies: Vec<Bytes>) -> Result<(), Error> {
 /// # Errors
 /// [`Error`].
 pub async fn get(bus: &Bus, hash: &str) -> Result<Vec<u8>, Error> {
-    let bytes = bus.port.get(bus.names.bodies(), hash.into()).await.map_err(bucket)?;
+    let bytes = bus.port.get(bus.names.bodies(), hash.into()).await.map_err(|error| match error {
+        port::Error::Damaged(found) => Error::Changed { wanted: hash.into(), found },
+        other => bucket(other),
+    })?;
     let bytes = bytes.ok_or_else(|| Error::Missing(hash.into()))?;
     let found = sha256_hex(&bytes);
     if found == hash { Ok(bytes) } else { Err(Error::Changed { wanted: hash.into(), found }) }

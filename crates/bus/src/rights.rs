@@ -11,6 +11,8 @@ use crate::connect::inbox_prefix;
 
 /// Source of what people answer by Slack's buttons. Ingest may publish it; so no operator has this name.
 pub const CLICKS: &str = "slack";
+/// Source of sets that an engine read from its own files; no operator has this name either.
+pub const LOADER: &str = "loader";
 
 /// A user of the server.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -114,7 +116,7 @@ impl Role {
                     names.all_stories(),
                     names.tick(),
                     names.facts_of(Some(FactKind::Engine)),
-                    names.fact(FactKind::Set, "loader"),
+                    names.fact(FactKind::Set, LOADER),
                     names.dead_letter("engine"),
                     format!("$KV.{}.>", names.view()),
                     format!("$O.{}.>", names.bodies()),

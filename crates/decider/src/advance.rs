@@ -23,6 +23,7 @@ use serde_json::Value;
 use crate::{
     bounds,
     decide::Decider,
+    dispatch::held,
     env::World,
     evaluate::judge,
     run::{Attempt, CLOSING, Run, Stage},
@@ -171,8 +172,12 @@ impl Decider<'_> {
                 Ok(watches) => Next::Event(RunEvent::VerifyBegan { instance, watches }),
                 Err(why) => failed(instance, why, step.goes_on),
             },
-            StepKind::Approve(approve) => self.step_asks(run, set, step, approve),
-            StepKind::Use(action) if action.effect != Effect::Read => self
+            StepKind::Approve(approve) => match self.holds() {
+                // While catching up `now` is of the past: nobody could answer in time.
+                Some(by) => held(run, by),
+                None => self.step_asks(run, set, step, approve),
+            },
+            StepKind::Use(action) if action.effect != Effect::Read && self.holds().is_none() => self
                 .first_asks(run, set, playbook)
                 .unwrap_or_else(|| self.perform(run, set, playbook, step, action)),
             StepKind::Use(action) => self.perform(run, set, playbook, step, action),

@@ -47,7 +47,12 @@ impl Decider<'_> {
 
     /// Steps, a line each.
     pub(crate) fn plan_lines(&self, run: &Run, set: &Set, steps: &[Step]) -> Vec<Arc<str>> {
-        steps.iter().map(|step| self.line(step, run, set)).collect()
+        let mut lines: Vec<Arc<str>> =
+            steps.iter().take(bounds::PLAN_LINES_MAX).map(|step| self.line(step, run, set)).collect();
+        if let Some(more) = steps.len().checked_sub(bounds::PLAN_LINES_MAX).filter(|more| *more > 0) {
+            lines.push(format!("and {more} more").into());
+        }
+        lines
     }
 
     /// What a step asks.
@@ -59,7 +64,8 @@ impl Decider<'_> {
         asked: &regreen_playbook::model::Approve,
     ) -> Next {
         let world = World::of(&self.s, set, run);
-        let says = asked.text.as_ref().map(|text| text.text(&world).into());
+        let says = asked.text.as_ref().map(|text| text.text(&world));
+        let says = says.map(|text| text[..text.floor_char_boundary(bounds::TELL_BYTES_MAX)].into());
         let plan = says.into_iter().chain([self.line(step, run, set)]).collect();
         self.asks(run, Instance::new(step.id.clone()), plan, &asked.asked)
     }

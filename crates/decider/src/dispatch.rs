@@ -132,7 +132,7 @@ impl Decider<'_> {
 }
 
 /// Says once what holds the run.
-fn held(run: &Run, by: Block) -> Next {
+pub(crate) fn held(run: &Run, by: Block) -> Next {
     if run.held.as_ref() == Some(&by) { Next::Wait } else { Next::Event(RunEvent::Held { by }) }
 }
 

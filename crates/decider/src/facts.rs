@@ -50,7 +50,8 @@ impl Decider<'_> {
                 )?;
             }
             Item::Set(set) => {
-                self.emit(Event::SetAccepted { set: set.clone(), hash: set.hash() })?;
+                let by = (source != LOADER).then(|| source.into());
+                self.emit(Event::SetAccepted { set: set.clone(), hash: set.hash(), by })?;
                 self.verdicts_changed(None)?;
                 self.expect_watchdog()?;
             }

@@ -64,8 +64,16 @@ pub mod bounds {
     pub const TELL_TRIES: u32 = 10;
     /// News that one message may hold.
     pub const NEWS_MAX: usize = 20;
+    /// Longest line of a message's news, in bytes.
+    pub const NEWS_BYTES_MAX: usize = 500;
+    /// Longest text of a message, in bytes.
+    pub const TELL_BYTES_MAX: usize = 4 * 1024;
+    /// Longest pause that a receiver may ask for.
+    pub const TELL_PAUSE_MAX: Span = Span::minutes(10);
     /// Longest line of a plan that is shown, in bytes.
-    pub const PLAN_LINE_MAX: usize = 600;
+    pub const PLAN_LINE_MAX: usize = 400;
+    /// Most lines of a plan that are shown.
+    pub const PLAN_LINES_MAX: usize = 40;
     /// A verdict that changes so often…
     pub const FLAP_CHANGES: usize = 6;
     /// … within this time flaps; unchanged for as long it is steady.

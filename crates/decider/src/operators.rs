@@ -46,7 +46,7 @@ impl Decider<'_> {
                 let by = person(by, user.as_deref());
                 self.answered(&by, &Answer { run, instance, plan_hash, no: Some(reason) })
             }
-            Operator::Ack { run } => self.acknowledge(by, run),
+            Operator::Ack { of } => self.acknowledge(by, of),
             Operator::ClearCooldown { playbook, target } => {
                 self.clear_cooldown(by, playbook, target.as_deref())
             }

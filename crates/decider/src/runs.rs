@@ -117,8 +117,12 @@ impl State {
             self.locks.remove(lock);
             self.changed(&Read::Lock(lock.clone()));
         }
+        // A no is for the episode, not for its next notification.
+        let refused = matches!(result, RunResult::Denied | RunResult::Expired);
         if run.effects > 0 {
             self.cooldowns.insert(key, self.now);
+        }
+        if run.effects > 0 || refused {
             let now = self.now;
             for fingerprint in &run.episodes {
                 self.change_episode(fingerprint, |episode| {

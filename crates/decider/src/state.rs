@@ -155,6 +155,8 @@ pub struct State {
     pub stopped: Option<Arc<str>>,
     /// The set in force, with the record that brought it: the version of the list of checks.
     pub set: Option<(SetHash, u64)>,
+    /// Who applied it; none: an engine read it from its own folder.
+    pub applied_by: Option<Arc<str>>,
     /// Alerts.
     pub episodes: OrdMap<Fingerprint, Arc<Episode>>,
     /// Open runs.
@@ -220,6 +222,7 @@ impl Default for State {
             stop_no: 1,
             stopped: None,
             set: None,
+            applied_by: None,
             episodes: OrdMap::new(),
             runs: OrdMap::new(),
             open: OrdMap::new(),
@@ -311,7 +314,10 @@ impl State {
                 self.frozen.get_or_insert_with(|| reason.clone());
             }
             Event::Reconciled { what, .. } => self.reconcile(what)?,
-            Event::SetAccepted { hash, .. } => self.accept_set(hash),
+            Event::SetAccepted { hash, by, .. } => {
+                self.accept_set(hash);
+                self.applied_by = by.clone();
+            }
             Event::Stopped { by, .. } => self.stopped = Some(by.clone()),
             Event::Resumed { stop_no, .. } => {
                 self.stopped = None;

@@ -36,8 +36,8 @@ const FOLLOWS: u32 = 1 << 20;
 struct Asked<'a> {
     /// The playbook; none where the system speaks of itself.
     playbook: Option<&'a PlaybookName>,
-    /// The episode: its end is told too.
-    episode: Option<&'a Fingerprint>,
+    /// Open episodes that it is about: with the last of them it is over, and that is told too.
+    about: &'a [Fingerprint],
     /// The thread stays open though no episode closes it.
     keeps: bool,
 }
@@ -58,9 +58,10 @@ impl Decider<'_> {
             at: self.s.now + after,
             text: message.text.clone(),
             playbook: asked.playbook.cloned(),
-            fingerprint: asked.episode.cloned(),
+            fingerprint: asked.about.first().cloned(),
+            about: asked.about.get(1..).unwrap_or_default().to_vec(),
             message: Some(Box::new(message)),
-            keeps: asked.keeps || asked.episode.is_some(),
+            keeps: asked.keeps || !asked.about.is_empty(),
         };
         self.tell(&key, queued)?;
         if after == Span::ZERO { self.say_now(&key) } else { Ok(()) }
@@ -99,6 +100,10 @@ impl Decider<'_> {
             return Ok(());
         }
         let title = title(run);
+        let open =
+            |fp: &&Fingerprint| self.s.episodes.get(*fp).is_some_and(|episode| episode.closed.is_none());
+        let about: Vec<Fingerprint> = run.episodes.iter().filter(open).cloned().collect();
+        let reason = cut(reason, bounds::NEWS_BYTES_MAX);
         let default = format!("{title}: {} — {reason} (run {})", result.word(), run.id);
         let thread = format!("{}/{}/{}", self.s.domain, run.playbook, self.thread_of(run));
         for (n, escalate) in (0..).zip(&playbook.escalate) {
@@ -109,13 +114,13 @@ impl Decider<'_> {
             let key = TellKey { run: run.id.clone(), receiver: ReceiverName::new(escalate.to.clone()), n };
             let message = Message {
                 run: Some(run.id.clone()),
-                ..thread::plain(thread.as_str().into(), title.as_str().into(), text.into())
+                ..thread::plain(
+                    thread.as_str().into(),
+                    title.as_str().into(),
+                    cut(&text, bounds::TELL_BYTES_MAX),
+                )
             };
-            let asked = Asked {
-                playbook: Some(&run.playbook),
-                episode: run.episodes.iter().next(),
-                ..Asked::default()
-            };
+            let asked = Asked { playbook: Some(&run.playbook), about: &about, ..Asked::default() };
             self.queue(key, escalate.after, message, asked)?;
         }
         Ok(())
@@ -146,42 +151,49 @@ impl Decider<'_> {
         };
         // What only observes has nothing to follow: its end is all there is to say.
         let observes = run.mode == Mode::Observe;
-        let opens = match what {
-            RunEvent::LockTaken { .. } => !observes,
-            RunEvent::Ended { .. } => observes,
-            _ => false,
-        };
-        let said: Arc<str> = said.into();
+        let said = cut(&said, bounds::NEWS_BYTES_MAX);
         let message = Message {
             tone,
-            news: if opens { Vec::new() } else { vec![said.clone()] },
+            news: Vec::new(),
             run: Some(id.clone()),
             ask,
             ..thread::plain(format!("{}/{id}", self.s.domain).into(), title(&run).into(), said)
         };
         for (n, receiver) in (FOLLOWS..).zip(&playbook.notify) {
             let key = TellKey { run: id.clone(), receiver: ReceiverName::new(receiver.clone()), n };
+            let opens = match what {
+                RunEvent::LockTaken { .. } => !observes,
+                // What never began has no thread: its end is all there is to say.
+                RunEvent::Ended { .. } => !self.s.tells.contains_key(&key),
+                _ => false,
+            };
             if opens {
-                let asked = Asked { playbook: Some(&run.playbook), keeps: !observes, ..Asked::default() };
+                let keeps = verb != TellVerb::Close;
+                let asked = Asked { playbook: Some(&run.playbook), keeps, ..Asked::default() };
                 self.queue(key, Span::ZERO, message.clone(), asked)?;
             } else {
-                self.renew(&key, message.clone(), verb)?;
+                let news = vec![message.text.clone()];
+                self.renew(&key, Message { news, ..message.clone() }, verb)?;
             }
         }
         Ok(())
     }
 
-    /// Somebody is at it: what was not said yet is not said any more, and who was told hears who has it.
-    pub(crate) fn acknowledge(&mut self, by: &str, run: &RunId) -> Result<(), Illegal> {
-        let keys: Vec<TellKey> =
-            self.s.tells.keys().filter(|key| key.run == *run && key.n < FOLLOWS).cloned().collect();
+    /// Somebody is at it: what nobody has heard yet is not said any more, and who was told hears who has it.
+    pub(crate) fn acknowledge(&mut self, by: &str, of: &Arc<str>) -> Result<(), Illegal> {
+        let (run, alert) = (RunId::from(of.as_ref()), Fingerprint::from(of.as_ref()));
+        let follows = |key: &TellKey| (FOLLOWS..ASKS).contains(&key.n);
+        let of_it = |(key, tell): &(&TellKey, &Arc<thread::Tell>)| {
+            !follows(key) && (key.run == run || tell.about.contains(&alert))
+        };
+        let keys: Vec<TellKey> = self.s.tells.iter().filter(of_it).map(|(key, _)| key.clone()).collect();
         if keys.is_empty() {
-            return self.refuse(by, format!("acknowledge {run}"), "nobody was told of it, or it is over");
+            return self.refuse(by, format!("acknowledge {of}"), "nobody is told of it now, or it is over");
         }
-        self.emit(Event::Acknowledged { by: by.into(), run: run.clone() })?;
+        self.emit(Event::Acknowledged { by: by.into(), of: of.clone() })?;
         for key in keys {
             let Some(tell) = self.s.tells.get(&key).cloned() else { continue };
-            if tell.untried() {
+            if tell.unheard() {
                 self.tell(&key, TellEvent::Dropped)?;
             } else if tell.keeps {
                 let text: Arc<str> = format!("acknowledged by {by}").into();
@@ -249,9 +261,10 @@ impl Decider<'_> {
         let first = u32::try_from(episode.told.len()).unwrap_or(u32::MAX).saturating_mul(16);
         let run = episode_id(fingerprint, episode.opened);
         let escalate = playbook.map(|playbook| playbook.escalate.clone()).unwrap_or_default();
-        let asked = Asked { playbook: Some(name), episode: Some(fingerprint), ..Asked::default() };
+        let about = [fingerprint.clone()];
+        let asked = Asked { playbook: Some(name), about: &about, ..Asked::default() };
         let thread: Arc<str> = format!("{}/{name}/{run}", self.s.domain).into();
-        let message = thread::plain(thread, name.as_str().into(), text.into());
+        let message = thread::plain(thread, name.as_str().into(), cut(text, bounds::TELL_BYTES_MAX));
         if escalate.is_empty() {
             // That nobody is to be told is put on record too, once; it is given up at once.
             let key = TellKey { run, receiver: ReceiverName::from("nobody"), n: first };
@@ -297,12 +310,13 @@ impl Decider<'_> {
         if self.s.episodes.get(fingerprint).is_none_or(|episode| episode.told.is_empty()) {
             return Ok(());
         }
-        let of_it = |tell: &thread::Tell| tell.fingerprint.as_ref() == Some(fingerprint);
+        let open = |fp: &Fingerprint| self.s.episodes.get(fp).is_some_and(|episode| episode.closed.is_none());
+        let of_it = |tell: &thread::Tell| tell.about.contains(fingerprint) && !tell.about.iter().any(open);
         let keys: Vec<TellKey> =
             self.s.tells.iter().filter(|(_, tell)| of_it(tell)).map(|(key, _)| key.clone()).collect();
         for key in keys {
             let Some(tell) = self.s.tells.get(&key).cloned() else { continue };
-            if tell.untried() {
+            if tell.unheard() {
                 self.tell(&key, TellEvent::Dropped)?;
                 continue;
             }
@@ -352,13 +366,16 @@ impl Decider<'_> {
 
     /// The notifier answered.
     pub(crate) fn told(&mut self, outcome: &Outcome) -> Result<(), Illegal> {
-        let open = self.s.tells.iter().find(|(key, tell)| {
-            key.run == outcome.run
-                && key.instance(tell.nth) == outcome.instance
-                && tell.out
-                && tell.attempt == outcome.attempt
+        let first = TellKey { run: outcome.run.clone(), receiver: ReceiverName::from(""), n: 0 };
+        let of_run = self.s.tells.range(first..).take_while(|(key, _)| key.run == outcome.run);
+        let open = of_run.into_iter().find(|(key, tell)| {
+            key.instance(tell.nth) == outcome.instance && tell.out && tell.attempt == outcome.attempt
         });
         let Some((key, tell)) = open.map(|(key, tell)| (key.clone(), tell.clone())) else { return Ok(()) };
+        let pause = match &outcome.outcome {
+            Verb::Failed { retry_after, .. } => retry_after.unwrap_or_default(),
+            _ => Span::ZERO,
+        };
         let reason: Arc<str> = match &outcome.outcome {
             Verb::Ok { result } if tell.keeps => {
                 self.tell(&key, TellEvent::Posted { opened: result.clone() })?;
@@ -369,9 +386,14 @@ impl Decider<'_> {
             Verb::NotCalled { detail, .. } => detail.clone(),
             Verb::Observed { .. } => return Ok(()),
         };
-        let again_at = self.s.now + backoff(tell.attempt);
+        let again_at = self.s.now + backoff(tell.attempt).max(pause.min(bounds::TELL_PAUSE_MAX));
         self.tell(&key, TellEvent::Failed { reason, again_at })
     }
+}
+
+/// Text of at most so many bytes: it stands in the log, in the state and in a command.
+fn cut(text: &str, max: usize) -> Arc<str> {
+    text[..text.floor_char_boundary(max)].into()
 }
 
 /// What a run is about, in a line.

@@ -1,7 +1,7 @@
 //! Messages to people as state: each is said once, or is a thread that is opened, brought up to date and closed. What
 //! comes while one is on its way waits, and the newest says all.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use regreen_schemas::{
     Fingerprint, Timestamp,
@@ -41,34 +41,39 @@ pub struct Tell {
     pub opened: Option<Value>,
     /// What is said next.
     pub next: Option<(Message, TellVerb)>,
-    /// The episode that asked.
-    pub fingerprint: Option<Fingerprint>,
+    /// The episodes that it is about: with the last of them it is over.
+    pub about: BTreeSet<Fingerprint>,
 }
 
 impl Tell {
-    /// A message that nobody has tried to say yet.
+    /// Nobody has heard of it, and no try is out.
     #[must_use]
-    pub fn untried(&self) -> bool {
-        !self.out && !self.said && self.attempt == 0 && self.nth == 0
+    pub fn unheard(&self) -> bool {
+        !self.out && !self.said && self.nth == 0
     }
 
     /// The next message of the thread.
     fn renew(&mut self, message: &Message, verb: TellVerb, now: Timestamp) {
-        if self.said {
+        if self.verb == TellVerb::Close {
+            // Its end is on its way: nothing comes after it.
+        } else if self.said {
             (self.message, self.verb, self.nth) = (message.clone(), verb, self.nth + 1);
             (self.attempt, self.said, self.due) = (0, false, now);
-        } else if self.untried() && verb == TellVerb::Update {
+        } else if self.unheard() && self.attempt == 0 && verb == TellVerb::Update {
             self.message = merged(&self.message, message);
         } else {
-            let before = self.next.take();
-            let message = before.map_or_else(|| message.clone(), |(before, _)| merged(&before, message));
-            self.next = Some((message, verb));
+            self.next = Some(match self.next.take() {
+                None => (message.clone(), verb),
+                // An end stays an end, whatever comes late.
+                Some((before, TellVerb::Close)) => (before, TellVerb::Close),
+                Some((before, _)) => (merged(&before, message), verb),
+            });
         }
     }
 
-    /// It was said: the next one is due, or the thread rests.
-    fn posted(&mut self, opened: &Value, now: Timestamp) {
-        if self.nth == 0 {
+    /// It was said, or given up: the next one is due, or the thread rests.
+    fn over(&mut self, opened: &Value, now: Timestamp) {
+        if !opened.is_null() {
             self.opened = Some(opened.clone());
         }
         (self.out, self.said) = (false, true);
@@ -108,7 +113,11 @@ impl State {
             }
             TellEvent::Failed { again_at, .. } => (tell.due, tell.out) = (*again_at, false),
             TellEvent::Renewed { message, verb } => tell.renew(message, *verb, now),
-            TellEvent::Posted { opened } if tell.verb != TellVerb::Close => tell.posted(opened, now),
+            TellEvent::Posted { opened } if tell.verb != TellVerb::Close => tell.over(opened, now),
+            // The thread goes on: what comes next may get through.
+            TellEvent::GivenUp { .. } if tell.keeps && tell.verb != TellVerb::Close => {
+                tell.over(&Value::Null, now);
+            }
             TellEvent::Queued { .. }
             | TellEvent::Told
             | TellEvent::Posted { .. }
@@ -125,11 +134,12 @@ impl State {
     }
 
     fn queue_tell(&mut self, key: &TellKey, what: &TellEvent) {
-        let TellEvent::Queued { at, text, playbook, fingerprint, message, keeps } = what else { return };
-        if let (Some(fingerprint), Some(playbook)) = (fingerprint, playbook) {
-            self.change_episode(fingerprint, |episode| {
-                episode.told.insert(playbook.clone());
-            });
+        let TellEvent::Queued { at, text, playbook, fingerprint, about, message, keeps } = what else {
+            return;
+        };
+        let about: BTreeSet<Fingerprint> = fingerprint.iter().chain(about).cloned().collect();
+        for (fingerprint, playbook) in about.iter().zip(std::iter::repeat(playbook)) {
+            self.change_episode(fingerprint, |episode| episode.told.extend(playbook.clone()));
         }
         let message = message.as_deref().cloned();
         let message = message.unwrap_or_else(|| plain(key.run.as_str().into(), text.clone(), text.clone()));
@@ -147,7 +157,7 @@ impl State {
             keeps: *keeps,
             opened: None,
             next: None,
-            fingerprint: fingerprint.clone(),
+            about,
         };
         self.tells.insert(key.clone(), Arc::new(tell));
         self.arm(TimerKey::Tell(key.clone()), Some(*at));

@@ -139,8 +139,8 @@ impl State {
         {
             flap.changes.pop_front();
         }
-        // Told or not, it is forgotten once it has been steady.
-        self.arm(TimerKey::Flap(check.clone()), Some(now + bounds::FLAP_WINDOW));
+        let told = flap.told;
+        self.arm(TimerKey::Flap(check.clone()), told.then_some(now + bounds::FLAP_WINDOW));
     }
 
     /// Folds what was seen.
@@ -154,6 +154,7 @@ impl State {
                 if let Some(flap) = self.flaps.get_mut(check) {
                     flap.told = true;
                 }
+                self.arm(TimerKey::Flap(check.clone()), Some(self.now + bounds::FLAP_WINDOW));
             }
             Event::Steady { check } => {
                 self.flaps.remove(check);
@@ -320,15 +321,9 @@ impl Decider<'_> {
         let changed = |check: &Check| {
             let to = self.s.verdict(&set, check.name.as_str(), None);
             let from = self.s.verdicts.get(&check.name).map_or(Status::Unknown, |(status, _)| *status);
-            let reason = || self.s.because(check, to);
-            (from != to).then(|| Event::VerdictChanged {
-                check: check.name.clone(),
-                from,
-                to,
-                reason: reason(),
-            })
+            (from != to).then(|| (check.clone(), from, to))
         };
-        let events: Vec<Event> = match among {
+        let changes: Vec<(Check, Status, Status)> = match among {
             Some(names) => {
                 let above = names.iter().filter_map(|name| set.joined.get(name)).flatten();
                 let names: BTreeSet<&CheckName> = names.iter().chain(above).collect();
@@ -336,11 +331,13 @@ impl Decider<'_> {
             }
             None => set.checks.values().filter_map(changed).collect(),
         };
-        for event in events {
-            let Event::VerdictChanged { check, .. } = &event else { continue };
-            let check = check.clone();
-            self.emit(event)?;
-            self.flapping(&check)?;
+        // Members before what is joined from them: its reason names those that have changed.
+        let (joined, looked): (Vec<_>, Vec<_>) =
+            changes.into_iter().partition(|(check, ..)| matches!(check.kind, Kind::Of { .. }));
+        for (check, from, to) in looked.into_iter().chain(joined) {
+            let reason = self.s.because(&check, to);
+            self.emit(Event::VerdictChanged { check: check.name.clone(), from, to, reason })?;
+            self.flapping(&check.name)?;
         }
         Ok(())
     }

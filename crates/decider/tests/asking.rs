@@ -3,7 +3,7 @@
 mod case;
 
 use case::{Case, SET};
-use regreen_decider::Stage;
+use regreen_decider::{Input, Stage};
 use regreen_schemas::{
     RunId, Timestamp,
     action::TellVerb,
@@ -192,7 +192,7 @@ fn who_follows_a_run_gets_one_message_that_is_brought_up_to_date() {
     let asked = ask(&case);
     // While the message is on its way, two more things happen: the next says both.
     case.fact_of("ana", &yes(&asked, None), None);
-    posted(&mut case, "ignored");
+    posted(&mut case, "17.4");
     let (nth, _, _, Telling { message: Message { news, ask, .. }, opened, .. }) =
         said(&case).expect("it goes on");
     assert_eq!((nth, ask, opened), (2, None, Some(json!({"ts": "17.4"}))));
@@ -200,13 +200,13 @@ fn who_follows_a_run_gets_one_message_that_is_brought_up_to_date() {
         news.iter().map(AsRef::as_ref).collect::<Vec<_>>(),
         ["guard: ana said yes", "hit: http.request"]
     );
-    posted(&mut case, "ignored");
+    posted(&mut case, "17.4");
     case.outcome(Verb::Failed {
         kind: regreen_schemas::fact::Failure::Permanent,
         reason: "404".into(),
         retry_after: None,
     });
-    posted(&mut case, "ignored");
+    posted(&mut case, "17.4");
     let closing = case.events.iter().any(|event| {
         matches!(event, Event::Tell { what: TellEvent::Dispatched { task, .. }, .. } if task.action.ends_with(".close"))
     });
@@ -225,12 +225,142 @@ fn whoever_takes_it_over_spares_the_others() {
         retry_after: None,
     });
     assert_eq!(case.told().len(), 2);
-    case.fact_of("ana", &Item::Operator(Operator::Ack { run: run.clone() }), None);
+    case.fact_of("ana", &Item::Operator(Operator::Ack { of: run.as_str().into() }), None);
     let dropped =
         case.events.iter().filter(|event| matches!(event, Event::Tell { what: TellEvent::Dropped, .. }));
     assert_eq!(dropped.count(), 1, "the second page is not sent");
-    case.fact_of("ana", &Item::Operator(Operator::Ack { run: "nothing".into() }), None);
-    assert_eq!(refusals(&case), ["ana: nobody was told of it, or it is over"]);
+    case.fact_of("ana", &Item::Operator(Operator::Ack { of: "nothing".into() }), None);
+    assert_eq!(refusals(&case), ["ana: nobody is told of it now, or it is over"]);
+}
+
+/// An alert of a node, firing or resolved.
+fn alert(case: &mut Case, name: &str, status: Firing) {
+    let now = Timestamp(case.now);
+    let alert = Alert {
+        status,
+        fingerprint: name.into(),
+        labels: [("alertname".into(), "Down".into()), ("node".into(), "a1".into())].into(),
+        annotations: Default::default(),
+        starts_at: Timestamp(1),
+        ends_at: (status == Firing::Resolved).then_some(now),
+        generator_url: "".into(),
+    };
+    case.fact(Item::Alerts(Alerts { alerts: vec![alert], ..Alerts::default() }), None);
+}
+
+/// A run that two alerts share, and that failed: its page is out and was posted.
+fn paged() -> Case {
+    let set = SET.replace("triggers: [{manual: {}}]", "triggers: [{manual: {}}, {alert: ['alertname=\"Down\"', 'node!=\"\"'], target: \"{{ alert.labels.node }}\"}]\nwhen: down(\"web/\" + target.name)").replace("cooldown: 1m", "quorum: 1, cooldown: 1m");
+    let mut case = Case::with(&set);
+    alert(&mut case, "one", Firing::Firing);
+    alert(&mut case, "two", Firing::Firing);
+    let permanent = regreen_schemas::fact::Failure::Permanent;
+    case.outcome(Verb::Failed { kind: permanent, reason: "404".into(), retry_after: None });
+    answer(&mut case, Verb::Ok { result: json!({"ts": "1"}) });
+    case
+}
+
+/// The notifier answers whatever it was sent last.
+fn answer(case: &mut Case, outcome: Verb) {
+    let found = case.events.iter().rev().find_map(|event| match event {
+        Event::Tell { key, what: TellEvent::Dispatched { attempt, nth, .. } } => {
+            Some((key.clone(), *attempt, *nth))
+        }
+        _ => None,
+    });
+    let (key, attempt, nth) = found.expect("something was sent");
+    let (run, instance) = (key.run.clone(), key.instance(nth));
+    let item = Outcome { run, instance, attempt, nonce: "n".into(), outcome, timing: None };
+    case.fact_of("notifier", &Item::Result(item), None);
+}
+
+fn closes(case: &Case) -> usize {
+    let closes = |event: &&Event| matches!(event, Event::Tell { what: TellEvent::Dispatched { task, .. }, .. } if task.action.ends_with(".close"));
+    case.events.iter().filter(closes).count()
+}
+
+#[test]
+fn a_page_about_two_alerts_is_over_with_the_last_of_them() {
+    let mut case = paged();
+    alert(&mut case, "one", Firing::Resolved);
+    assert_eq!(closes(&case), 0, "the other one still fires, and nobody would be paged again");
+    alert(&mut case, "two", Firing::Resolved);
+    assert_eq!(closes(&case), 1);
+    answer(&mut case, Verb::Ok { result: json!({}) });
+    assert!(case.state.tells.is_empty(), "{:?}", case.state.tells);
+}
+
+#[test]
+fn a_message_that_does_not_get_through_takes_no_later_one_with_it() {
+    let mut case = paged();
+    case.fact_of("ana", &Item::Operator(Operator::Ack { of: "two".into() }), None);
+    // The acknowledgement fails until it is given up; meanwhile the alerts end, and somebody acknowledges once more.
+    for _ in 0..12 {
+        let kind = regreen_schemas::fact::Failure::Transient;
+        answer(&mut case, Verb::Failed { kind, reason: "503".into(), retry_after: None });
+        case.wait(60_000);
+    }
+    let given_up = |event: &Event| matches!(event, Event::Tell { what: TellEvent::GivenUp { .. }, .. });
+    assert!(case.events.iter().any(given_up));
+    case.fact_of("ana", &Item::Operator(Operator::Ack { of: "two".into() }), None);
+    for name in ["one", "two"] {
+        alert(&mut case, name, Firing::Resolved);
+    }
+    case.fact_of("ana", &Item::Operator(Operator::Ack { of: "two".into() }), None);
+    answer(&mut case, Verb::Ok { result: json!({}) });
+    assert_eq!(closes(&case), 1, "its end is its end, whatever came late");
+    answer(&mut case, Verb::Ok { result: json!({}) });
+    assert!(case.state.tells.is_empty(), "{:?}", case.state.tells);
+}
+
+#[test]
+fn a_no_holds_for_the_whole_episode() {
+    let set = SET
+        .replace(
+            "receivers: {oncall: {log: {}}}",
+            "receivers: {oncall: {log: {}}}\napprovers: {default: [ana]}",
+        )
+        .replace("mode: auto", "mode: approve\nwhen: down(\"web/\" + target.name)")
+        .replace(
+            "triggers: [{manual: {}}]",
+            "triggers: [{alert: ['alertname=\"Down\"', 'node!=\"\"'], target: \"{{ alert.labels.node }}\"}]",
+        )
+        .replace("cooldown: 1m", "quorum: 1, cooldown: 1m");
+    let mut case = Case::with(&set);
+    alert(&mut case, "one", Firing::Firing);
+    let Ask { run, instance, plan_hash, .. } = ask(&case);
+    let deny = Operator::Deny { run, instance, plan_hash, reason: "".into(), user: None };
+    case.fact_of("ana", &Item::Operator(deny), None);
+    alert(&mut case, "one", Firing::Firing);
+    assert_eq!(case.count(|what| matches!(what, RunEvent::ApprovalAsked { .. })), 1, "not asked again");
+}
+
+#[test]
+fn nobody_is_asked_while_the_past_is_read() {
+    let mut case = asks();
+    let Ask { run, instance, plan_hash, .. } = ask(&case);
+    let deny = Operator::Deny { run, instance, plan_hash, reason: "".into(), user: None };
+    case.fact_of("ana", &Item::Operator(deny), None);
+    case.look(Status::Up, false, 0);
+    let here = case.seq + 3;
+    let takeover =
+        Event::Takeover { here, until: Timestamp(case.now + 3_600_000), suspect: None, streams: None };
+    case.input(&Input::Log(takeover));
+    let start = || {
+        Item::Operator(Operator::Start {
+            playbook: "repair".into(),
+            target: Some("a2".into()),
+            inputs: Default::default(),
+        })
+    };
+    let asked = |case: &Case| case.count(|what| matches!(what, RunEvent::ApprovalAsked { .. }));
+    case.fact_of("ana", &start(), None);
+    case.wait(60_000);
+    assert_eq!(asked(&case), 1, "its answer would be too late before anybody heard of it");
+    case.look(Status::Up, false, 0);
+    case.look(Status::Up, false, 0);
+    case.wait(1);
+    assert_eq!(asked(&case), 2, "{:?}", case.state.runs);
 }
 
 #[test]

@@ -457,6 +457,11 @@ impl Case {
     }
 
     fn invariants(&self) {
+        for (key, tell) in &self.state.tells {
+            let open = |fp: &Fingerprint| self.state.episodes.get(fp).is_some_and(|e| e.closed.is_none());
+            let ends = self.state.runs.contains_key(&key.run) || tell.about.iter().any(open);
+            assert!(!tell.said || ends, "nothing will ever end the thread {key:?}: {tell:?}");
+        }
         assert_eq!(self.alerts, self.decided, "every stored alert has exactly one decision");
         for (id, run) in &self.state.runs {
             let waits_for_a_fact = matches!(run.stage, Stage::Revoking(..));

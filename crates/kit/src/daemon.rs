@@ -193,7 +193,8 @@ where
         .await
         .map_err(|error| format!("{} can't be listened on: {error}", process.listen))?;
     tracing::info!(address = %listener.local_addr()?, "health and metrics are served");
-    let serving = tokio::spawn(axum::serve(listener, health.router()).into_future());
+    let serving =
+        tokio::spawn(axum::serve(listener, health.router().merge(health.reload_router())).into_future());
     let (trigger, told) = shutdown::channel();
     let mut signalled = told.clone();
     tokio::spawn(async move {

@@ -66,14 +66,18 @@ impl Health {
         *self.reload.lock().expect("invariant: nobody panics while registering") = Some(ask);
     }
 
-    /// The paths.
+    /// The three paths that only tell.
     pub fn router(&self) -> Router {
         Router::new()
             .route("/healthz", get(async || "ok\n"))
             .route("/readyz", get(ready))
             .route("/metrics", get(metrics))
-            .route("/-/reload", post(reload))
             .with_state(self.clone())
+    }
+
+    /// `POST /-/reload`, for listeners that not everybody reaches: what is wrong is answered in full.
+    pub fn reload_router(&self) -> Router {
+        Router::new().route("/-/reload", post(reload)).with_state(self.clone())
     }
 }
 

@@ -21,6 +21,9 @@ use crate::{
     value::{Type, Value},
 };
 
+/// Most entries of `escalate`.
+const ESCALATE_MAX: usize = 16;
+
 fn unknown_receiver(name: &str, set: &Set) -> String {
     nearest(name, set.receivers.keys().map(AsRef::as_ref)).map_or_else(
         || "declare it under `receivers:` of `policy:`".to_owned(),
@@ -488,6 +491,10 @@ impl Judge<'_> {
     }
 
     fn escalations(&mut self, scope: &Scope) {
+        if let Some(node) = self.places.escalate.get(ESCALATE_MAX) {
+            let message = format!("more than {ESCALATE_MAX} entries");
+            self.error(203, &node.clone(), message, "too many", "tell fewer, who tell the others");
+        }
         for (escalate, node) in self.playbook.escalate.iter().zip(&self.places.escalate) {
             if !self.set.receivers.contains_key(&escalate.to) {
                 let hint = unknown_receiver(&escalate.to, self.set);
@@ -517,6 +524,16 @@ impl Judge<'_> {
 
     fn approval(&mut self) {
         let name = Node { range: self.places.name.clone(), kind: crate::tree::Kind::List(Vec::new()) };
+        let steps = self.playbook.steps.iter();
+        let asks = self.playbook.guard.approval.is_some()
+            || steps.clone().any(|step| matches!(step.kind, StepKind::Approve(_)));
+        if asks && self.playbook.notify.is_empty() {
+            let (at, hint) = (
+                self.at(name.range.clone()),
+                "`notify: [receiver]`; else only `regreen approvals list` knows",
+            );
+            self.findings.warning(514, at, "it asks, and nobody hears of it", "no `notify`", hint);
+        }
         let Some(approval) = &self.playbook.guard.approval else { return };
         let written = self.places.guard.as_ref().and_then(|guard| guard.get("approval")).cloned();
         self.known_approvers(&approval.by, &written.unwrap_or(name));
@@ -611,7 +628,7 @@ impl Judge<'_> {
     }
 
     fn durations(&mut self) {
-        let mut total = Span::ZERO;
+        let mut total = self.playbook.guard.approval.as_ref().map_or(Span::ZERO, |asked| asked.within);
         for step in &self.playbook.steps {
             total = total
                 + match &step.kind {

@@ -8,9 +8,9 @@ use regreen_decider::{Stage, State};
 use regreen_engine::recover;
 use regreen_kit::clock;
 use regreen_schemas::{
-    Fingerprint, RunId,
+    RunId,
     event::{Event, RunEvent},
-    fact::{Operator, episode_id},
+    fact::Operator,
     message::Ask,
 };
 
@@ -134,14 +134,16 @@ pub async fn deny(options: Deny) -> anyhow::Result<ExitCode> {
 
 pub async fn ack(options: Ack) -> anyhow::Result<ExitCode> {
     let connected = client::connect(&options.connect).await?;
-    let state = recover::recover(&connected.bus).await?.state;
-    let episode = state.episodes.get(&Fingerprint::from(options.of.as_str()));
-    let run = episode.map_or_else(
-        || RunId::from(options.of.as_str()),
-        |episode| episode_id(&episode.alert.fingerprint, episode.opened),
-    );
+    let after = streams::extent(&connected.bus, connected.bus.names.decisions()).await?.last;
     let wanted = |event: &Event| matches!(event, Event::Acknowledged { .. });
-    told(&connected, state.seq, &Operator::Ack { run }, wanted, "acknowledged: nobody else is told").await
+    told(
+        &connected,
+        after,
+        &Operator::Ack { of: options.of.into() },
+        wanted,
+        "acknowledged: nobody else is told",
+    )
+    .await
 }
 
 pub async fn clear_cooldown(options: ClearCooldown) -> anyhow::Result<ExitCode> {

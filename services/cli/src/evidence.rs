@@ -10,6 +10,9 @@ use regreen_bus::{
 };
 use regreen_schemas::{
     Fingerprint, PlaybookName, RunId, Span, Timestamp,
+    action::Effect,
+    alert::Status,
+    command::Kind,
     event::{Closing, Event, Mode, Origin, RunEvent},
     record::{self, Record},
     run::{Outcome, RunResult},
@@ -95,6 +98,12 @@ pub struct Evidence {
     runs: Vec<Case>,
     /// How often it wanted to and might not, or did not want to, by reason.
     held_back: BTreeMap<String, u32>,
+    /// What was decided last on each alert.
+    #[serde(skip)]
+    newest: BTreeMap<Fingerprint, String>,
+    /// Where each run stands in the list.
+    #[serde(skip)]
+    places: BTreeMap<RunId, usize>,
 }
 
 impl Evidence {
@@ -106,14 +115,10 @@ impl Evidence {
                 match event {
                     Event::Run { run, what } => self.run(playbook, run, what, item.now),
                     Event::EpisodeClosed { fingerprint, why, .. } => self.closed(fingerprint, *why, item.now),
-                    Event::AlertDecided { decisions, .. } | Event::AlertReconsidered { decisions, .. } => {
+                    Event::AlertDecided { fingerprint, status: Status::Firing, decisions, .. }
+                    | Event::AlertReconsidered { fingerprint, decisions, .. } => {
                         for decision in decisions.iter().filter(|decision| decision.playbook == *playbook) {
-                            let why = match &decision.outcome {
-                                Outcome::Blocked(block) => format!("blocked: {}", word(&block.to_string())),
-                                Outcome::Skipped(skip) => format!("skipped: {}", word(&skip.to_string())),
-                                Outcome::Started { .. } | Outcome::Joined { .. } => continue,
-                            };
-                            *self.held_back.entry(why).or_default() += 1;
+                            self.decided(fingerprint, &decision.outcome);
                         }
                     }
                     _ => {}
@@ -125,6 +130,7 @@ impl Evidence {
     fn run(&mut self, playbook: &PlaybookName, id: &RunId, what: &RunEvent, now: Timestamp) {
         if let RunEvent::Started { playbook: of, target, origin, mode, .. } = what {
             if of == playbook {
+                self.places.insert(id.clone(), self.runs.len());
                 let alert = match origin {
                     Origin::Alert { fingerprint } => Some(fingerprint.clone()),
                     Origin::Manual { .. } => None,
@@ -143,15 +149,31 @@ impl Evidence {
             }
             return;
         }
-        // The newest are looked at first: a run that has ended has no more events.
-        let Some(case) = self.runs.iter_mut().rev().find(|case| case.run == *id) else { return };
+        let Some(case) = self.places.get(id).and_then(|place| self.runs.get_mut(*place)) else { return };
         match what {
-            RunEvent::Dispatched { spends, attempt: 1, .. } if !spends.is_empty() => case.effects += 1,
+            RunEvent::Dispatched { attempt: 1, task, .. }
+                if task.kind == Kind::Perform && task.effect != Effect::Read =>
+            {
+                case.effects += 1;
+            }
             RunEvent::Approved { by, .. } => case.say(Some(by), "approved", ""),
             RunEvent::Denied { by, reason, .. } => case.say(Some(by), "denied", reason),
             RunEvent::ApprovalExpired { .. } => case.say(None, "expired", ""),
             RunEvent::Ended { result, reason } => case.ended = Some((now, *result, reason.clone())),
             _ => {}
+        }
+    }
+
+    /// Counts a reason once, however often the alert is notified again.
+    fn decided(&mut self, fingerprint: &Fingerprint, outcome: &Outcome) {
+        let why = match outcome {
+            Outcome::Blocked(block) => format!("blocked: {}", word(&block.to_string())),
+            Outcome::Skipped(skip) => format!("skipped: {}", word(&skip.to_string())),
+            Outcome::Started { .. } | Outcome::Joined { .. } => String::new(),
+        };
+        let before = self.newest.insert(fingerprint.clone(), why.clone());
+        if !why.is_empty() && before.as_ref() != Some(&why) {
+            *self.held_back.entry(why).or_default() += 1;
         }
     }
 

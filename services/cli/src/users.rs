@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::Context as _;
-use regreen_bus::rights::{CLICKS, Role, User, authorization};
+use regreen_bus::rights::{CLICKS, LOADER, Role, User, authorization};
 use regreen_schemas::{Domain, id::is_token, subject::Names};
 
 use crate::{client::write_private, out};
@@ -41,10 +41,12 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
             "`{name}` must match [a-z0-9_-]{{1,40}}: it becomes part of subjects"
         );
     }
-    anyhow::ensure!(
-        options.operators.iter().all(|name| name != CLICKS),
-        "an operator can't be named `{CLICKS}`: what people answer by Slack's buttons has this source"
-    );
+    for taken in [CLICKS, LOADER] {
+        anyhow::ensure!(
+            options.operators.iter().all(|name| name != taken),
+            "an operator can't be named `{taken}`: what services bring, not people, has this source"
+        );
+    }
     let mut roles = vec![Role::Admin, Role::Ingest, Role::Engine, Role::Janitor, Role::Notifier];
     roles.extend(options.vantages.iter().map(|vantage| Role::Probe { vantage: vantage.clone() }));
     roles.extend(options.runners.iter().map(|name| Role::Runner { name: name.clone() }));

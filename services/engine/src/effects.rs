@@ -12,7 +12,7 @@ use regreen_bus::{
     tickets::{self, Taken},
     writer::Writer as Facts,
 };
-use regreen_decider::{Library, Stage, State, Stories};
+use regreen_decider::{Library, Phase, Stage, State, Stories};
 use regreen_kit::trace;
 use regreen_playbook::inventory::{Inventory, Node};
 use regreen_schemas::{
@@ -121,8 +121,9 @@ impl Effects {
     /// The tick: how far the log is, what time it is, who shall say all again.
     pub async fn tick(&mut self, state: &State, seq: u64) {
         let resync = std::mem::take(&mut self.resync);
-        tick::send(&self.bus, &Tick { v: WIRE_VERSION, epoch: state.epoch, seq, now: state.now, resync })
-            .await;
+        let idle = matches!(state.phase, Phase::Frozen | Phase::CatchingUp { .. });
+        let (epoch, now) = (state.epoch, state.now);
+        tick::send(&self.bus, &Tick { v: WIRE_VERSION, epoch, seq, now, idle, resync }).await;
     }
 
     /// Stands by every verdict, a part of them each second: whoever reads one that is older knows that nobody does.

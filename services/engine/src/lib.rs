@@ -104,6 +104,8 @@ pub async fn run(
     let mut alone = options.own_server;
     loop {
         health.say("engine", Err("taking over".into()));
+        // Whoever stands by knows nothing of its own.
+        metrics.forget_verdicts();
         let (bus, metrics, health, status) = (bus.clone(), metrics.clone(), health.clone(), status.clone());
         let turn = async {
             let taking = Shell::take_over(bus, &options, alone, metrics, health, status);

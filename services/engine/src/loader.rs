@@ -130,6 +130,10 @@ impl Loader {
 /// The files, if they are good; else why not.
 fn check(paths: &[PathBuf]) -> Result<Vec<File>, String> {
     let files = library::read(paths).map_err(|error| chain(&error))?;
+    if files.is_empty() {
+        // A volume that is not mounted is no wish that nothing be in force.
+        return Err("there is no .yaml file".into());
+    }
     match library::compile(&files) {
         (Some(_), _) => Ok(files),
         (None, findings) => Err(findings.render(false)),

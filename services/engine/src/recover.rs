@@ -184,7 +184,7 @@ impl Recovered {
         let surplus = self.ended.len().saturating_sub(ENDED_MAX);
         self.ended.drain(..surplus);
         for event in record.items.iter().flat_map(|item| &item.events) {
-            if let Event::SetAccepted { set, hash } = event {
+            if let Event::SetAccepted { set, hash, .. } = event {
                 self.sets.insert(hash.clone(), set.clone());
             }
         }

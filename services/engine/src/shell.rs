@@ -157,7 +157,7 @@ impl Shell {
                     }
                 }
                 _ = look.tick() => self.look(),
-                _ = stand_by.tick(), if self.base.phase != Phase::Frozen => {
+                _ = stand_by.tick(), if matches!(self.base.phase, Phase::Live | Phase::Suspect) => {
                     self.effects.stand_by(&self.base, self.acked, &self.library);
                 }
                 Ok(()) = connects.changed() => {
@@ -358,7 +358,7 @@ impl Shell {
             library::prune(&mut self.library, &self.state);
         }
         for event in record.items.iter().flat_map(|item| &item.events) {
-            if let Event::SetAccepted { set, hash } = event {
+            if let Event::SetAccepted { set, hash, .. } = event {
                 self.sets.insert(hash.clone(), set.clone());
             }
         }

@@ -100,20 +100,30 @@ fn passes(status: Status, on_unknown: OnUnknown) -> bool {
 
 impl Known {
     fn said(&self, check: &CheckName) -> Said {
-        let now = self.heard.borrow().as_ref().and_then(Heard::now);
+        // An engine that decides nothing says what was, not what is.
+        let now = self.heard.borrow().as_ref().filter(|heard| !heard.tick.idle).and_then(Heard::now);
         said(self.verdicts.borrow().get(check), self.own.borrow().get(check), now)
     }
 
-    fn exposed(&self, check: &CheckName) -> Option<OnUnknown> {
+    /// What unknown answers for a check; `None` while no list of checks has come.
+    fn exposed(&self, check: &CheckName) -> Option<Option<OnUnknown>> {
         let checks = self.checks.borrow();
-        checks.as_ref()?.checks.iter().find(|known| known.name == *check)?.expose
+        let found = checks.as_ref()?.checks.iter().find(|known| known.name == *check);
+        Some(found.and_then(|check| check.expose))
     }
 }
 
 async fn health(State(known): State<Known>, Path(check): Path<String>) -> Response {
     let check = CheckName::from(check);
-    let Some(on_unknown) = known.exposed(&check) else {
-        return answer(StatusCode::NOT_FOUND, json!({"error": format!("no check `{check}` is exposed")}));
+    let on_unknown = match known.exposed(&check) {
+        Some(Some(on_unknown)) => on_unknown,
+        Some(None) => {
+            return answer(StatusCode::NOT_FOUND, json!({"error": format!("no check `{check}` is exposed")}));
+        }
+        None => {
+            let error = "the list of checks has not come yet: is NATS there?";
+            return answer(StatusCode::SERVICE_UNAVAILABLE, json!({"error": error}));
+        }
     };
     let said = known.said(&check);
     let code = if passes(said.status, on_unknown) { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };

@@ -86,7 +86,7 @@ impl Known {
     /// Judges a look. A status changes after `fall` looks in a row that found it worse, or `rise` that found it
     /// better: to the least change that all of the row agree on, with the tick of the first of them.
     fn judge(&mut self, seen: &Seen) -> bool {
-        self.looked = true;
+        let first = !std::mem::replace(&mut self.looked, true);
         let found = seen.found.status;
         if found == self.status {
             self.row = None;
@@ -102,8 +102,8 @@ impl Known {
             _ => Row { side, count: 1, to: found, tick: seen.tick },
         };
         let needed = if side == Side::Better { self.rise } else { self.fall };
-        // The very first looks settle at once: unknown helps nobody longer than it must.
-        if row.count < needed && self.status != Status::Unknown {
+        // The very first look settles at once: unknown helps nobody longer than it must.
+        if row.count < needed && !first {
             self.row = Some(row);
             return false;
         }
@@ -326,8 +326,10 @@ mod tests {
 
     #[test]
     fn the_first_look_settles_at_once() {
-        let mut web = known(Status::Unknown);
+        let mut web = Known { looked: false, ..known(Status::Unknown) };
         assert!(see(&mut web, 1, false));
         assert_eq!(web.status, Status::Down);
+        let mut blind = known(Status::Unknown);
+        assert!(!see(&mut blind, 2, false), "after looks that could not tell, one that fails is one");
     }
 }

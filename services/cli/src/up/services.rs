@@ -77,6 +77,9 @@ impl Services {
         let app = regreen_ingest::router(&ingest, &self.config, &health)?
             .merge(health.router())
             .merge(expose::router(&probe, seen).await?);
+        // Whoever may send alerts need not read policy.
+        let app =
+            if self.options.listen.ip().is_loopback() { app.merge(health.reload_router()) } else { app };
         let (bound, address) = tokio::sync::oneshot::channel();
         let tls = self.config.tls.clone();
         let (listen, shutdown) = (self.options.listen, self.shutdown.clone());

@@ -19,6 +19,9 @@ use crate::{Error, effects::dead, feed::Pulled, guard, library};
 /// Older facts than this are the past: nothing is dispatched before it is read (rule 13).
 const BEHIND: Span = Span::seconds(5);
 
+/// Longest reason for which a fact is put aside; DEAD has all of it.
+const REASON_MAX: usize = 4 * 1024;
+
 impl Shell {
     pub(super) fn stop(&mut self, pulled: Pulled) {
         if pulled.stop_no < self.state.stop_no {
@@ -132,6 +135,7 @@ impl Shell {
 
     pub(super) fn reject(&mut self, stored: &Stored, reason: &str) {
         dead(&self.bus, reason, &stored.payload);
+        let reason = &reason[..reason.floor_char_boundary(REASON_MAX)];
         let cause = Cause::Fact { seq: stored.seq, item: 0, last: true, ticket: None };
         let now = self.now();
         self.decide(&Input::Log(Event::FactRejected { reason: reason.into() }), cause, now);

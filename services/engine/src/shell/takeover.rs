@@ -1,6 +1,6 @@
 //! Becoming the active engine: the log read to its end, the turn waited for, `Takeover` written (rules 11 and 12).
 
-use regreen_bus::{Bus, log::Log, streams, tickets, writer::Writer};
+use regreen_bus::{Bus, log::Log, rights, streams, tickets, writer::Writer};
 use regreen_decider::{Input, suspicion};
 use regreen_kit::{clock, errors::chain, health::Health};
 use regreen_schemas::{
@@ -121,8 +121,18 @@ impl Shell {
         if let Some((stop, seq)) = pulled {
             shell.stop(Pulled { stop_no: shell.state.stop_no, stop, seq });
         }
-        shell.bring_in_force(newest);
+        shell.bring_own(newest);
         Ok(shell)
+    }
+
+    /// This engine's own files, at its takeover. What a person applied stays until the files change.
+    fn bring_own(&mut self, files: Option<Vec<library::File>>) {
+        match &self.state.applied_by {
+            Some(by) => {
+                tracing::info!(%by, "the set in force was applied: this engine's files wait for an edit");
+            }
+            None => self.bring_in_force(files),
+        }
     }
 
     /// A set that differs from the one in force comes as a fact like any other, after its bodies.
@@ -140,7 +150,7 @@ impl Shell {
                 tracing::warn!(%error, "the set's files can't be stored yet");
                 tokio::time::sleep(STORE_PAUSE).await;
             }
-            let loader = Writer::start(&bus, FactKind::Set, "loader", PATIENCE);
+            let loader = Writer::start(&bus, FactKind::Set, rights::LOADER, PATIENCE);
             if let Err(error) = loader.store(&wanted).await {
                 tracing::error!(%error, "the set of playbooks is not in force");
             }
