@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use regreen_playbook::model::Trigger;
+use regreen_playbook::{model::Trigger, set::OPERATORS};
 use regreen_schemas::{
     Instance, PlaybookName, RunId,
     event::{Event, Origin, RunEvent},
@@ -19,8 +19,6 @@ use crate::{
     state::{Illegal, Phase},
 };
 
-/// The group that narrows who may operate.
-const OPERATORS: &str = "operators";
 /// The source of answers that came by Slack.
 const SLACK: &str = "slack";
 
@@ -77,8 +75,7 @@ impl Decider<'_> {
     /// Whether somebody may operate: any credential that `init` made may, unless policy has a group that says who.
     /// A service that passes answers on has only those.
     pub(crate) fn operates(&self, by: &str) -> bool {
-        let narrowed = self.set().is_some_and(|set| set.approvers.contains_key(OPERATORS));
-        by != SLACK && (!narrowed || self.is_one_of(by, OPERATORS))
+        by != SLACK && self.set().is_none_or(|set| set.operates(by))
     }
 
     fn clear_cooldown(&mut self, by: &str, name: &PlaybookName, target: Option<&str>) -> Result<(), Illegal> {

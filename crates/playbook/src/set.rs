@@ -63,7 +63,17 @@ impl Watchdog {
     }
 }
 
+/// The group that narrows who may operate.
+pub const OPERATORS: &str = "operators";
+
 impl Set {
+    /// Whether somebody may operate: any credential that was made for a person may, unless there is a group that says
+    /// who.
+    #[must_use]
+    pub fn operates(&self, who: &str) -> bool {
+        self.approvers.get(OPERATORS).is_none_or(|people| people.contains(who))
+    }
+
     /// The checks that a verify of this one watches: itself, or all that an `all` joins.
     ///
     /// # Errors

@@ -359,7 +359,7 @@ mod tests {
         };
         let decided = Event::AlertDecided {
             fingerprint: "f".into(),
-            status: regreen_schemas::alert::Status::Firing,
+            status: Status::Firing,
             decisions: vec![blocked],
             reads: Vec::new(),
             again_at: None,

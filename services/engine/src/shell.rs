@@ -142,6 +142,10 @@ impl Shell {
                 thawed = async { self.thawing.as_mut().expect("invariant: guarded by the condition").join().await }, if self.thawing.is_some() => {
                     self.thawing = None;
                     let (by, what) = thawed;
+                    if !self.operates(&by) {
+                        tracing::error!(%by, "policy does not count who would reconcile among the operators");
+                        continue;
+                    }
                     return self.reconcile(by, what).await;
                 }
                 stop = self.stops.recv(), if !frozen => match stop {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use regreen_bus::reader::Stored;
+use regreen_bus::{reader::Stored, rights};
 use regreen_decider::{Input, Phase};
 use regreen_kit::{clock, errors::chain};
 use regreen_schemas::{
@@ -71,6 +71,7 @@ impl Shell {
                 continue;
             }
             if let Item::Set(set) = &item
+                && (source == rights::LOADER || self.operates(&source))
                 && let Err(error) = library::bring_in_time(&self.bus, &mut self.library, set).await
             {
                 // What was in force stays, and is at hand.

@@ -70,6 +70,12 @@ impl Shell {
         }
     }
 
+    /// Whether the set in force lets somebody operate.
+    pub(super) fn operates(&self, by: &str) -> bool {
+        let set = self.state.set.as_ref().and_then(|(hash, _)| self.library.sets.get(hash));
+        set.is_none_or(|set| set.operates(by))
+    }
+
     /// A person says from where to go on: it is put on record, and everything is read anew from there.
     pub(super) async fn reconcile(mut self, by: String, what: fact::Reconciled) -> Result<(), Error> {
         while self.flight.is_some() {

@@ -55,7 +55,8 @@ struct Opened {
 struct Letter {
     relay: Arc<Relay>,
     mail: Mail,
-    id: String,
+    /// The thread's first e-mail: this one, where there was none.
+    first: String,
 }
 
 /// An address that every relay takes; non-ASCII ones would need an extension of SMTP.
@@ -96,9 +97,9 @@ impl Channel for Email {
         for address in &to.to {
             mail = mail.to(mailbox(address)?);
         }
-        if let Some(Opened { message_id }) = told.opened().filter(|opened: &Opened| is_id(&opened.message_id))
-        {
-            mail = mail.in_reply_to(message_id.clone()).references(message_id);
+        let opened = told.opened().filter(|opened: &Opened| is_id(&opened.message_id));
+        if let Some(Opened { message_id }) = &opened {
+            mail = mail.in_reply_to(message_id.clone()).references(message_id.clone());
         }
         let mut mail = mail
             .singlepart(SinglePart::plain(plain(told.message(), BODY_MAX)))
@@ -106,7 +107,8 @@ impl Channel for Email {
         // Nobody's holiday note shall answer.
         let auto = HeaderName::new_from_ascii_str("Auto-Submitted");
         mail.headers_mut().insert_raw(HeaderValue::new(auto, "auto-generated".into()));
-        Ok(Box::new(Letter { relay, mail, id }))
+        let first = opened.map_or(id, |opened| opened.message_id);
+        Ok(Box::new(Letter { relay, mail, first }))
     }
 }
 
@@ -114,8 +116,8 @@ impl Deliver for Letter {
     fn deliver(&mut self) -> BoxFuture<'_, Verb> {
         Box::pin(async {
             match self.relay.send(&self.mail).await {
-                Ok(refused) if refused.is_empty() => Verb::Ok { result: json!({"message_id": self.id}) },
-                Ok(refused) => Verb::Ok { result: json!({"message_id": self.id, "refused": refused}) },
+                Ok(refused) if refused.is_empty() => Verb::Ok { result: json!({"message_id": self.first}) },
+                Ok(refused) => Verb::Ok { result: json!({"message_id": self.first, "refused": refused}) },
                 Err(Error::Transient(why)) => http::failed(Failure::Transient, why),
                 Err(Error::Permanent(why)) => http::failed(Failure::Permanent, why),
                 Err(Error::Lost(why)) => Verb::Unknown { reason: why.into() },

@@ -70,7 +70,7 @@ async fn an_approval_is_asked_with_the_words_to_answer() {
 async fn what_follows_is_of_the_same_thread() {
     let opened = Some(json!({"message_id": "<regreen.first@example.com>"}));
     let (verb, heard) = told(TAKES, TellVerb::Update, &ops(), &message(Tone::Good), opened).await;
-    assert_eq!(verb, Verb::Ok { result: json!({"message_id": "<regreen.key1@example.com>"}) });
+    assert_eq!(verb, Verb::Ok { result: json!({"message_id": "<regreen.first@example.com>"}) });
     for line in [
         "In-Reply-To: <regreen.first@example.com>",
         "References: <regreen.first@example.com>",
