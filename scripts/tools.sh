@@ -36,21 +36,25 @@ PY
     new_enough "$bin/nats-server" || fail "$bin/nats-server is not 2.12 or newer"
 }
 
-get_alertmanager() {
-    for name in alertmanager prometheus-alertmanager; do
+# A program out of a package of Debian: unpacked here, not installed. What is on the machine already will do.
+get_debian() { # package program [other names of the program]
+    local package=$1 program=$2 name
+    for name in "${@:2}"; do
         if [ -x "$bin/$name" ] || command -v "$name" >/dev/null; then return; fi
     done
-    command -v apt-get >/dev/null || fail "Alertmanager is missing; put the official release into $bin/alertmanager"
-    say "getting Debian's prometheus-alertmanager (unpacked here, not installed)"
+    command -v apt-get >/dev/null || fail "$program is missing; put the official release into $bin/$program"
+    say "getting Debian's $package"
     local dir
     dir=$(mktemp -d)
-    if ! (cd "$dir" && apt-get download -qq prometheus-alertmanager); then
-        fail "apt-get knows no prometheus-alertmanager; run \`sudo apt-get update\` and try again, or put the official release into $bin/alertmanager"
+    if ! (cd "$dir" && apt-get download -qq "$package"); then
+        fail "apt-get knows no $package; run \`sudo apt-get update\` and try again, or put the official release into $bin/$program"
     fi
-    dpkg-deb -x "$dir"/prometheus-alertmanager_*.deb "$dir/out"
-    cp "$dir/out/usr/bin/prometheus-alertmanager" "$bin/"
+    dpkg-deb -x "$dir/$package"_*.deb "$dir/out"
+    find "$dir/out" -path "*bin/$program" -exec cp {} "$bin/" \;
     rm -rf "$dir"
+    [ -x "$bin/$program" ] || fail "there is no $program in Debian's $package"
 }
 
 get_nats
-get_alertmanager
+get_debian prometheus-alertmanager prometheus-alertmanager alertmanager
+get_debian prometheus promtool

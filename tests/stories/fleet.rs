@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     fs,
+    io::Write as _,
     path::{Path, PathBuf},
     process::{Command, ExitStatus, Output},
     time::Duration,
@@ -46,10 +47,32 @@ impl Fleet {
     /// # Panics
     /// When a part of it fails.
     pub async fn sized(mib: u32, change: impl FnOnce(String) -> String) -> Self {
+        Self::made(mib, &["main"], change).await
+    }
+
+    /// As [`Fleet::new`], with a probe `probe-<vantage>` for each of these instead of one that is `main`.
+    ///
+    /// # Panics
+    /// When a part of it fails.
+    pub async fn seen_from(vantages: &[&str], change: impl FnOnce(String) -> String) -> Self {
+        let mut fleet = Self::made(200, vantages, change).await;
+        let url = fleet.nats.url();
+        for vantage in vantages {
+            fleet.write(&format!("probe-{vantage}"), &url);
+        }
+        fleet
+    }
+
+    async fn made(mib: u32, vantages: &[&str], change: impl FnOnce(String) -> String) -> Self {
         let mut world = World::new(change).await;
         world.size_mib = mib;
         let keys = world.path().join("keys");
-        let made = Command::new(regreen()).args(["users", "--out"]).arg(&keys).output().expect("it starts");
+        let mut users = Command::new(regreen());
+        users.args(["users", "--out"]).arg(&keys);
+        for vantage in vantages {
+            users.args(["--vantage", vantage]);
+        }
+        let made = users.output().expect("it starts");
         assert!(made.status.success(), "{made:?}");
         let include = keys.join("authorization.conf");
         let nats = Nats::start_with(|port, store| {
@@ -77,10 +100,11 @@ impl Fleet {
     pub fn write(&mut self, part: &str, url: &str) {
         let folder = self.world.path().to_owned();
         let port = *self.ports.entry(part.into()).or_insert_with(free_port);
+        let vantage = vantage(part);
         let user = match service(part) {
-            "probe" => "probe-main",
-            "runner" => "runner-main",
-            service => service,
+            "probe" => format!("probe-{vantage}"),
+            "runner" => "runner-main".to_owned(),
+            service => service.to_owned(),
         };
         let seed = folder.join("keys").join(format!("{user}.seed"));
         let token = folder.join("token");
@@ -95,7 +119,7 @@ impl Fleet {
                 "listen: 127.0.0.1:{}\nauth: {{alertmanager: {{bearer: {{file: {token:?}}}}}}}\n",
                 self.world.listen
             ),
-            "probe" => "vantage: main\n".to_owned(),
+            "probe" => format!("vantage: {vantage}\n"),
             "runner" => format!(
                 "name: main\njournal: {:?}\nsecrets: {{web-token: {{file: {token:?}}}}}\n",
                 folder.join("runner.journal")
@@ -108,6 +132,21 @@ impl Fleet {
         fs::write(self.file(part), text).expect("a writable directory");
     }
 
+    /// Adds to a service's file.
+    ///
+    /// # Panics
+    /// When it can't be written.
+    pub fn add(&self, part: &str, text: &str) {
+        let file = fs::File::options().append(true).open(self.file(part));
+        writeln!(file.expect("the service's file"), "{text}").expect("writable");
+    }
+
+    /// Where a service answers `/readyz` and `/metrics`.
+    #[must_use]
+    pub fn url(&self, part: &str) -> String {
+        format!("http://127.0.0.1:{}", self.ports[part])
+    }
+
     fn file(&self, part: &str) -> PathBuf {
         self.world.path().join(format!("{part}.yaml"))
     }
@@ -117,7 +156,19 @@ impl Fleet {
     /// # Panics
     /// When it can't be started.
     pub fn start(&mut self, part: &str) {
-        let mut command = Command::new(binary(&format!("regreen-{}", service(part))));
+        self.start_by(part, Command::new(binary(&format!("regreen-{}", service(part)))));
+    }
+
+    /// As [`Fleet::start`], by a command that takes the binary and its arguments, and becomes it.
+    ///
+    /// # Panics
+    /// When it can't be started.
+    pub fn start_in(&mut self, part: &str, mut command: Command) {
+        command.arg(binary(&format!("regreen-{}", service(part))));
+        self.start_by(part, command);
+    }
+
+    fn start_by(&mut self, part: &str, mut command: Command) {
         command.arg("--config").arg(self.file(part));
         let log = self.world.path().join(format!("{part}.log"));
         self.parts.insert(part.into(), Process::start(&mut command, &log).expect("it starts"));
@@ -158,6 +209,11 @@ impl Fleet {
         for check in ["web/one", "web/two"] {
             self.world.verdict(check, "up").await;
         }
+        self.takes_in().await;
+    }
+
+    /// Waits until webhooks are taken in.
+    pub async fn takes_in(&self) {
         let port = self.world.listen;
         wait_for("ingest", Duration::from_secs(20), async || {
             tokio::net::TcpStream::connect(("127.0.0.1", port)).await.map(|_| ())
@@ -167,7 +223,7 @@ impl Fleet {
 
     /// Waits until `/readyz` of a service says this.
     pub async fn phase(&self, part: &str, wanted: &str) {
-        let url = format!("http://127.0.0.1:{}/readyz", self.ports[part]);
+        let url = format!("{}/readyz", self.url(part));
         let log = self.world.path().join(format!("{part}.log"));
         wait_for(&format!("{part} to say {wanted}"), Duration::from_secs(40), async || {
             let said = match reqwest::get(&url).await {
@@ -254,6 +310,11 @@ impl Fleet {
 /// The service of a part: `engine-b` is an engine.
 fn service(part: &str) -> &str {
     part.split('-').next().unwrap_or(part)
+}
+
+/// The vantage of a probe: `probe-ams` looks from `ams`.
+fn vantage(part: &str) -> &str {
+    part.split_once('-').map_or("main", |(_, vantage)| vantage)
 }
 
 /// nats-server takes includes relative to its own file alone; from the root every file is reached.

@@ -66,7 +66,7 @@ fn dispatched(case: &Case) -> usize {
 fn nothing_is_done_before_somebody_who_may_has_said_yes_to_this_plan() {
     let mut case = asks();
     let asked = ask(&case);
-    assert_eq!((asked.instance.as_str(), &*asked.by, dispatched(&case)), ("guard", "default", 0));
+    assert_eq!((asked.instance.as_str(), &*asked.by, dispatched(&case)), ("guard", "sre", 0));
     assert!(
         asked.plan[0].starts_with("hit: http.request on a1: url http://x/, method POST"),
         "{:?}",
@@ -79,8 +79,8 @@ fn nothing_is_done_before_somebody_who_may_has_said_yes_to_this_plan() {
     assert_eq!(
         refusals(&case),
         [
-            "bob: bob is not one of the approvers `default`",
-            "slack:U2: slack:U2 is not one of the approvers `default`",
+            "bob: bob is not one of the approvers `sre`",
+            "slack:U2: slack:U2 is not one of the approvers `sre`",
             "ana: the answer is to another plan",
             "ana: nothing is asked there, or not any more",
         ]

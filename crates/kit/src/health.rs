@@ -2,14 +2,14 @@
 //! `POST /-/reload` where a process has something to read again.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex},
 };
 
 use axum::{
     Router,
     extract::State,
-    http::{StatusCode, header},
+    http::{HeaderMap, StatusCode, header},
     response::IntoResponse,
     routing::{get, post},
 };
@@ -90,6 +90,22 @@ async fn ready(State(health): State<Health>) -> impl IntoResponse {
     }
 }
 
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+const CLASSIC: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// OpenMetrics names a counter without the `_total` of its samples, the classic format with it; and has an end.
+fn classic(text: &str) -> String {
+    let of = |line: &str| line.split(' ').nth(2).unwrap_or_default().to_owned();
+    let counter = |line: &&str| line.starts_with("# TYPE ") && line.ends_with(" counter");
+    let counters: BTreeSet<String> = text.lines().filter(counter).map(of).collect();
+    let lines = text.lines().filter(|line| *line != "# EOF").map(|line| {
+        let name = of(line);
+        let renamed = line.starts_with('#') && counters.contains(&name);
+        if renamed { line.replacen(&name, &format!("{name}_total"), 1) } else { line.to_owned() }
+    });
+    lines.fold(String::new(), |text, line| text + &line + "\n")
+}
+
 /// As Prometheus answers it: 200, or 500 with what is wrong.
 async fn reload(State(health): State<Health>) -> (StatusCode, String) {
     let ask = health.reload.lock().expect("invariant: nobody panics while registering").clone();
@@ -107,17 +123,32 @@ async fn reload(State(health): State<Health>) -> (StatusCode, String) {
     }
 }
 
-async fn metrics(State(health): State<Health>) -> impl IntoResponse {
+/// OpenMetrics for who asks for it, as Prometheus does; else the classic text format, which promtool reads.
+async fn metrics(State(health): State<Health>, headers: HeaderMap) -> impl IntoResponse {
+    let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let open = accept.contains("application/openmetrics-text");
     let mut text = String::new();
     let registry = health.registry.lock().expect("invariant: nobody panics while registering");
     match prometheus_client::encoding::text::encode(&mut text, &registry) {
         Ok(()) => (
             StatusCode::OK,
-            [(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")],
-            text,
+            [(header::CONTENT_TYPE, if open { OPEN_METRICS } else { CLASSIC })],
+            if open { text } else { classic(&text) },
         ),
         Err(error) => {
             (StatusCode::INTERNAL_SERVER_ERROR, [(header::CONTENT_TYPE, "text/plain")], error.to_string())
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_classic_format_names_counters_as_their_samples() {
+        let open = "# HELP a_x Runs a_x.\n# TYPE a_x counter\na_x_total{kind=\"k\"} 1\n# HELP a_y Open.\n# TYPE a_y gauge\na_y 2\n# EOF\n";
+        let wanted = "# HELP a_x_total Runs a_x.\n# TYPE a_x_total counter\na_x_total{kind=\"k\"} 1\n# HELP a_y Open.\n# TYPE a_y gauge\na_y 2\n";
+        assert_eq!(classic(open), wanted);
     }
 }

@@ -13,7 +13,7 @@ use crate::{
     diagnostic::{Findings, Place, nearest},
     expand,
     inventory::Inventory,
-    model::{Arg, MinHealthy, Playbook, StepKind, Subject, TargetKind, Trigger, Verify},
+    model::{Arg, DEFAULT_APPROVERS, MinHealthy, Playbook, StepKind, Subject, TargetKind, Trigger, Verify},
     read::{Draft, Places, within},
     set::Set,
     template::{Part, Template},
@@ -39,7 +39,7 @@ fn approvers(
 ) -> BTreeMap<Arc<str>, BTreeSet<Arc<str>>> {
     let Some((name, place)) = default else { return groups };
     match groups.get(&name).cloned() {
-        Some(people) => drop(groups.insert("default".into(), people)),
+        Some(people) => drop(groups.insert(DEFAULT_APPROVERS.into(), people)),
         None => {
             let message = format!("unknown approvers `{name}`");
             findings.error(205, place, message, "not declared", "name one of the groups beside it");
@@ -58,6 +58,7 @@ pub(crate) fn together(draft: Draft, findings: &mut Findings) -> Set {
         }
         set.system.push(name);
     }
+    let default = draft.default_approvers.as_ref().map(|(name, _)| name.clone());
     set.approvers = approvers(draft.approvers, draft.default_approvers, findings);
     let mut owners: BTreeMap<Arc<str>, Arc<str>> = BTreeMap::new();
     for (group, (drafted, place)) in &draft.groups {
@@ -112,10 +113,14 @@ pub(crate) fn together(draft: Draft, findings: &mut Findings) -> Set {
             );
         }
     }
-    for (playbook, places) in &draft.playbooks {
+    let mut drafted = draft.playbooks;
+    if let Some(default) = default {
+        drafted.iter_mut().for_each(|(playbook, _)| playbook.ask_by_name(&default));
+    }
+    for (playbook, places) in &drafted {
         Judge { playbook, places, set: &set, findings: &mut *findings }.judge();
     }
-    for (playbook, places) in draft.playbooks {
+    for (playbook, places) in drafted {
         for budget in &playbook.guard.budgets {
             let most = set.budgets.entry(budget.scope).or_default();
             *most = (*most).max(budget.max);

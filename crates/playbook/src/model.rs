@@ -17,6 +17,9 @@ use crate::{
     value::{Type, Value},
 };
 
+/// Name of the approvers unless given; `policy:` may let it name another group.
+pub const DEFAULT_APPROVERS: &str = "default";
+
 /// A playbook.
 #[derive(Clone, Debug)]
 pub struct Playbook {
@@ -59,6 +62,17 @@ impl Playbook {
 }
 
 impl Playbook {
+    /// Asks the group that `default` names by its own name, for people to read.
+    pub(crate) fn ask_by_name(&mut self, default: &Arc<str>) {
+        let steps = self.steps.iter_mut().filter_map(|step| match &mut step.kind {
+            StepKind::Approve(approve) => Some(&mut approve.asked),
+            _ => None,
+        });
+        for asked in steps.chain(&mut self.guard.approval).filter(|asked| *asked.by == *DEFAULT_APPROVERS) {
+            asked.by = default.clone();
+        }
+    }
+
     /// Given inputs with defaults filled in, as declared.
     ///
     /// # Errors

@@ -228,10 +228,16 @@ impl World {
                 let eye = Arc::new(Sight { cloud: self.cloud.clone(), vantage });
                 tokio::spawn(async move {
                     let (_trigger, told) = shutdown::channel();
-                    let (_sight, sighted) = tokio::sync::watch::channel(true);
-                    regreen_probe::see(bus, vantage.into(), eye, sighted, Default::default(), told)
-                        .await
-                        .expect("a probe");
+                    regreen_probe::see(
+                        bus,
+                        vantage.into(),
+                        eye,
+                        regreen_probe::Sight::clear(),
+                        Default::default(),
+                        told,
+                    )
+                    .await
+                    .expect("a probe");
                 })
             }
             Part::Ingest => {

@@ -2,7 +2,6 @@
 
 use std::{process::ExitCode, sync::Arc};
 
-use anyhow::Context as _;
 use regreen_bus::streams;
 use regreen_decider::{Stage, State};
 use regreen_engine::recover;
@@ -93,7 +92,7 @@ pub async fn approvals(command: Approvals) -> anyhow::Result<ExitCode> {
 pub async fn approve(options: Approve) -> anyhow::Result<ExitCode> {
     let connected = client::connect(&options.connect).await?;
     let state = recover::recover(&connected.bus).await?.state;
-    let Some(ask) = open(&state, &options.run)? else { return Ok(ExitCode::from(1)) };
+    let Some(ask) = open(&state, &options.run) else { return Ok(ExitCode::from(1)) };
     match &options.plan {
         Some(plan) if **plan != *ask.plan_hash => {
             out::error(&format!(
@@ -123,7 +122,7 @@ pub async fn approve(options: Approve) -> anyhow::Result<ExitCode> {
 pub async fn deny(options: Deny) -> anyhow::Result<ExitCode> {
     let connected = client::connect(&options.connect).await?;
     let state = recover::recover(&connected.bus).await?.state;
-    let Some(Ask { run, instance, plan_hash, .. }) = open(&state, &options.run)? else {
+    let Some(Ask { run, instance, plan_hash, .. }) = open(&state, &options.run) else {
         return Ok(ExitCode::from(1));
     };
     let reason = options.reason.into();
@@ -163,15 +162,13 @@ fn asked(stage: &Stage) -> Option<&Ask> {
 }
 
 /// What a run asks now; none when it asks nothing, which was said.
-fn open(state: &State, run: &str) -> anyhow::Result<Option<Ask>> {
+fn open(state: &State, run: &str) -> Option<Ask> {
     let id = RunId::from(run);
-    let run =
-        state.runs.get(&id).with_context(|| format!("no open run {id}: see `regreen approvals list`"))?;
-    let found = asked(&run.stage).cloned();
+    let found = state.runs.get(&id).and_then(|run| asked(&run.stage).cloned());
     if found.is_none() {
-        out::error(&format!("run {id} asks for no approval: see `regreen runs show {id}`"));
+        out::error(&format!("run {id} asks for no approval, or not any more: see `regreen approvals list`"));
     }
-    Ok(found)
+    found
 }
 
 fn show(state: &State, ask: &Ask) {

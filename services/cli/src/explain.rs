@@ -145,7 +145,8 @@ async fn explain(
 ) -> anyhow::Result<Option<Explained>> {
     // The newest snapshot first: the past behind it is folded only when the decision lies there.
     let mut found = None;
-    for base in recover::bases(bus).await? {
+    let mut bases = recover::Bases::of(bus).await?;
+    while let Some(base) = bases.next().await? {
         let Some(mut recovered) = recover::whole(bus, &base).await? else { continue };
         if let Some(moment) = within(bus, &mut recovered, fingerprint, run).await? {
             found = Some((moment, recovered));

@@ -6,13 +6,14 @@ use std::{collections::BTreeMap, ops::ControlFlow, sync::Arc};
 use regreen_bus::{
     Bus,
     log::Tail,
+    port::Info,
     reader::{Gap, Reader, Stored},
     snapshots, streams,
 };
 use regreen_decider::{Illegal, Library, State, Stories, fold};
 use regreen_schemas::{
     SetHash,
-    event::Event,
+    event::{Event, Streams},
     fact,
     hash::sha256_hex,
     record::{self, Record},
@@ -229,40 +230,57 @@ pub enum Base {
     Snapshot(Box<Manifest>),
 }
 
-/// Every place from which the log can be folded to its end, newest first. A snapshot of other streams, or one whose
-/// record is another in the log, is none of ours.
-///
-/// # Errors
-/// [`Error::Cut`] when the log ends before a snapshot of it; [`Error::Streams`] and [`Error::Snapshots`].
-pub async fn bases(bus: &Bus) -> Result<Vec<Base>, Error> {
-    // Snapshots first: the active engine may write a record and keep the state after it while we ask.
-    let kept = snapshots::list(bus).await?;
-    let extent = streams::extent(bus, bus.names.decisions()).await?;
-    let created = streams::created(bus).await?;
-    let mut found = Vec::new();
-    for seq in kept {
-        let manifest = match snapshots::manifest(bus, seq).await {
-            Ok(manifest) => manifest,
-            Err(snapshots::Error::Unreadable { seq, why }) => {
-                tracing::warn!(seq, why, "a snapshot can't be used; the one before is looked at");
+/// Every place from which the log can be folded to its end, newest first, each read when it is asked for: a domain keeps
+/// dozens of snapshots, and the first one usually does.
+#[derive(Debug)]
+pub struct Bases {
+    bus: Bus,
+    kept: std::vec::IntoIter<u64>,
+    extent: Info,
+    created: Streams,
+    beginning: bool,
+}
+
+impl Bases {
+    /// What there is to look at.
+    ///
+    /// # Errors
+    /// [`Error::Streams`] and [`Error::Snapshots`].
+    pub async fn of(bus: &Bus) -> Result<Self, Error> {
+        // Snapshots first: the active engine may write a record and keep the state after it while we ask.
+        let kept = snapshots::list(bus).await?;
+        let extent = streams::extent(bus, bus.names.decisions()).await?;
+        let created = streams::created(bus).await?;
+        let beginning = extent.first <= 1;
+        Ok(Self { bus: bus.clone(), kept: kept.into_iter(), extent, created, beginning })
+    }
+
+    /// The next one. A snapshot of other streams, or one whose record is another in the log, is none of ours.
+    ///
+    /// # Errors
+    /// [`Error::Cut`] when the log ends before a snapshot of it; [`Error::Snapshots`].
+    pub async fn next(&mut self) -> Result<Option<Base>, Error> {
+        for seq in self.kept.by_ref() {
+            let manifest = match snapshots::manifest(&self.bus, seq).await {
+                Ok(manifest) => manifest,
+                Err(snapshots::Error::Unreadable { seq, why }) => {
+                    tracing::warn!(seq, why, "a snapshot can't be used; the one before is looked at");
+                    continue;
+                }
+                Err(error) => return Err(error.into()),
+            };
+            if manifest.streams.is_some_and(|streams| streams.decisions != self.created.decisions) {
                 continue;
             }
-            Err(error) => return Err(error.into()),
-        };
-        if manifest.streams.is_some_and(|streams| streams.decisions != created.decisions) {
-            continue;
+            if seq > self.extent.last {
+                return Err(Error::Cut { seq, last: self.extent.last });
+            }
+            if seq + 1 >= self.extent.first {
+                return Ok(Some(Base::Snapshot(Box::new(manifest))));
+            }
         }
-        if seq > extent.last {
-            return Err(Error::Cut { seq, last: extent.last });
-        }
-        if seq + 1 >= extent.first {
-            found.push(Base::Snapshot(Box::new(manifest)));
-        }
+        Ok(std::mem::take(&mut self.beginning).then_some(Base::Beginning))
     }
-    if extent.first <= 1 {
-        found.push(Base::Beginning);
-    }
-    Ok(found)
 }
 
 /// What a base says; nothing is folded on it yet. `None`: it is not whole, and the one before is as good.
@@ -302,11 +320,20 @@ fn tail(manifest: &Manifest) -> Tail {
 /// # Errors
 /// [`Error`]; [`Error::NoBase`] when neither a snapshot nor the log's beginning is there.
 pub async fn recover(bus: &Bus) -> Result<Recovered, Error> {
-    for base in bases(bus).await? {
-        let Some(mut recovered) = whole(bus, &base).await? else { continue };
-        tracing::info!(seq = recovered.tail.seq, "the log is folded from here");
-        recovered.fold_on(bus, |_, _, _| ControlFlow::Continue(())).await?;
-        return Ok(recovered);
+    let mut first = 0;
+    loop {
+        let mut bases = Bases::of(bus).await?;
+        let moved = bases.extent.first != first;
+        first = bases.extent.first;
+        while let Some(base) = bases.next().await? {
+            let Some(mut recovered) = whole(bus, &base).await? else { continue };
+            tracing::info!(seq = recovered.tail.seq, "the log is folded from here");
+            recovered.fold_on(bus, |_, _, _| ControlFlow::Continue(())).await?;
+            return Ok(recovered);
+        }
+        // The janitor may have trimmed between our questions: only an answer that stays the same is one.
+        if !moved {
+            return Err(Error::NoBase);
+        }
     }
-    Err(Error::NoBase)
 }

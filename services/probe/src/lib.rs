@@ -5,6 +5,7 @@ pub mod expose;
 mod look;
 pub mod process;
 mod report;
+mod sight;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -18,6 +19,7 @@ use regreen_bus::{
 use regreen_kit::Shutdown;
 use regreen_schemas::{
     CheckName,
+    check::Status,
     id::Vantage,
     subject::FactKind,
     view::{Check, Checks},
@@ -29,6 +31,7 @@ use tokio::{
 
 pub use look::{Eye, Found, Looker};
 use report::{Report, Seen};
+pub use sight::Sight;
 
 /// How often the digest goes out.
 const DIGEST: Duration = Duration::from_secs(5);
@@ -58,7 +61,7 @@ pub async fn run(
     own: watch::Sender<expose::Own>,
     shutdown: Shutdown,
 ) -> Result<(), Error> {
-    see(bus, vantage, Arc::new(looker), look::follow_sight(reference), own, shutdown).await
+    see(bus, vantage, Arc::new(looker), Sight::follow(reference), own, shutdown).await
 }
 
 /// As [`run`], with an eye and a sight of its own.
@@ -69,7 +72,7 @@ pub async fn see(
     bus: Bus,
     vantage: Vantage,
     eye: Arc<dyn Eye>,
-    sighted: watch::Receiver<bool>,
+    sight: Sight,
     own: watch::Sender<expose::Own>,
     mut shutdown: Shutdown,
 ) -> Result<(), Error> {
@@ -77,8 +80,8 @@ pub async fn see(
     let mut lists = view::follow_checks(&bus);
     let facts = Writer::start(&bus, FactKind::Looks, vantage.as_str(), PATIENCE);
     let (queue, mut seen) = mpsc::channel::<Seen>(QUEUE_MAX);
-    let mut report = Report::new(facts, regreen_bus::tickets::nonce(&bus), heard.clone(), sighted, own);
-    let looking = Looking { bus: bus.clone(), eye, heard: heard.clone(), queue };
+    let mut report = Report::new(facts, regreen_bus::tickets::nonce(&bus), heard.clone(), sight.clone(), own);
+    let looking = Looking { bus: bus.clone(), eye, sight, heard: heard.clone(), queue };
     let mut tasks: BTreeMap<CheckName, (Check, JoinHandle<()>)> = BTreeMap::new();
     let mut digest = tokio::time::interval(DIGEST);
     let (mut ticks, mut connects) = (heard.clone(), bus.connects());
@@ -145,18 +148,25 @@ fn arrange(
 struct Looking {
     bus: Bus,
     eye: Arc<dyn Eye>,
+    sight: Sight,
     heard: watch::Receiver<Option<Heard>>,
     queue: mpsc::Sender<Seen>,
 }
 
 impl Looking {
     /// Looks at one check for ever. The first look comes within one interval, at a random moment of it.
-    async fn keep(self, check: Check) {
+    async fn keep(mut self, check: Check) {
         tokio::time::sleep(self.part(&check, 0.0, 1.0)).await;
         loop {
             // The tick before the look, never after: verify must not count what was seen too early (rule 23).
             let tick = self.heard.borrow().as_ref().map_or(0, |heard| heard.tick.seq);
             let found = self.eye.look(&check).await;
+            let fails = matches!(found.status, Status::Degraded | Status::Down);
+            let found = if fails && !self.sight.confirm().await {
+                Found::unknown("none of the reference addresses answers")
+            } else {
+                found
+            };
             let seen = Seen { check: check.name.clone(), tick, found };
             if self.queue.send(seen).await.is_err() {
                 return;

@@ -17,7 +17,6 @@ use std::{
     io::{self, ErrorKind},
     path::PathBuf,
     sync::Arc,
-    time::Duration,
 };
 
 use futures::future::BoxFuture;
@@ -26,19 +25,15 @@ use regreen_schemas::{
     check::Status,
     view::{Bound, Check, Kind},
 };
-use tokio::{net::TcpStream, sync::watch, time::timeout};
+use tokio::time::timeout;
 
 use access::Door;
 use search::Rates;
 
-/// How often the reference addresses are tried.
-const SIGHT_INTERVAL: Duration = Duration::from_secs(2);
 /// Longest reason in bytes: it is stored with the look.
 const REASON_MAX: usize = 200;
 /// ENFILE and EMFILE: there are no more descriptors.
 const DESCRIPTORS: [i32; 2] = [23, 24];
-/// How long each reference address may take.
-const SIGHT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// What one look found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -194,25 +189,6 @@ impl From<io::Error> for Failed {
     fn from(error: io::Error) -> Self {
         Self::from(&error)
     }
-}
-
-/// Whether this vantage sees anything: any reference address answers, or there is none to ask.
-pub fn follow_sight(reference: Vec<String>) -> watch::Receiver<bool> {
-    let (tell, sighted) = watch::channel(reference.is_empty());
-    if !reference.is_empty() {
-        tokio::spawn(async move {
-            while !tell.is_closed() {
-                let mut any = false;
-                for address in &reference {
-                    any =
-                        any || matches!(timeout(SIGHT_TIMEOUT, TcpStream::connect(address)).await, Ok(Ok(_)));
-                }
-                tell.send_replace(any);
-                tokio::time::sleep(SIGHT_INTERVAL).await;
-            }
-        });
-    }
-    sighted
 }
 
 /// A check of the kind, for the tables of its judges.

@@ -12,7 +12,7 @@ use regreen_schemas::{
 };
 use tokio::sync::watch;
 
-use crate::{expose::Own, look::Found};
+use crate::{expose::Own, look::Found, sight::Sight};
 
 /// Looks that are kept while they can't be told.
 const CHANGES_MAX: usize = 1000;
@@ -122,7 +122,7 @@ pub struct Report {
     version: u64,
     known: BTreeMap<CheckName, Known>,
     heard: watch::Receiver<Option<Heard>>,
-    sighted: watch::Receiver<bool>,
+    sight: Sight,
     was_sighted: bool,
     own: watch::Sender<Own>,
     changes: Vec<Look>,
@@ -135,10 +135,10 @@ impl Report {
         facts: Writer,
         boot: Nonce,
         heard: watch::Receiver<Option<Heard>>,
-        sighted: watch::Receiver<bool>,
+        sight: Sight,
         own: watch::Sender<Own>,
     ) -> Self {
-        let was_sighted = *sighted.borrow();
+        let was_sighted = sight.sees();
         Self {
             facts,
             boot,
@@ -146,7 +146,7 @@ impl Report {
             version: 0,
             known: BTreeMap::new(),
             heard,
-            sighted,
+            sight,
             was_sighted,
             own,
             changes: Vec::new(),
@@ -216,7 +216,7 @@ impl Report {
 
     /// Tells what there is to tell. What could not be told is covered by saying all the next time.
     pub async fn send(&mut self) {
-        let sighted = *self.sighted.borrow();
+        let sighted = self.sight.sees();
         if sighted != self.was_sighted {
             self.was_sighted = sighted;
             self.say_all = true;

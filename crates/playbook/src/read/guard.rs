@@ -2,10 +2,9 @@
 
 use regreen_schemas::Span;
 
-use super::playbook::DEFAULT_APPROVERS;
 use crate::{
     keys,
-    model::{Approval, Budget, BudgetScope, Busy, Guard, LockScope, MinHealthy},
+    model::{Approval, Budget, BudgetScope, Busy, DEFAULT_APPROVERS, Guard, LockScope, MinHealthy},
     tree::Node,
     walk::Walk,
 };

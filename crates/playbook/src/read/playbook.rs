@@ -8,14 +8,13 @@ use super::{Draft, each, expression, guard, step, template};
 use crate::{
     keys,
     matcher::{self, Matcher},
-    model::{Approval, Escalate, Input, OnResolved, Playbook, TargetKind, Trigger, Verify},
+    model::{
+        Approval, DEFAULT_APPROVERS, Escalate, Input, OnResolved, Playbook, TargetKind, Trigger, Verify,
+    },
     tree::{Kind, Node},
     value::{Type, Value},
     walk::Walk,
 };
-
-/// Name of the approvers unless given.
-pub(super) const DEFAULT_APPROVERS: &str = "default";
 
 /// Where the parts of a playbook stand.
 pub(crate) struct Places {

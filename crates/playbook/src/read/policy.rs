@@ -4,12 +4,10 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use serde_json::{Value, json};
 
-use super::{
-    Draft,
-    playbook::{DEFAULT_APPROVERS, matchers},
-};
+use super::{Draft, playbook::matchers};
 use crate::{
     keys,
+    model::DEFAULT_APPROVERS,
     set::{Receiver, Watchdog},
     tree::Node,
     walk::{Fields, Walk},
