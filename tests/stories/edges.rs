@@ -367,3 +367,41 @@ async fn a_log_that_was_silent_for_long_is_suspect_until_somebody_resumes() {
     assert_eq!(world.services[0].effects().len(), 1);
     world.ready().await;
 }
+
+/// Fault 19.
+#[tokio::test]
+async fn a_provider_that_asks_for_patience_gets_it_and_the_deadline_holds() {
+    let patient = |text: String| {
+        text.replace("mode: auto", "mode: auto\ndeadline: 8s")
+            .replace("timeout: 1s", "timeout: 1s\n    attempts: 3")
+    };
+    let mut world = World::new(patient).await;
+    world.start().await;
+    let number = |line: &serde_json::Value, field: &str| line[field].as_i64().unwrap_or_default();
+    world.services[0].answer([Answer::Busy(2), Answer::Refuse(500)]);
+    world.services[0].break_health(500, true);
+    world.verdict("web/one", "down").await;
+    assert_eq!(world.fire("one").await, 200);
+    let story = world.ended("repaired").await;
+    let lines = story["lines"].as_array().expect("lines").clone();
+    let at = |kind: &str| -> Vec<serde_json::Value> {
+        lines.iter().filter(|line| !line["what"][kind].is_null()).cloned().collect()
+    };
+    let (failed, sent) = (at("attempt_failed"), at("dispatched"));
+    // The 429 did nothing for sure; after the 500 it is looked up twice, then tried once more.
+    assert_eq!((failed.len(), sent.len()), (1, 5), "{story}");
+    assert!(
+        number(&sent[1], "at") - number(&failed[0], "at") >= 2000,
+        "the second try came too early: {story}"
+    );
+    assert_eq!(world.services[0].effects().len(), 1);
+
+    // Asked to wait for longer than the deadline: it ends by the deadline, and nothing is called again.
+    let calls = world.services[1].calls();
+    world.services[1].answer([Answer::Busy(3600)]);
+    world.services[1].break_health(500, true);
+    world.verdict("web/two", "down").await;
+    assert_eq!(world.fire("two").await, 200);
+    world.ended("failed").await;
+    assert_eq!((world.services[1].calls() - calls, world.services[1].effects().len()), (1, 0));
+}

@@ -347,7 +347,7 @@ async fn a_no_is_a_no_and_so_is_no_answer_and_a_yes_that_comes_too_late() {
         if pages.len() == 1 && pages[0].body.contains("expired") { Ok(()) } else { Err(pages) }
     })
     .await;
-    says(&world.cli(&["approve", &run, "--plan", &plan]), 2, "no open run");
+    says(&world.cli(&["approve", &run, "--plan", &plan]), 1, "asks for no approval");
     assert_eq!([world.services[0].calls(), world.services[1].calls()], [0, 0], "nothing was ever done");
 }
 
@@ -498,7 +498,7 @@ async fn a_run_is_one_message_in_slack_and_goes_on_by_a_click_of_who_may() {
     forged["value"] = value.into();
     assert_eq!(click(&world, "signed", "U1", &forged).await, 200, "taken, and bound to the plan");
     recorded(&bus, "the answer is to another plan", 1).await;
-    recorded(&bus, "slack:U2 is not one of the approvers `default`", 1).await;
+    recorded(&bus, "slack:U2 is not one of the approvers `sre`", 1).await;
     says(&world.cli(&["deny", &asked(&world).await.0]), 1, "local is not one of the approvers");
     assert_eq!(world.services[0].calls(), 0);
     assert_eq!(click(&world, "signed", "U1", &yes).await, 200);
@@ -531,7 +531,7 @@ async fn a_run_is_one_message_in_slack_and_goes_on_by_a_click_of_who_may() {
     assert!(asked.iter().all(|asked| asked.bearer == "Bearer xoxb-1"));
     let replies: Vec<String> =
         asked[1..].iter().filter(|asked| asked.path.ends_with("postMessage")).map(said).collect();
-    for news in ["guard: asks default", "guard: slack:U1 said yes", "closing: it held"] {
+    for news in ["guard: asks sre", "guard: slack:U1 said yes", "closing: it held"] {
         assert_eq!(replies.iter().filter(|reply| reply.contains(news)).count(), 1, "{news} in {replies:?}");
     }
 }

@@ -14,7 +14,7 @@ use axum::{
     Router,
     body::Bytes,
     extract::State,
-    http::{HeaderMap, Method, StatusCode, Uri},
+    http::{HeaderMap, Method, StatusCode, Uri, header},
     response::{IntoResponse, Response},
 };
 use tokio::net::TcpListener;
@@ -41,6 +41,8 @@ pub enum Answer {
     Silent,
     /// Does nothing and answers with this status.
     Refuse(u16),
+    /// Does nothing, and asks to be left alone for so many seconds.
+    Busy(u32),
     /// Does it after a while.
     Slow(Duration),
 }
@@ -131,6 +133,10 @@ async fn handle(
     let answer = inner.answers.lock().expect("no handler panics").pop_front().unwrap_or(Answer::Done);
     if let Answer::Refuse(status) = answer {
         return StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR).into_response();
+    }
+    if let Answer::Busy(seconds) = answer {
+        let wait = [(header::RETRY_AFTER, seconds.to_string())];
+        return (StatusCode::TOO_MANY_REQUESTS, wait).into_response();
     }
     if matches!(answer, Answer::Silent) {
         std::future::pending::<()>().await;

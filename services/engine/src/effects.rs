@@ -31,7 +31,7 @@ use regreen_schemas::{
 use crate::{metrics::Metrics, recover::ENDED_MAX, views::Views};
 
 /// Pause between two turns of standing by verdicts.
-pub const STAND_BY: std::time::Duration = std::time::Duration::from_secs(1);
+pub const STAND_BY: Span = Span::seconds(1);
 /// In so many turns every verdict is shown anew.
 const VERDICT_TURNS: usize = 10;
 /// How long a verdict in VIEW may be taken for true.
@@ -128,6 +128,9 @@ impl Effects {
 
     /// Stands by every verdict, a part of them each second: whoever reads one that is older knows that nobody does.
     pub fn stand_by(&mut self, state: &State, seq: u64, library: &Library) {
+        if matches!(state.phase, Phase::Frozen | Phase::CatchingUp { .. }) {
+            return;
+        }
         self.turn = (self.turn + 1) % VERDICT_TURNS;
         let Some(set) = state.set.as_ref().and_then(|(hash, _)| library.sets.get(hash)) else { return };
         for check in set.checks.keys().skip(self.turn).step_by(VERDICT_TURNS) {

@@ -108,6 +108,8 @@ pub(crate) struct Shell {
     /// The sets that the log named and the state still needs.
     sets: BTreeMap<SetHash, fact::Set>,
     last_write: Span,
+    /// When a part of the verdicts was stood by last.
+    stood_by: Span,
     /// Open commands shall be sent again after the next record.
     resend: bool,
     suspect: Option<String>,
@@ -119,8 +121,6 @@ impl Shell {
         pulse.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut look = tokio::time::interval(guard::EVERY);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut stand_by = tokio::time::interval(effects::STAND_BY);
-        stand_by.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut connects = self.bus.connects();
         connects.mark_unchanged();
         self.report();
@@ -161,9 +161,6 @@ impl Shell {
                     }
                 }
                 _ = look.tick() => self.look(),
-                _ = stand_by.tick(), if matches!(self.base.phase, Phase::Live | Phase::Suspect) => {
-                    self.effects.stand_by(&self.base, self.acked, &self.library);
-                }
                 Ok(()) = connects.changed() => {
                     self.look();
                     self.effects.fill();
@@ -356,7 +353,12 @@ impl Shell {
             return Err(Error::Late { seq });
         }
         let phase = self.status.borrow().phase.clone();
-        self.effects.after(&record, seq, &self.state, &self.library).await;
+        // The state of this record and of none that is still in flight: what is shown is what is acknowledged (rule 6).
+        self.effects.after(&record, seq, &self.base, &self.library).await;
+        if clock::boot().0 - self.stood_by.0 >= effects::STAND_BY.0 {
+            self.stood_by = clock::boot();
+            self.effects.stand_by(&self.base, seq, &self.library);
+        }
         if record.items.iter().any(|item| !item.events.is_empty()) || phase.is_empty() {
             self.report();
             library::prune(&mut self.library, &self.state);

@@ -101,6 +101,7 @@ impl Shell {
             ),
             sets,
             last_write: clock::boot(),
+            stood_by: clock::boot(),
             resend: false,
             suspect: suspect.as_ref().map(|suspicion| format!("{suspicion:?}")),
             bus,
