@@ -374,6 +374,7 @@ async fn a_provider_that_asks_for_patience_gets_it_and_the_deadline_holds() {
     let patient = |text: String| {
         text.replace("mode: auto", "mode: auto\ndeadline: 8s")
             .replace("timeout: 1s", "timeout: 1s\n    attempts: 3")
+            .replace("max: 3", "max: 9")
     };
     let mut world = World::new(patient).await;
     world.start().await;
