@@ -18,7 +18,7 @@ pub struct Telling {
     pub to: Value,
     /// What to say.
     pub message: Message,
-    /// What the first message of the thread came back with: an update edits that one.
+    /// Where the thread is, as its newest answer has it: an update edits that message, or answers it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub opened: Option<Value>,
 }

@@ -27,6 +27,8 @@ impl Error {
     }
 }
 
+/// Pause before VIEW is followed again.
+const RETRY_PAUSE: std::time::Duration = std::time::Duration::from_millis(500);
 /// Tries to put something while others write the same key.
 const TRIES_MAX: u32 = 5;
 
@@ -165,7 +167,7 @@ where
                 biased;
                 result = fold_keys(&bus, &keys, &newest, &fold) => if let Err(error) = result {
                     tracing::debug!(%error, keys, "VIEW can't be followed; trying again");
-                    tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+                    tokio::time::sleep(RETRY_PAUSE).await;
                 },
                 _ = connects.changed() => {}
                 () = newest.closed() => {}

@@ -37,7 +37,7 @@ pub struct Tell {
     pub said: bool,
     /// Whether its thread stays open.
     pub keeps: bool,
-    /// What the first message came back with.
+    /// Where the thread is, as the newest answer that said so has it.
     pub opened: Option<Value>,
     /// What is said next.
     pub next: Option<(Message, TellVerb)>,
@@ -138,7 +138,7 @@ impl State {
             return;
         };
         let about: BTreeSet<Fingerprint> = fingerprint.iter().chain(about).cloned().collect();
-        for (fingerprint, playbook) in about.iter().zip(std::iter::repeat(playbook)) {
+        for fingerprint in &about {
             self.change_episode(fingerprint, |episode| episode.told.extend(playbook.clone()));
         }
         let message = message.as_deref().cloned();
