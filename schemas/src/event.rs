@@ -144,10 +144,13 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "str::is_empty")]
         reason: Arc<str>,
     },
-    /// An alert began to fire.
+    /// An alert began to fire, or something else happened that playbooks may start on.
     EpisodeOpened {
-        /// The alert as it opened it.
+        /// The alert as it opened it; what is no alert is written like one.
         alert: Alert,
+        /// What it is.
+        #[serde(default, skip_serializing_if = "Source::is_alert")]
+        source: Source,
     },
     /// The alert is over.
     EpisodeClosed {
@@ -190,6 +193,71 @@ pub enum Event {
         /// As in `AlertDecided`.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         again_at: Option<Timestamp>,
+    },
+    /// An event came into a window of a playbook's `correlate`; the first opens it.
+    Correlated {
+        /// The playbook.
+        playbook: PlaybookName,
+        /// Values of the labels that name the window.
+        key: Arc<str>,
+        /// The alert.
+        fingerprint: Fingerprint,
+        /// Which of the playbook's triggers it is.
+        trigger: Arc<str>,
+        /// Its value of the label that is counted.
+        #[serde(default, skip_serializing_if = "str::is_empty")]
+        distinct: Arc<str>,
+        /// When the window ends.
+        until: Timestamp,
+    },
+    /// A window of a playbook's `correlate` is over.
+    WindowClosed {
+        /// The playbook.
+        playbook: PlaybookName,
+        /// Values of the labels that name the window.
+        key: Arc<str>,
+    },
+    /// When a playbook's `schedule` is due next.
+    Scheduled {
+        /// The playbook.
+        playbook: PlaybookName,
+        /// Which of its triggers.
+        trigger: Arc<str>,
+        /// When; none: not any more.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        at: Option<Timestamp>,
+    },
+    /// Another group serves a service from now on.
+    ServiceMoved {
+        /// The service.
+        service: Arc<str>,
+        /// The group.
+        active: Arc<str>,
+        /// The run that moved it.
+        run: RunId,
+    },
+    /// Repairs of a playbook kept failing: none begins before the rest is over, and then one, with approval.
+    BreakerOpened {
+        /// The playbook.
+        playbook: PlaybookName,
+        /// The end of the rest.
+        until: Timestamp,
+    },
+    /// The trial went well.
+    BreakerClosed {
+        /// The playbook.
+        playbook: PlaybookName,
+    },
+    /// What a drill measured.
+    DrillMeasured {
+        /// The drill's run.
+        drill: RunId,
+        /// The run that repaired.
+        run: RunId,
+        /// How it ended.
+        result: RunResult,
+        /// From the drill's first effect to that end.
+        took: Span,
     },
     /// Something happened to a run.
     Run {
@@ -275,6 +343,69 @@ pub enum Event {
     },
 }
 
+/// What an episode is made of. Only of alerts and verdicts can be said when they are over.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Source {
+    /// An alert.
+    #[default]
+    Alert,
+    /// A verdict.
+    Verdict {
+        /// The check.
+        check: CheckName,
+        /// What it must be: the word of the trigger.
+        is: Arc<str>,
+    },
+    /// An event that came in from outside.
+    Webhook(crate::fact::Event),
+    /// A time.
+    Schedule {
+        /// The playbook that waits for it.
+        playbook: PlaybookName,
+        /// Which of its triggers.
+        trigger: Arc<str>,
+    },
+    /// The end of a run.
+    Run {
+        /// The run.
+        run: RunId,
+        /// Its playbook.
+        playbook: PlaybookName,
+        /// How it ended.
+        result: RunResult,
+        /// What it acted on.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        target: Option<Target>,
+    },
+    /// A repair that may be taken back once all is well.
+    Failback {
+        /// The run that repaired.
+        run: RunId,
+        /// Its playbook, which says when and by whom.
+        playbook: PlaybookName,
+        /// The playbook that takes it back.
+        by: PlaybookName,
+        /// What both act on.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        target: Option<Target>,
+    },
+}
+
+impl Source {
+    /// Whether it is an alert.
+    #[must_use]
+    pub const fn is_alert(&self) -> bool {
+        matches!(self, Self::Alert)
+    }
+
+    /// Whether it lasts, so that its end says something: an alert that resolves, a verdict that turns.
+    #[must_use]
+    pub const fn lasts(&self) -> bool {
+        matches!(self, Self::Alert | Self::Verdict { .. })
+    }
+}
+
 /// Why an engine does not trust what it finds after a takeover (rule 14).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -342,6 +473,11 @@ pub enum Target {
         /// Its name.
         name: Arc<str>,
     },
+    /// A service of the inventory.
+    Service {
+        /// Its name.
+        name: Arc<str>,
+    },
 }
 
 impl Target {
@@ -349,24 +485,26 @@ impl Target {
     #[must_use]
     pub fn name(&self) -> &Arc<str> {
         match self {
-            Self::Node { name, .. } | Self::Group { name } => name,
+            Self::Node { name, .. } | Self::Group { name } | Self::Service { name } => name,
         }
     }
 
-    /// The group it is or stands in.
+    /// The group it is or stands in; a service has several.
     #[must_use]
-    pub fn group(&self) -> &Arc<str> {
+    pub fn group(&self) -> Option<&Arc<str>> {
         match self {
-            Self::Node { group, .. } | Self::Group { name: group } => group,
+            Self::Node { group, .. } | Self::Group { name: group } => Some(group),
+            Self::Service { .. } => None,
         }
     }
 
-    /// Path of its lock: a prefix covers everything below it.
+    /// Path of its lock: a prefix covers everything below it. A service's covers no group: those are locked beside it.
     #[must_use]
     pub fn lock(&self) -> Arc<str> {
         match self {
             Self::Node { group, name } => format!("{group}/{name}").into(),
             Self::Group { name } => name.clone(),
+            Self::Service { name } => format!("service:{name}").into(),
         }
     }
 }
@@ -447,11 +585,23 @@ pub enum RunEvent {
         inputs: BTreeMap<Arc<str>, Value>,
         /// Whether it may act.
         mode: Mode,
-        /// The lock that it needs.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        lock: Option<Arc<str>>,
-        /// When it stops waiting for the lock.
+        /// The locks that it needs: all of them, or none.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        locks: Vec<Arc<str>>,
+        /// When it stops waiting for them.
         wait_until: Timestamp,
+        /// Which of the playbook's triggers started it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        trigger: Option<Arc<str>>,
+        /// Who must say yes before its first effect.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        asks: Option<Asks>,
+        /// It is the one that is tried after the breaker's rest.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        trial: bool,
+        /// The group that served the target, a service, when it began.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        active: Option<Arc<str>>,
         /// W3C trace context of the alert's request.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         trace: Option<Arc<str>>,
@@ -471,7 +621,78 @@ pub enum RunEvent {
         /// What holds it.
         by: Block,
     },
-    /// The step was left out.
+    /// A `choose` took a branch.
+    Chosen {
+        /// The step instance.
+        instance: Instance,
+        /// Which, from 0.
+        branch: u32,
+    },
+    /// Several steps begin at once.
+    ParallelBegan {
+        /// The step instance.
+        instance: Instance,
+    },
+    /// The same steps begin for each item of a list.
+    LoopBegan {
+        /// The step instance.
+        instance: Instance,
+        /// What each item is called in the paths of its steps.
+        names: Vec<Arc<str>>,
+        /// The items: `{node: name}`, `{group: name}`, `{service: name}`, or the value itself.
+        items: Vec<Value>,
+    },
+    /// Another playbook runs within this run.
+    SubBegan {
+        /// The step instance.
+        instance: Instance,
+        /// The playbook.
+        playbook: PlaybookName,
+        /// What it acts on.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        target: Option<Target>,
+        /// Typed inputs.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        inputs: BTreeMap<Arc<str>, Value>,
+        /// Whether it may act.
+        mode: Mode,
+        /// None of its steps begins later.
+        deadline: Timestamp,
+        /// It goes on though the alert is over.
+        goes_on: bool,
+        /// The group that served its target, a service, when it began.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        active: Option<Arc<str>>,
+    },
+    /// The playbook within this run is over.
+    SubEnded {
+        /// The step instance.
+        instance: Instance,
+        /// How.
+        result: RunResult,
+        /// Why, for people.
+        reason: Arc<str>,
+        /// Its outputs, when it went well.
+        #[serde(default, skip_serializing_if = "Value::is_null")]
+        outputs: Value,
+        /// What the caller does when it did not.
+        then: Then,
+    },
+    /// What was to be done is over before its end; what is left is to settle what is under way, to undo, and `finally`.
+    Concluded {
+        /// The sub-run; none: the run itself.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        instance: Option<Instance>,
+        /// How it will end.
+        result: RunResult,
+        /// Why, for people.
+        reason: Arc<str>,
+        /// What was done is undone.
+        undo: bool,
+        /// Nothing of what is left begins later.
+        until: Timestamp,
+    },
+    /// The step was left out, or dropped before it was over.
     StepSkipped {
         /// The step instance.
         instance: Instance,
@@ -586,8 +807,8 @@ pub enum RunEvent {
         instance: Instance,
         /// Why.
         reason: Arc<str>,
-        /// Whether the run goes on all the same.
-        goes_on: bool,
+        /// What follows.
+        then: Then,
     },
     /// A `wait` began.
     WaitBegan {
@@ -659,6 +880,29 @@ pub enum RunEvent {
         /// Why, for people.
         reason: Arc<str>,
     },
+}
+
+/// What follows when a step has failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Then {
+    /// The end.
+    Stop,
+    /// The next step.
+    Continue,
+    /// What was done is undone; then the end.
+    Undo,
+    /// The step's own steps for this; when they go well, the next one.
+    Steps,
+}
+
+/// Who must say yes before a run's first effect.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Asks {
+    /// The group of approvers.
+    pub by: Arc<str>,
+    /// How long an answer is waited for.
+    pub within: Span,
 }
 
 /// What is done about an unknown outcome, by effect class (rule 17).

@@ -45,6 +45,8 @@ pub enum Item {
     Set(Set),
     /// What the engine's shell learned.
     Engine(Engine),
+    /// An event that came in from outside.
+    Event(Event),
 }
 
 /// Why a fact message could not be read.
@@ -88,6 +90,7 @@ pub fn decode(kind: FactKind, bytes: &[u8]) -> Result<Vec<Item>, Unreadable> {
         FactKind::Operator => items(bytes, Item::Operator),
         FactKind::Set => items(bytes, Item::Set),
         FactKind::Engine => items(bytes, Item::Engine),
+        FactKind::Event => items(bytes, Item::Event),
     }
 }
 
@@ -115,6 +118,27 @@ pub struct Alerts {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's skip_serializing_if passes a reference")]
 fn is_zero(n: &u64) -> bool {
     *n == 0
+}
+
+/// An event that somebody posted: what the playbooks' `webhook` triggers start on. Its shape is CloudEvents'
+/// (specification 1.0), as far as decisions use it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Event {
+    /// The last part of the path that it was posted to.
+    pub path: Arc<str>,
+    /// Name of the secret that its sender showed.
+    pub secret: Arc<str>,
+    /// Identity: the same event may come twice.
+    pub id: Arc<str>,
+    /// What kind of event it is.
+    #[serde(rename = "type")]
+    pub kind: Arc<str>,
+    /// Who says so.
+    #[serde(default, skip_serializing_if = "str::is_empty")]
+    pub source: Arc<str>,
+    /// Input from outside: never code, and only for `inputs`. At most 16 KB.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub data: Value,
 }
 
 /// What a vantage saw since its last message.

@@ -19,6 +19,8 @@ pub enum RunResult {
     Observed,
     /// A step or the closing verify failed.
     Failed,
+    /// A step failed, and what was done before it is undone.
+    Undone,
     /// It is not known whether an effect took place.
     Unknown,
     /// A guard refused in mid-run, or the stop outlasted the deadline.
@@ -35,7 +37,27 @@ impl RunResult {
     /// Whether somebody must be told by `escalate`.
     #[must_use]
     pub const fn escalates(self) -> bool {
-        matches!(self, Self::Failed | Self::Unknown | Self::Blocked | Self::Expired)
+        matches!(self, Self::Failed | Self::Undone | Self::Unknown | Self::Blocked | Self::Expired)
+    }
+
+    /// Every result.
+    pub const ALL: [Self; 10] = [
+        Self::Repaired,
+        Self::Done,
+        Self::Observed,
+        Self::Failed,
+        Self::Undone,
+        Self::Unknown,
+        Self::Blocked,
+        Self::Cancelled,
+        Self::Denied,
+        Self::Expired,
+    ];
+
+    /// Whether what was to be done is done, as far as can be told.
+    #[must_use]
+    pub const fn is_well(self) -> bool {
+        matches!(self, Self::Repaired | Self::Done | Self::Observed)
     }
 
     /// The word in tables.
@@ -46,6 +68,7 @@ impl RunResult {
             Self::Done => "done",
             Self::Observed => "observed",
             Self::Failed => "failed",
+            Self::Undone => "undone",
             Self::Unknown => "unknown",
             Self::Blocked => "blocked",
             Self::Cancelled => "cancelled",
@@ -112,6 +135,22 @@ pub enum Skip {
     },
     /// No set of playbooks is in force.
     NoSet,
+    /// It has not lasted long enough.
+    Pending {
+        /// When it will have, if nothing changes.
+        until: Timestamp,
+    },
+    /// What else must have come has not.
+    Correlation {
+        /// What there is, and what is needed.
+        saw: Arc<str>,
+    },
+    /// The target is in maintenance.
+    Maintenance {
+        /// Until when, where that is known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until: Option<Timestamp>,
+    },
 }
 
 /// Why a playbook may not run: which guard, and what it saw.
@@ -175,6 +214,22 @@ pub enum Block {
         /// The checks without verdict.
         because: Arc<str>,
     },
+    /// Repairs of this kind kept failing.
+    Breaker {
+        /// When one is tried again; past: one is being tried.
+        until: Timestamp,
+    },
+    /// Too many of the group are not up: what is wrong is bigger than one node.
+    Storm {
+        /// The group.
+        group: Arc<str>,
+        /// Nodes that are not up.
+        down: u32,
+        /// Nodes.
+        of: u32,
+    },
+    /// The target is in maintenance (only in mid-run).
+    Maintenance,
     /// More open runs than the domain allows.
     Full {
         /// The bound.
@@ -191,6 +246,10 @@ impl fmt::Display for Skip {
             Self::Resolved => write!(out, "resolved"),
             Self::Handled { run, result } => write!(out, "handled: {} by run {run}", result.word()),
             Self::NoSet => write!(out, "no set of playbooks is in force"),
+            Self::Pending { until } => write!(out, "pending: until {until}"),
+            Self::Correlation { saw } => write!(out, "correlation: {saw}"),
+            Self::Maintenance { until: Some(until) } => write!(out, "maintenance: until {until}"),
+            Self::Maintenance { until: None } => write!(out, "maintenance"),
         }
     }
 }
@@ -217,6 +276,11 @@ impl fmt::Display for Block {
                 )
             }
             Self::WhenUnknown { because } => write!(out, "when_unknown: {because}"),
+            Self::Breaker { until } => write!(out, "breaker: open until {until}, then one is tried"),
+            Self::Storm { group, down, of } => {
+                write!(out, "storm: {down} of {of} nodes of {group} are not up")
+            }
+            Self::Maintenance => write!(out, "maintenance"),
             Self::Full { max } => write!(out, "full: {max} runs are open"),
         }
     }

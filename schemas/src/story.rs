@@ -96,6 +96,21 @@ impl RunEvent {
             }
             Self::StepSucceeded { instance, .. } => format!("{instance}: done"),
             Self::StepFailed { instance, reason, .. } => format!("{instance}: failed: {reason}"),
+            Self::Chosen { instance, branch } => format!("{instance}: takes branch {}", branch + 1),
+            Self::ParallelBegan { .. } => return None,
+            Self::LoopBegan { instance, names, .. } => format!("{instance}: for {}", names.join(", ")),
+            Self::SubBegan { instance, playbook, target, .. } => {
+                let on = target.as_ref().map(|target| format!(" on {}", target.name()));
+                format!("{instance}: runs {playbook}{}", on.unwrap_or_default())
+            }
+            Self::SubEnded { instance, result, reason, .. } => {
+                format!("{instance}: {}: {reason}", result.word())
+            }
+            Self::Concluded { instance, result, reason, undo, .. } => {
+                let what = instance.as_ref().map_or_else(String::new, |instance| format!("{instance}: "));
+                let undo = if *undo { "; what was done is undone" } else { "" };
+                format!("{what}will end {}: {reason}{undo}", result.word())
+            }
             Self::WaitBegan { instance, until } => format!("{instance}: waits until {until}"),
             Self::VerifyBegan { instance, watches } => {
                 let checks: Vec<&str> = watches.iter().map(|watch| watch.check.as_str()).collect();

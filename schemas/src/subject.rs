@@ -22,12 +22,22 @@ pub enum FactKind {
     Set,
     /// What the engine's shell learned.
     Engine,
+    /// What came in from outside, for `webhook` triggers.
+    Event,
 }
 
 impl FactKind {
     /// All kinds.
-    pub const ALL: [Self; 7] =
-        [Self::Alerts, Self::Looks, Self::Result, Self::Serves, Self::Operator, Self::Set, Self::Engine];
+    pub const ALL: [Self; 8] = [
+        Self::Alerts,
+        Self::Looks,
+        Self::Result,
+        Self::Serves,
+        Self::Operator,
+        Self::Set,
+        Self::Engine,
+        Self::Event,
+    ];
 
     /// The kind's token.
     #[must_use]
@@ -39,6 +49,7 @@ impl FactKind {
             Self::Serves => "serves",
             Self::Operator => "operator",
             Self::Set => "set",
+            Self::Event => "event",
             Self::Engine => "engine",
         }
     }

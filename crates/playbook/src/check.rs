@@ -13,7 +13,7 @@ use crate::{
     diagnostic::{Findings, Place, nearest},
     expand,
     inventory::Inventory,
-    model::{Arg, DEFAULT_APPROVERS, Playbook, StepKind, Subject, TargetKind, Trigger, Verify},
+    model::{Arg, DEFAULT_APPROVERS, On, OnFailure, Playbook, StepKind, Subject, TargetKind, Verify},
     read::{Draft, Places, within},
     set::Set,
     template::{Part, Template},
@@ -175,7 +175,7 @@ impl Judge<'_> {
                 here.conditional.retain(|id| !condition.text.contains(&format!("steps.{id}.ok")));
             }
             self.step(&step.kind, node, &here);
-            if step.condition.is_some() || step.goes_on {
+            if step.condition.is_some() || matches!(step.on_failure, OnFailure::Continue) {
                 scope.conditional.push(step.id.to_string());
             }
             scope.steps.push(step.id.to_string());
@@ -195,11 +195,11 @@ impl Judge<'_> {
     fn triggers(&mut self) {
         let wants_target = self.playbook.target != TargetKind::None;
         for (trigger, node) in self.playbook.triggers.iter().zip(&self.places.triggers) {
-            if let Trigger::Manual { by: Some(by) } = trigger {
+            if let On::Manual { by: Some(by) } = &trigger.on {
                 self.known_approvers(by, node);
             }
-            let Trigger::Alert { matchers, target } = trigger else { continue };
-            match (wants_target, target) {
+            let On::Alert { matchers, .. } = &trigger.on else { continue };
+            match (wants_target, &trigger.target) {
                 (true, None) => self.error(
                     108,
                     node,
@@ -272,11 +272,12 @@ impl Judge<'_> {
         match self.playbook.target {
             TargetKind::Node => roots.push(("target".into(), Type::Object("node"))),
             TargetKind::Group => roots.push(("target".into(), Type::Object("group"))),
+            TargetKind::Service => roots.push(("target".into(), Type::Object("service"))),
             TargetKind::None => {}
         }
         let mut absent = Vec::new();
         let manual =
-            self.playbook.triggers.iter().position(|trigger| matches!(trigger, Trigger::Manual { .. }));
+            self.playbook.triggers.iter().position(|trigger| matches!(trigger.on, On::Manual { .. }));
         match manual {
             Some(at) => absent.push(("alert", format!("trigger {}: `manual`", at + 1))),
             None => roots.push(("alert".into(), Type::Object("alert"))),
@@ -284,7 +285,7 @@ impl Judge<'_> {
         // Ensured means: by every alert trigger.
         let mut ensured: Option<BTreeSet<String>> = None;
         for trigger in &self.playbook.triggers {
-            if let Trigger::Alert { matchers, .. } = trigger {
+            if let On::Alert { matchers, .. } = &trigger.on {
                 let labels: BTreeSet<String> =
                     matchers.iter().filter(|m| m.ensures()).map(|m| m.label.clone()).collect();
                 ensured = Some(match ensured {
@@ -378,7 +379,12 @@ impl Judge<'_> {
 
     fn step(&mut self, kind: &StepKind, node: &Node, scope: &Scope) {
         match kind {
-            StepKind::Wait(_) => {}
+            StepKind::Wait(_)
+            | StepKind::Run(_)
+            | StepKind::Parallel(_)
+            | StepKind::ForEach(_)
+            | StepKind::Choose(_)
+            | StepKind::Set(_) => {}
             StepKind::Approve(approve) => {
                 self.known_approvers(&approve.asked.by, node.get("approve").unwrap_or(node));
                 let at = node.get("approve").and_then(|node| node.get("text"));
@@ -469,7 +475,7 @@ impl Judge<'_> {
                     items.iter().zip(nodes).for_each(|(arg, node)| self.argument(arg, node, scope));
                 }
             }
-            Arg::Constant(_) | Arg::Secret(_) => {}
+            Arg::Constant(_) | Arg::Secret(_) | Arg::File(_) => {}
         }
     }
 

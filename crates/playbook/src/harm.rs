@@ -6,7 +6,7 @@ use regreen_schemas::{Span, check::Status, view};
 use crate::{
     check::Judge,
     diagnostic::Place,
-    model::{MinHealthy, StepKind, TargetKind, Trigger, Verify},
+    model::{Needed, On, StepKind, TargetKind, Verify},
     tree::{Kind, Node},
 };
 
@@ -42,7 +42,7 @@ impl Judge<'_> {
                 "add `verify: [{check: …, within: …}]`",
             );
         }
-        let by_alert = playbook.triggers.iter().any(|trigger| matches!(trigger, Trigger::Alert { .. }));
+        let by_alert = playbook.triggers.iter().any(|trigger| matches!(trigger.on, On::Alert { .. }));
         let asks = playbook
             .when
             .as_ref()
@@ -73,7 +73,11 @@ impl Judge<'_> {
     }
 
     pub(crate) fn enough_nodes(&mut self, name: &Node) {
-        let Some(MinHealthy::AtLeast(needed)) = self.playbook.guard.min_healthy else { return };
+        let Some(Needed::AtLeast(needed)) =
+            self.playbook.guard.min_healthy.as_ref().map(|wanted| wanted.needed)
+        else {
+            return;
+        };
         let largest = self.set.inventory.groups.values().map(|group| group.nodes.len()).max().unwrap_or(0);
         let others = u32::try_from(largest)
             .unwrap_or(u32::MAX)
@@ -101,6 +105,7 @@ impl Judge<'_> {
                     StepKind::Verify(verify) => verify.within,
                     StepKind::Approve(approve) => approve.asked.within,
                     StepKind::Wait(span) => *span,
+                    _ => Span::ZERO,
                 };
         }
         let name = self.at(self.places.name.clone());

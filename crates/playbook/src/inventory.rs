@@ -3,9 +3,9 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use regreen_schemas::{Zone, event::Target};
+use regreen_schemas::{Span, Timestamp, Zone, event::Target};
 
-use crate::value::Value;
+use crate::{schedule::Schedule, value::Value};
 
 /// The inventory of a set.
 #[derive(Clone, Debug, Default)]
@@ -23,6 +23,10 @@ pub struct Inventory {
 pub struct Group {
     /// The check over nodes that says which are healthy.
     pub health: Option<Arc<str>>,
+    /// Share of nodes, in percent: when more are not up, nothing destructive is done to it.
+    pub storm: Option<u32>,
+    /// When nothing is repaired: each time opens a window that lasts so long.
+    pub maintenance: Vec<(Schedule, Span)>,
     /// Zone of its runners.
     pub via: Zone,
     /// Nodes by name.
@@ -47,6 +51,10 @@ pub struct Node {
 pub struct Draft {
     /// The check over nodes.
     pub health: Option<Arc<str>>,
+    /// Share of nodes, in percent.
+    pub storm: Option<u32>,
+    /// Windows of maintenance.
+    pub maintenance: Vec<(Schedule, Span)>,
     /// Zone.
     pub via: Option<Zone>,
     /// Free words.
@@ -109,7 +117,8 @@ impl Inventory {
                 let address = node.address.as_str().into();
                 nodes.insert(node_name, Node { via, address, value: Value::map(fields) });
             }
-            inventory.groups.insert(name, Group { health: draft.health, via, nodes, value });
+            let (health, storm, maintenance) = (draft.health, draft.storm, draft.maintenance);
+            inventory.groups.insert(name, Group { health, storm, maintenance, via, nodes, value });
         }
         inventory
     }
@@ -126,24 +135,60 @@ impl Inventory {
         self.groups.get_key_value(name).map(|(name, _)| Target::Group { name: name.clone() })
     }
 
-    /// The value of a target; `None` when it has left the inventory.
+    /// A service by name.
+    #[must_use]
+    pub fn service(&self, name: &str) -> Option<Target> {
+        self.services.get_key_value(name).map(|(name, _)| Target::Service { name: name.clone() })
+    }
+
+    /// The value of a node or group; `None` when it has left the inventory, and for services.
     #[must_use]
     pub fn value(&self, target: &Target) -> Option<&Value> {
-        let group = self.groups.get(target.group())?;
+        let group = self.groups.get(target.group()?)?;
         match target {
             Target::Group { .. } => Some(&group.value),
             Target::Node { name, .. } => group.nodes.get(name).map(|node| &node.value),
+            Target::Service { .. } => None,
         }
+    }
+
+    /// The value of a service while a group of its sides serves it.
+    #[must_use]
+    pub fn service_value(&self, name: &str, active: &str) -> Option<Value> {
+        let sides = self.services.get(name)?;
+        let side = |group: &Arc<str>| self.groups.get(group).map(|group| group.value.clone());
+        let standby = sides.iter().find(|side| ***side != *active);
+        let mut fields = vec![("name", Value::str(name)), ("active", self.groups.get(active)?.value.clone())];
+        fields.extend(standby.and_then(side).map(|value| ("standby", value)));
+        fields.extend(sides.first().and_then(side).map(|value| ("preferred", value)));
+        Some(Value::map(fields))
+    }
+
+    /// The locks of a target: a service's are its own and those of its groups.
+    #[must_use]
+    pub fn locks(&self, target: &Target) -> Vec<Arc<str>> {
+        let sides = match target {
+            Target::Service { name } => self.services.get(name).cloned().unwrap_or_default(),
+            Target::Node { .. } | Target::Group { .. } => Vec::new(),
+        };
+        std::iter::once(target.lock()).chain(sides).collect()
+    }
+
+    /// The end of the maintenance that a group is in now.
+    #[must_use]
+    pub fn maintained_until(&self, group: &str, now: Timestamp) -> Option<Timestamp> {
+        let windows = self.groups.get(group).into_iter().flat_map(|group| &group.maintenance);
+        windows.filter_map(|(schedule, lasts)| schedule.open_until(now, *lasts)).max()
     }
 
     /// The zone whose runners act on a target.
     #[must_use]
     pub fn zone(&self, target: Option<&Target>) -> Zone {
         let found = target.and_then(|target| {
-            let group = self.groups.get(target.group())?;
+            let group = self.groups.get(target.group()?)?;
             Some(match target {
-                Target::Group { .. } => group.via.clone(),
                 Target::Node { name, .. } => group.nodes.get(name)?.via.clone(),
+                Target::Group { .. } | Target::Service { .. } => group.via.clone(),
             })
         });
         found.unwrap_or_else(|| Zone::from("main"))

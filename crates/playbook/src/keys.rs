@@ -25,7 +25,7 @@ const fn later(name: &'static str) -> Key {
 }
 
 /// Kinds of documents: the key after `apiVersion`.
-pub const KINDS: &[&str] = &["playbook", "inventory", "checks", "policy"];
+pub const KINDS: &[&str] = &["playbook", "tests", "inventory", "checks", "policy", "actions"];
 
 /// A playbook.
 pub const PLAYBOOK: &[Key] = &[
@@ -37,8 +37,9 @@ pub const PLAYBOOK: &[Key] = &[
         "mode",
         "`observe` (default) says what it would do; `approve` asks before the first effect; `auto` acts.",
     ),
-    key("target", "`none` (default), `node` or `group`."),
-    must("triggers", "What starts it; any of them."),
+    key("target", "`none` (default), `node`, `group` or `service`."),
+    key("triggers", "What starts it; any of them. Without triggers only other playbooks run it."),
+    key("correlate", "Which of the triggers' events together start it."),
     key("when", "CEL: at start, after waiting, and before each destructive step; must be true."),
     key("inputs", "Typed inputs of a manual start: `name: {type, default, one_of}`."),
     key("guard", "What may forbid or delay a run."),
@@ -48,13 +49,12 @@ pub const PLAYBOOK: &[Key] = &[
     key("deadline", "No step begins later; 1h unless given."),
     key("notify", "Receivers that follow each run, in one thread."),
     key("escalate", "Whom to tell when it failed, is unknown or blocked."),
-    later("vars"),
-    later("outputs"),
-    later("finally"),
-    later("on_failure"),
-    later("correlate"),
-    later("failback"),
-    later("drill"),
+    key("vars", "Constants: `name: value`; read as `vars.name`."),
+    key("outputs", "`name: CEL`: what it gives the playbook that runs it."),
+    key("finally", "Steps that are always done at the end; each of them is tried."),
+    key("on_failure", "`stop` (default) or `undo`: what the steps do that do not say otherwise."),
+    key("failback", "`{run, when, for, approval}`: what goes back once all is well again."),
+    key("drill", "`{of, rto, rpo, canary}`: it breaks something and measures the repair."),
 ];
 /// A trigger.
 pub const TRIGGER: &[Key] = &[
@@ -62,13 +62,59 @@ pub const TRIGGER: &[Key] = &[
     key("alert", "Alertmanager's matchers, all of which must match."),
     key("manual", "Started by hand."),
     key("target", "Template: the name of the node or group."),
-    later("for"),
-    later("inputs"),
-    later("status"),
-    later("verdict"),
-    later("schedule"),
-    later("run"),
-    later("webhook"),
+    key("for", "How long it must last, unbroken; 0s unless given."),
+    key("inputs", "`name: template`: inputs of the run."),
+    key("status", "Of an alert: `firing` (default) or `resolved`."),
+    key("verdict", "`{check, is}`: a verdict."),
+    key("schedule", "`{cron, zone, missed}`: a time."),
+    key("run", "`{playbook, result}`: the end of another playbook's run."),
+    key("webhook", "`{path, secret}`: an event that is posted to us."),
+];
+/// `verdict:` of a trigger.
+pub const VERDICT: &[Key] = &[
+    must("check", "The check; `name/*` for each of its members."),
+    must("is", "`up`, `degraded`, `down`, `not_up` or `not_down`. Unknown is none of these."),
+];
+/// `schedule:` of a trigger.
+pub const SCHEDULE: &[Key] = &[
+    must("cron", "Five fields: minute, hour, day, month, weekday."),
+    key("zone", "IANA time zone; `UTC` unless given."),
+    key("missed", "`skip` (default) or `once`: what becomes of times that passed while nobody was there."),
+];
+/// `run:` of a trigger.
+pub const ON_RUN: &[Key] =
+    &[must("playbook", "Which."), key("result", "How it ended; any end unless given.")];
+/// `webhook:` of a trigger.
+pub const WEBHOOK: &[Key] = &[
+    must("path", "The last part of the path that it is posted to."),
+    must("secret", "Name of the secret that the sender must show."),
+];
+/// `correlate:`.
+pub const CORRELATE: &[Key] = &[
+    must("by", "Labels: a window for each of their values."),
+    must("within", "How long a window is open, from its first event on."),
+    key("all", "Ids of triggers that must all have come."),
+    key("absent", "Ids of triggers that must not have come when the window ends."),
+    key("count", "`{at_least, distinct}`: how many must have come."),
+];
+/// `count:` of `correlate:`.
+pub const COUNT: &[Key] = &[
+    must("at_least", "How many."),
+    key("distinct", "Label whose different values are counted; events unless given."),
+];
+/// `failback:`.
+pub const FAILBACK: &[Key] = &[
+    must("run", "The playbook that goes back, for the same target."),
+    must("when", "CEL: what must be so."),
+    must("for", "For how long it must be so, unbroken."),
+    must("approval", "`{by, within}`, or `none`."),
+];
+/// `drill:`.
+pub const DRILL: &[Key] = &[
+    must("of", "The playbook that is measured."),
+    key("rto", "It must have repaired within this time."),
+    key("rpo", "Documents that may be lost."),
+    key("canary", "The check that counts what is lost."),
 ];
 /// `guard:`.
 pub const GUARD: &[Key] = &[
@@ -78,8 +124,17 @@ pub const GUARD: &[Key] = &[
     key("min_healthy", "Healthy *other* nodes that must remain."),
     key("quorum", "Vantages that must agree on a verdict, for this playbook."),
     key("approval", "`{by, within}`: who must say yes before the first effect. No answer is a no."),
-    later("maintenance"),
-    later("circuit_breaker"),
+    key(
+        "maintenance",
+        "`skip` (default), `wait` or `ignore`: what is done while the target is in maintenance.",
+    ),
+    key("circuit_breaker", "`{failures, within, rest}`: repairs that keep failing stop."),
+];
+/// `guard.circuit_breaker:`.
+pub const BREAKER: &[Key] = &[
+    must("failures", "So many failed runs open it."),
+    must("within", "Within this time."),
+    must("rest", "How long it stays open; then one run is tried, with approval."),
 ];
 /// `manual:` of a trigger.
 pub const MANUAL: &[Key] =
@@ -97,8 +152,8 @@ pub const APPROVE: &[Key] = &[
 ];
 /// `guard.lock:`.
 pub const LOCK: &[Key] = &[
-    key("scope", "`target` (default), `node`, `group` or `domain`."),
-    key("busy", "`queue` (default) or `skip`."),
+    key("scope", "`target` (default), `node`, `group`, `service` or `domain`."),
+    key("busy", "`queue` (default), `skip` or `cancel_running`."),
     key("wait", "How long to queue; 30m unless given."),
 ];
 /// One of `guard.budget:`.
@@ -108,13 +163,16 @@ pub const BUDGET: &[Key] = &[
     key("scope", "`playbook` (default), `group`, `provider` or `domain`."),
 ];
 /// `guard.min_healthy:`.
-pub const MIN_HEALTHY: &[Key] =
-    &[key("at_least", "Nodes."), key("percent", "Of all nodes of the group, rounded up."), later("group")];
+pub const MIN_HEALTHY: &[Key] = &[
+    key("at_least", "Nodes."),
+    key("percent", "Of all nodes of the group, rounded up."),
+    key("group", "Template: of which group; the target's unless given."),
+];
 /// A step.
 pub const STEP: &[Key] = &[
     must("id", "Its name: letters, digits and `_`."),
     key("if", "CEL: otherwise it is skipped."),
-    key("on_failure", "`stop` (default) or `continue`."),
+    key("on_failure", "`stop`, `continue`, `undo`, or a list of steps; the playbook's unless given."),
     key("use", "An action."),
     key("with", "The action's parameters."),
     key("timeout", "Of one attempt; 30s unless given."),
@@ -122,12 +180,25 @@ pub const STEP: &[Key] = &[
     key("verify", "Watch a check until it holds."),
     key("approve", "`{by, within, text}`: ask a person. No answer is a no."),
     key("wait", "Let time pass; proves nothing."),
-    later("undo"),
-    later("run"),
-    later("parallel"),
-    later("for_each"),
-    later("choose"),
-    later("set"),
+    key("undo", "Of `use`: the action's own (default), `none`, or a list of steps."),
+    key("run", "A playbook to run within this run."),
+    key("target", "Of `run`, a template: its target; this playbook's unless given."),
+    key("inputs", "Of `run`: `name: template`."),
+    key("parallel", "A list of steps that are done at once; nothing destructive."),
+    key("fail", "Of `parallel`: `slow` (default): the others finish; `fast`: no more begin."),
+    key("for_each", "CEL: a list; the steps are done for each of its items."),
+    key("as", "Of `for_each`: what an item is called."),
+    key("steps", "Of `for_each`: what is done."),
+    key("at_once", "Of `parallel` (4) and `for_each` (1): how many at once."),
+    key("at_most", "Of `for_each`: a longer list fails the step, and nothing is done; 10 unless given."),
+    key("choose", "`[{if, steps}, {else: steps}]`: the first branch whose `if` is true."),
+    key("set", "`name: CEL`: values, read as `steps.<id>.result.<name>`."),
+];
+/// A branch of `choose:`.
+pub const BRANCH: &[Key] = &[
+    key("if", "CEL: when it is taken."),
+    key("steps", "What is done then."),
+    key("else", "What is done when no `if` is true; the last, and required."),
 ];
 /// `verify:`.
 pub const VERIFY: &[Key] = &[
@@ -148,7 +219,14 @@ pub const INVENTORY: &[Key] = &[
     must("inventory", "Its name."),
     key("groups", "Groups by name."),
     key("services", "`name: {sides: [preferred, other]}`: groups that can serve it."),
-    later("maintenance"),
+    key("maintenance", "`[{group, cron, zone, for}]`: when nothing is repaired."),
+];
+/// One of `maintenance:`.
+pub const MAINTENANCE: &[Key] = &[
+    must("group", "Which."),
+    must("cron", "When it begins: minute, hour, day, month, weekday."),
+    key("zone", "IANA time zone; `UTC` unless given."),
+    must("for", "How long it lasts."),
 ];
 /// A service.
 pub const SERVICE: &[Key] = &[must("sides", "Groups that can serve it; the first is preferred.")];
@@ -159,9 +237,14 @@ pub const GROUP: &[Key] = &[
     key("via", "Zone whose runners act on it; `main` unless given."),
     key("labels", "Free words."),
     must("nodes", "Nodes by name."),
-    later("storm"),
-    later("discover"),
+    key(
+        "storm",
+        "Share of nodes; when more are not up, nothing destructive is done to it; `50%` unless given.",
+    ),
+    key("discover", "`{tag}`: nodes are found at the provider."),
 ];
+/// `discover:` of a group.
+pub const DISCOVER: &[Key] = &[must("tag", "Tag of its nodes at the provider.")];
 /// A node.
 pub const NODE: &[Key] = &[
     key("id", "The provider's id."),
@@ -194,7 +277,6 @@ pub const CHECK: &[Key] = &[
     key("vantages", "Where it is looked at from; `main` unless given."),
     key("quorum", "How many vantages must agree; a majority unless given."),
     key("expose", "`{on_unknown: pass}` or `fail`: `GET /health/{check}` answers for it."),
-    later("target"),
 ];
 /// `degraded:` and `down:` of a check.
 pub const BOUND: &[Key] = &[key("above", "Beyond this number."), key("below", "Short of this number.")];
@@ -270,7 +352,92 @@ pub const POLICY: &[Key] = &[
         "approvers",
         "Groups of people who may say yes: operators' names, `slack:` and a user's id. `default:` names one of the groups. A group `operators`, where there is one, says who may do all else.",
     ),
-    later("ceilings"),
+    key("ceilings", "`{mode, storm, budget}`: what no playbook exceeds."),
+];
+/// `ceilings:` of `policy:`.
+pub const CEILINGS: &[Key] = &[
+    key("mode", "The most that any playbook may do: `observe`, `approve` or `auto` (default)."),
+    key("storm", "Share of nodes, for groups that say nothing; `50%` unless given."),
+    key("budget", "Budgets that hold for all playbooks together."),
+];
+/// `actions:`.
+pub const ACTIONS: &[Key] =
+    &[must("apiVersion", "`regreen/v1`."), must("actions", "Actions by name, `provider.noun.verb`.")];
+/// A foreign action.
+pub const ACTION: &[Key] = &[
+    must("description", "One sentence."),
+    must("effect", "`read`, `idempotent`, `reconcilable` or `at_most_once`."),
+    must("destructive", "`true` or `false`: whether it can destroy."),
+    key("irreversible", "`true`: nothing before it is undone either; `false` unless given."),
+    key("with", "Parameters by name."),
+    key("result", "`name: type`: what its result holds."),
+    key("undo", "The action that undoes it, with the same parameters."),
+    key("timeout", "Of one attempt; 30s unless given."),
+];
+/// A parameter of a foreign action.
+pub const PARAM: &[Key] = &[
+    key(
+        "type",
+        "`text`, `url`, `int`, `bool`, `duration`, `json`, `code`, `node`, `group`, `service` or `receiver`.",
+    ),
+    key("one_of", "The only words."),
+    key("optional", "`true`: it need not be given."),
+    key("description", "What it means."),
+];
+/// `tests:`.
+pub const TESTS: &[Key] = &[
+    must("apiVersion", "`regreen/v1`."),
+    must("tests", "The playbook."),
+    must("cases", "What happens, and what must come of it."),
+    key("inventory", "Another inventory for these tests."),
+    key("checks", "Other checks for these tests."),
+];
+/// One of `cases:`.
+pub const CASE: &[Key] = &[
+    must("name", "What it shows."),
+    key("start", "The moment of `0s`; 2030-01-01T00:00:00Z unless given."),
+    must("timeline", "What happens, and when."),
+    key("answers", "What each step's attempts come to."),
+    must("expect", "What must come of it: complete, in order, nothing else."),
+];
+/// One of `timeline:`.
+pub const MOMENT: &[Key] = &[
+    must("at", "How long after the start."),
+    key("firing", "Labels of an alert that fires."),
+    key("resolved", "Labels of an alert that is over."),
+    key("annotations", "Of the alert."),
+    key("verdicts", "`check: status`, until changed."),
+    key("event", "`{path, secret, id, type, source, data}`: an event that was posted to us."),
+    key("start", "`{target, inputs}`: a person starts it."),
+    key("approve", "`{step, by}`: a person says yes; step `guard` is the first question."),
+    key("deny", "`{step, by}`: a person says no."),
+    key("settle", "`{step, done, by}`: a person says whether an unknown effect took place."),
+    key("cancel", "`{by}`: a person ends the run."),
+    key("stop", "`true`: the stop switch."),
+    key("resume", "`true`: the stop switch is released."),
+];
+/// One of the answers to a step.
+pub const ANSWER: &[Key] = &[
+    key("after", "How long the attempt takes; 1s unless given."),
+    key("ok", "The result, of a call that went well."),
+    key("error", "`transient` or `permanent`."),
+    key("timeout", "`true`: no answer came."),
+    key("unknown", "No answer came, and a look says: `done`, `not_done` or `cannot_tell`."),
+];
+/// `expect:`.
+pub const EXPECT: &[Key] = &[
+    key("result", "How the run ends; `none`: nothing was started."),
+    key("actions", "`[{at, step, use, with}]`: all that is done, in order."),
+    key("decisions", "What was made of each start; one `started` unless given."),
+    key("told", "Who is told, in order; nobody unless given."),
+    key("golden", "`true`: the whole trace, which `--update` writes."),
+];
+/// One of `actions:` of `expect:`.
+pub const EXPECT_ACTION: &[Key] = &[
+    must("at", "How long after the start."),
+    must("step", "The step's path."),
+    must("use", "The action."),
+    key("with", "Parameters: those named must be so."),
 ];
 /// A receiver.
 pub const RECEIVER: &[Key] = &[

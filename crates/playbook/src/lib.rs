@@ -1,6 +1,7 @@
 //! The playbook language, pure: text in, a checked [`Set`] or all findings out. No I/O, no clock, no randomness:
 //! the engine, `regreen check` and every later tool see the same.
 
+pub mod action;
 pub mod cel;
 pub mod check;
 pub mod diagnostic;
@@ -12,6 +13,7 @@ pub mod matcher;
 pub mod model;
 pub mod names;
 mod read;
+pub mod schedule;
 pub mod set;
 pub mod template;
 pub mod tree;

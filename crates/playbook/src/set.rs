@@ -9,16 +9,18 @@ use regreen_schemas::{
     CheckName, PlaybookName, Span,
     alert::{Alert, Status as Firing},
     check::Status,
+    event::Mode,
     view,
 };
 
 use crate::{
+    action::Action,
     check,
     diagnostic::{Findings, Place, Source},
     inventory::Inventory,
     keys,
     matcher::Matcher,
-    model::{BudgetScope, Playbook},
+    model::{Budget, BudgetScope, Playbook},
     read, tree,
     walk::Walk,
 };
@@ -42,8 +44,34 @@ pub struct Set {
     pub watchdog: Option<Watchdog>,
     /// Receivers that hear of the system itself.
     pub system: Vec<Arc<str>>,
+    /// Checks of kind `silences` by the node or group that they look at: what is silenced is in maintenance.
+    pub silences: BTreeMap<Arc<str>, Vec<CheckName>>,
+    /// Actions by name: those of this build, and those that `actions:` files declare.
+    pub actions: BTreeMap<Arc<str>, Arc<Action>>,
+    /// What no playbook exceeds.
+    pub ceilings: Ceilings,
     /// For each kind of budget in use: the largest `max`, so that enough is remembered.
     pub budgets: BTreeMap<BudgetScope, u32>,
+}
+
+/// What no playbook exceeds.
+#[derive(Clone, Debug)]
+pub struct Ceilings {
+    /// The most that any playbook may do.
+    pub mode: Mode,
+    /// Share of nodes in percent, for groups that say nothing.
+    pub storm: u32,
+    /// Budgets that hold for all playbooks together.
+    pub budgets: Vec<Budget>,
+}
+
+/// Share of a group's nodes, in percent: when more are not up, nothing destructive is done to it.
+pub const STORM: u32 = 50;
+
+impl Default for Ceilings {
+    fn default() -> Self {
+        Self { mode: Mode::Auto, storm: STORM, budgets: Vec::new() }
+    }
 }
 
 /// An alert that always fires: Prometheus's Watchdog. When it stays away, alerts may not arrive at all.

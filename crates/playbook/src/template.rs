@@ -1,7 +1,7 @@
 //! Templates: text with `{{ path }}`, nothing else. Alone it keeps its type; a path without value fails the step
 //! and nothing is sent. Rendered text is never parsed again.
 
-use std::ops::Range;
+use std::{ops::Range, sync::Arc};
 
 use crate::{
     cel::{self, Env, Expr, Kind},
@@ -25,6 +25,15 @@ pub enum Part {
     Text(String),
     /// A path, with its bytes in the template.
     Path(Expr, Range<usize>),
+}
+
+/// A file of the set that a parameter is filled in from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct File {
+    /// Its path in the set.
+    pub path: Arc<str>,
+    /// Its text.
+    pub template: Template,
 }
 
 /// Why a text is no template.

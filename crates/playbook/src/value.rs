@@ -116,6 +116,8 @@ pub enum Type {
     Labels,
     /// An object with known fields.
     Object(&'static str),
+    /// An object whose fields the playbook, or an action's declaration, names.
+    Record(Arc<BTreeMap<Arc<str>, Type>>),
     /// JSON from outside: only templates may use it.
     Json,
 }
@@ -131,6 +133,7 @@ impl fmt::Display for Type {
             Self::List(item) => write!(out, "list of {item}"),
             Self::Labels => out.write_str("labels"),
             Self::Object(name) => out.write_str(name),
+            Self::Record(_) => out.write_str("object"),
             Self::Json => out.write_str("JSON"),
         }
     }

@@ -54,6 +54,37 @@ impl Walk<'_> {
         self.error(203, node, format!("`{what}` wants {wanted}"), format!("found {found}"), hint);
     }
 
+    /// The parameters of an action: name, meaning, whether it must be there.
+    pub fn parameters<'n>(&mut self, node: &'n Node, known: &[(&str, &str, bool)]) -> Option<Fields<'n>> {
+        let Kind::Map(entries) = &node.kind else {
+            self.wrong(node, "with", "a map", "");
+            return None;
+        };
+        for (key, _) in entries {
+            let name = key.text().unwrap_or_default();
+            if !name.is_empty() && !known.iter().any(|(known, ..)| *known == name) {
+                let hint = nearest(name, known.iter().map(|(known, ..)| *known)).map_or_else(
+                    || {
+                        format!(
+                            "known: {}",
+                            known.iter().map(|(name, ..)| *name).collect::<Vec<_>>().join(", ")
+                        )
+                    },
+                    |near| format!("did you mean `{near}`?"),
+                );
+                self.error(101, key, format!("unknown key `{name}`"), "no parameter of this action", hint);
+            }
+        }
+        for (name, doc, _) in
+            known.iter().filter(|(name, _, required)| *required && node.get(name).is_none_or(Node::is_null))
+        {
+            let at = Node { range: node.range.start..node.range.start + 1, kind: Kind::List(Vec::new()) };
+            let message = format!("parameter `{name}` is missing");
+            self.error(108, &at, message, "this `with`", format!("{name}: {doc}"));
+        }
+        Some(Fields { node })
+    }
+
     /// A map with only these keys; what must be there is.
     pub fn fields<'n>(&mut self, node: &'n Node, what: &str, keys: &[Key]) -> Option<Fields<'n>> {
         let Kind::Map(entries) = &node.kind else {

@@ -4,7 +4,10 @@ use regreen_schemas::Span;
 
 use crate::{
     keys,
-    model::{Approval, Budget, BudgetScope, Busy, DEFAULT_APPROVERS, Guard, LockScope, MinHealthy},
+    model::{
+        Approval, Budget, BudgetScope, Busy, DEFAULT_APPROVERS, Guard, LockScope, Maintenance, MinHealthy,
+        Needed,
+    },
     tree::Node,
     walk::Walk,
 };
@@ -22,6 +25,8 @@ pub(super) fn guard(walk: &mut Walk<'_>, node: Option<&Node>) -> Guard {
         min_healthy: None,
         quorum: None,
         approval: None,
+        maintenance: Maintenance::Skip,
+        breaker: None,
     };
     let Some(fields) = node.and_then(|node| walk.fields(node, "guard", keys::GUARD)) else { return guard };
     if let Some(lock) = fields.get("lock").and_then(|node| walk.fields(node, "lock", keys::LOCK)) {
@@ -64,9 +69,9 @@ fn budget(walk: &mut Walk<'_>, node: &Node) -> Option<Budget> {
 
 fn min_healthy(walk: &mut Walk<'_>, node: &Node) -> Option<MinHealthy> {
     let fields = walk.fields(node, "min_healthy", keys::MIN_HEALTHY)?;
-    match (fields.get("at_least"), fields.get("percent")) {
-        (Some(node), None) => walk.int(node, "at_least", 1..=10_000).map(MinHealthy::AtLeast),
-        (None, Some(node)) => walk.int(node, "percent", 1..=100).map(MinHealthy::Percent),
+    let needed = match (fields.get("at_least"), fields.get("percent")) {
+        (Some(node), None) => walk.int(node, "at_least", 1..=10_000).map(Needed::AtLeast),
+        (None, Some(node)) => walk.int(node, "percent", 1..=100).map(Needed::Percent),
         _ => {
             walk.error(
                 108,
@@ -77,7 +82,8 @@ fn min_healthy(walk: &mut Walk<'_>, node: &Node) -> Option<MinHealthy> {
             );
             None
         }
-    }
+    };
+    Some(MinHealthy { needed: needed?, group: None })
 }
 
 /// Who is asked, and until when.

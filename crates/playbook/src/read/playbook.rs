@@ -9,7 +9,7 @@ use crate::{
     keys,
     matcher::{self, Matcher},
     model::{
-        Approval, DEFAULT_APPROVERS, Escalate, Input, OnResolved, Playbook, TargetKind, Trigger, Verify,
+        Approval, DEFAULT_APPROVERS, Escalate, Input, On, OnResolved, Playbook, TargetKind, Trigger, Verify,
     },
     tree::{Kind, Node},
     value::{Type, Value},
@@ -73,20 +73,26 @@ pub(super) fn playbook(walk: &mut Walk<'_>, document: &Node, name: &Node, draft:
             .and_then(|node| walk.plain(node, "description"))
             .unwrap_or_default()
             .to_owned(),
-        mode,
+        mode: Some(mode),
         target: target.unwrap_or(TargetKind::None),
         triggers,
+        correlate: None,
         when: get("when").and_then(|node| expression(walk, node, "when")),
         inputs: get("inputs").map(|node| inputs(walk, node)).unwrap_or_default(),
+        vars: BTreeMap::new(),
+        outputs: Vec::new(),
         guard,
         steps,
+        finally: Vec::new(),
         verify: closing,
         on_resolved: on_resolved.unwrap_or(OnResolved::Cancel),
         deadline: get("deadline")
             .and_then(|node| walk.duration(node, "deadline"))
             .unwrap_or(Span::minutes(60)),
+        failback: None,
         notify,
         escalate: escalations,
+        drill: None,
     };
     let places = Places {
         file: walk.file,
@@ -108,7 +114,13 @@ fn trigger(walk: &mut Walk<'_>, node: &Node) -> Option<Trigger> {
         (Some(alert), None) => {
             let matchers = matchers(walk, alert);
             let target = fields.get("target").and_then(|node| template(walk, node, "target"));
-            Some(Trigger::Alert { matchers, target })
+            Some(Trigger {
+                id: "1".into(),
+                on: On::Alert { matchers, resolved: false },
+                target,
+                inputs: Vec::new(),
+                hold: Span::ZERO,
+            })
         }
         (None, Some(manual)) => {
             let by = match &manual.kind {
@@ -118,7 +130,13 @@ fn trigger(walk: &mut Walk<'_>, node: &Node) -> Option<Trigger> {
                 }
                 _ => None,
             };
-            Some(Trigger::Manual { by })
+            Some(Trigger {
+                id: "1".into(),
+                on: On::Manual { by },
+                target: None,
+                inputs: Vec::new(),
+                hold: Span::ZERO,
+            })
         }
         (Some(_), Some(manual)) => {
             walk.error(107, manual, "two kinds in a trigger", "`alert` and `manual`", "make two triggers");

@@ -2,15 +2,13 @@
 
 use std::sync::Arc;
 
-use regreen_schemas::{
-    Span,
-    action::{self, Declaration, Effect, ParamType},
-};
+use regreen_schemas::action::{self, Effect, ParamType};
 
 use super::{argument::argument, expression, guard, playbook::verify, template};
 use crate::{
+    action::{Action, ParamKind, known},
     keys,
-    model::{Approve, Arg, Step, StepKind, Subject, Use},
+    model::{Approve, Arg, OnFailure, Step, StepKind, Subject, Undo, Use},
     tree::{Kind, Node},
     walk::{Fields, Walk},
 };
@@ -20,8 +18,6 @@ const STEP_ID_MAX: usize = 40;
 
 /// Ids that the run itself uses: its closing verify, and its approval.
 const RESERVED: [&str; 2] = ["closing", "guard"];
-/// Timeout of an attempt unless given.
-const TIMEOUT: Span = Span::seconds(30);
 
 pub(super) fn step(walk: &mut Walk<'_>, node: &Node) -> Option<Step> {
     let fields = walk.fields(node, "step", keys::STEP)?;
@@ -60,7 +56,7 @@ pub(super) fn step(walk: &mut Walk<'_>, node: &Node) -> Option<Step> {
             );
             return None;
         }
-        ["use"] => StepKind::Use(action(walk, fields)?),
+        ["use"] => StepKind::Use(Box::new(action(walk, fields)?)),
         ["verify"] => StepKind::Verify(fields.get("verify").and_then(|node| verify(walk, node))?),
         ["approve"] => {
             if let Some(on_failure) = fields.get("on_failure").filter(|_| goes_on) {
@@ -71,7 +67,8 @@ pub(super) fn step(walk: &mut Walk<'_>, node: &Node) -> Option<Step> {
         }
         [_] => StepKind::Wait(fields.get("wait").and_then(|node| walk.duration(node, "wait"))?),
     };
-    Some(Step { id, condition, goes_on, kind })
+    let on_failure = if goes_on { OnFailure::Continue } else { OnFailure::Stop };
+    Some(Step { id, condition, on_failure, kind })
 }
 
 fn approve(walk: &mut Walk<'_>, node: &Node) -> Option<Approve> {
@@ -100,34 +97,34 @@ fn step_id(walk: &mut Walk<'_>, node: &Node) -> Option<Arc<str>> {
 fn action(walk: &mut Walk<'_>, fields: Fields<'_>) -> Option<Use> {
     let node = fields.get("use")?;
     let name = walk.plain(node, "use")?;
-    let authors = || action::all().filter(|declared| declared.authors);
-    let Some(declared) = authors().find(|declared| declared.name == name) else {
-        let near = crate::diagnostic::nearest(name, authors().map(|declared| declared.name));
+    let authors = known();
+    let Some(declared) = authors.iter().find(|declared| *declared.name == *name) else {
+        let near = crate::diagnostic::nearest(name, authors.iter().map(|declared| &*declared.name));
         let hint = near.map_or_else(
-            || format!("known: {}", authors().map(|d| d.name).collect::<Vec<_>>().join(", ")),
+            || format!("known: {}", authors.iter().map(|d| &*d.name).collect::<Vec<_>>().join(", ")),
             |near| format!("did you mean `{near}`?"),
         );
         walk.error(201, node, format!("unknown action `{name}`"), "no such action", hint);
         return None;
     };
-    let parameters: Vec<keys::Key> = declared
-        .params
-        .iter()
-        .map(|param| keys::Key { name: param.name, doc: param.doc, required: param.required, later: false })
-        .collect();
+    let parameters: Vec<(&str, &str, bool)> =
+        declared.params.iter().map(|param| (&*param.name, &*param.doc, param.required)).collect();
     let empty = Node { range: node.range.clone(), kind: Kind::Map(Vec::new()) };
-    let with = walk.fields(fields.get("with").unwrap_or(&empty), "with", &parameters)?;
+    let with = walk.parameters(fields.get("with").unwrap_or(&empty), &parameters)?;
     let mut args = Vec::new();
     let mut subject = None;
-    for param in declared.params {
-        let Some(value) = with.get(param.name) else { continue };
-        match param.kind {
-            ParamType::Node | ParamType::Group => subject = object(walk, value, param.kind),
-            kind => {
-                if let Some(arg) = argument(walk, value, param.name, kind) {
-                    args.push((param.name, arg));
+    for param in &declared.params {
+        let Some(value) = with.get(&param.name) else { continue };
+        match &param.kind {
+            ParamKind::Is(kind @ (ParamType::Node | ParamType::Group)) => {
+                subject = object(walk, value, *kind)
+            }
+            ParamKind::Is(kind) => {
+                if let Some(arg) = argument(walk, value, &param.name, *kind) {
+                    args.push((param.name.clone(), arg));
                 }
             }
+            _ => {}
         }
     }
     let (effect, destructive) = http_effect(declared, &args);
@@ -146,28 +143,31 @@ fn action(walk: &mut Walk<'_>, fields: Fields<'_>) -> Option<Use> {
         Some(attempts)
     });
     Some(Use {
-        action: declared,
-        declared: declared.hash().into(),
+        action: declared.clone().into(),
         args,
         subject,
         effect,
         destructive,
-        timeout: fields.get("timeout").and_then(|node| walk.duration(node, "timeout")).unwrap_or(TIMEOUT),
+        timeout: fields
+            .get("timeout")
+            .and_then(|node| walk.duration(node, "timeout"))
+            .unwrap_or(declared.timeout),
         attempts: attempts.unwrap_or(if retries { 3 } else { 1 }),
+        undo: Undo::None,
     })
 }
 
 /// Effect class of a request and whether it can destroy: anything but GET and HEAD can.
-fn http_effect(declared: &Declaration, args: &[(&'static str, Arg)]) -> (Effect, bool) {
+fn http_effect(declared: &Action, args: &[(Arc<str>, Arg)]) -> (Effect, bool) {
     let word = |name: &str| {
-        args.iter().find(|(arg, _)| *arg == name).and_then(|(_, arg)| match arg {
+        args.iter().find(|(arg, _)| **arg == *name).and_then(|(_, arg)| match arg {
             Arg::Constant(serde_json::Value::String(text)) => Some(text.as_str()),
             _ => None,
         })
     };
-    let has = |name: &str| args.iter().any(|(arg, _)| *arg == name);
-    if declared.name != action::HTTP_REQUEST.name {
-        return (declared.effect, false);
+    let has = |name: &str| args.iter().any(|(arg, _)| **arg == *name);
+    if *declared.name != *action::HTTP_REQUEST.name {
+        return (declared.effect, declared.destructive);
     }
     let method = word("method").unwrap_or("GET");
     let reads = matches!(method, "GET" | "HEAD");
