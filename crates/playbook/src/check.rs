@@ -161,10 +161,11 @@ impl Judge<'_> {
     fn judge(&mut self) {
         self.triggers();
         let mut scope = self.scope();
-        if let (Some(when), Some(node)) = (&self.playbook.when, &self.places.when) {
+        if let (Some(when), Some(node)) = (&self.playbook.when, self.places.document.get("when")) {
             self.condition(when, node, &scope);
         }
-        for (step, node) in self.playbook.steps.iter().zip(&self.places.steps) {
+        for step in &self.playbook.steps {
+            let Some(node) = self.places.steps.get(&step.id) else { continue };
             if scope.steps.iter().any(|id| **id == *step.id) {
                 self.error(102, node, format!("step `{}` is there twice", step.id), "again", "rename one");
             }

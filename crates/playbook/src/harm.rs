@@ -16,7 +16,8 @@ impl Judge<'_> {
         let name = Node { range: self.places.name.clone(), kind: Kind::List(Vec::new()) };
         let guard = &playbook.guard;
         // What is there but wrong has its own finding.
-        let written = |key: &str| self.places.guard.as_ref().is_some_and(|guard| guard.get(key).is_some());
+        let written =
+            |key: &str| self.places.document.get("guard").is_some_and(|guard| guard.get(key).is_some());
         let asks_first = guard.approval.is_some();
         let missing: Vec<String> = ["cooldown", "budget", "min_healthy"]
             .into_iter()
@@ -47,7 +48,7 @@ impl Judge<'_> {
             .when
             .as_ref()
             .is_some_and(|when| ["down(", "up(", "degraded("].iter().any(|call| when.text.contains(call)));
-        let unreadable = playbook.when.is_none() && self.places.when.is_some();
+        let unreadable = playbook.when.is_none() && self.places.document.get("when").is_some();
         if by_alert && !asks && !unreadable {
             self.error(
                 503,
@@ -83,7 +84,7 @@ impl Judge<'_> {
             .unwrap_or(u32::MAX)
             .saturating_sub(u32::from(self.playbook.target == TargetKind::Node));
         if others < needed {
-            let at = self.places.guard.clone().unwrap_or_else(|| name.clone());
+            let at = self.places.document.get("guard").unwrap_or(name).clone();
             self.error(
                 505,
                 &at,
@@ -145,7 +146,7 @@ impl Judge<'_> {
             self.findings.warning(514, at, "it asks, and nobody hears of it", "no `notify`", hint);
         }
         let Some(approval) = &self.playbook.guard.approval else { return };
-        let written = self.places.guard.as_ref().and_then(|guard| guard.get("approval")).cloned();
+        let written = self.places.document.get("guard").and_then(|guard| guard.get("approval")).cloned();
         self.known_approvers(&approval.by, &written.unwrap_or(name));
     }
 

@@ -16,15 +16,18 @@ use crate::{
     walk::Walk,
 };
 
-/// Where the parts of a playbook stand.
+/// Where the parts of a playbook stand. What has one place in the document is found there by its key.
 pub(crate) struct Places {
     pub file: usize,
+    /// Of the playbook's name.
     pub name: std::ops::Range<usize>,
-    pub when: Option<Node>,
+    /// All of it.
+    pub document: Node,
+    /// Every step by its id, however deep it stands.
+    pub steps: BTreeMap<Arc<str>, Node>,
+    /// As in the model, for lists of which unreadable items are left out.
     pub triggers: Vec<Node>,
-    pub steps: Vec<Node>,
     pub verify: Vec<Node>,
-    pub guard: Option<Node>,
     pub escalate: Vec<Node>,
     pub notify: Vec<Node>,
 }
@@ -97,11 +100,10 @@ pub(super) fn playbook(walk: &mut Walk<'_>, document: &Node, name: &Node, draft:
     let places = Places {
         file: walk.file,
         name: name.range.clone(),
-        when: get("when").cloned(),
+        document: document.clone(),
         triggers: trigger_nodes,
-        steps: step_nodes,
+        steps: playbook.steps.iter().map(|step| step.id.clone()).zip(step_nodes).collect(),
         verify: verify_nodes,
-        guard: get("guard").cloned(),
         escalate: escalate_nodes,
         notify: notify_nodes,
     };
