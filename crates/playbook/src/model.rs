@@ -136,16 +136,24 @@ impl Playbook {
                 None => input.default.clone(),
             };
             let value = value.ok_or_else(|| format!("input `{name}` is missing or no {}", input.kind))?;
-            let fits = matches!(
-                (&value, &input.kind),
-                (Value::Str(_), Type::Str) | (Value::Int(_), Type::Int) | (Value::Bool(_), Type::Bool)
-            );
-            if !fits || !(input.one_of.is_empty() || input.one_of.contains(&value)) {
+            if !fits(&value, &input.kind) || !(input.one_of.is_empty() || input.one_of.contains(&value)) {
                 return Err(format!("input `{name}` can't be `{value}`"));
             }
             out.insert(name.clone(), value.to_json());
         }
         Ok(out)
+    }
+}
+
+/// Whether a value is of a type; nodes, groups and services are given by name.
+fn fits(value: &Value, kind: &Type) -> bool {
+    match (value, kind) {
+        (Value::Str(_), Type::Str | Type::Object(_))
+        | (Value::Int(_), Type::Int)
+        | (Value::Bool(_), Type::Bool)
+        | (Value::Span(_), Type::Span) => true,
+        (Value::List(items), Type::List(kind)) => items.iter().all(|item| fits(item, kind)),
+        _ => false,
     }
 }
 
