@@ -240,7 +240,7 @@ fn fill(arg: &Arg, world: &World<'_>) -> Result<serde_json::Value, String> {
     Ok(match arg {
         Arg::Constant(value) => value.clone(),
         Arg::Secret(name) => serde_json::json!({"secret": name}),
-        Arg::File(file) => file.template.render(world, plain)?.to_string().into(),
+        Arg::File(file) => file.render(world)?.into(),
         Arg::Map(entries) => {
             let filled = entries.iter().map(|(key, arg)| Ok((key.clone(), fill(arg, world)?)));
             serde_json::Value::Object(filled.collect::<Result<_, String>>()?)

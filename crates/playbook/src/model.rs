@@ -130,30 +130,16 @@ impl Playbook {
         let mut out = BTreeMap::new();
         for (name, input) in &self.inputs {
             let value = match given.get(name) {
-                // The command line knows only text.
-                Some(serde_json::Value::String(text)) => crate::read::parse_input(text, &input.kind),
-                Some(other) => Value::from_json(other),
+                Some(given) => input.read(given),
                 None => input.default.clone(),
             };
             let value = value.ok_or_else(|| format!("input `{name}` is missing or no {}", input.kind))?;
-            if !fits(&value, &input.kind) || !(input.one_of.is_empty() || input.one_of.contains(&value)) {
+            if !(input.one_of.is_empty() || input.one_of.contains(&value)) {
                 return Err(format!("input `{name}` can't be `{value}`"));
             }
             out.insert(name.clone(), value.to_json());
         }
         Ok(out)
-    }
-}
-
-/// Whether a value is of a type; nodes, groups and services are given by name.
-fn fits(value: &Value, kind: &Type) -> bool {
-    match (value, kind) {
-        (Value::Str(_), Type::Str | Type::Object(_))
-        | (Value::Int(_), Type::Int)
-        | (Value::Bool(_), Type::Bool)
-        | (Value::Span(_), Type::Span) => true,
-        (Value::List(items), Type::List(kind)) => items.iter().all(|item| fits(item, kind)),
-        _ => false,
     }
 }
 
@@ -350,6 +336,15 @@ pub struct Input {
     pub default: Option<Value>,
     /// The only values; all, when empty.
     pub one_of: Vec<Value>,
+}
+
+impl Input {
+    /// A value as it was given or recorded, of the input's type; text stands for every type. Objects of the inventory
+    /// are their names.
+    #[must_use]
+    pub fn read(&self, given: &serde_json::Value) -> Option<Value> {
+        crate::read::from_json(given, &self.kind)
+    }
 }
 
 /// What may forbid or delay a run.
