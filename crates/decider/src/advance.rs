@@ -3,7 +3,10 @@
 
 use std::sync::Arc;
 
-use regreen_playbook::{Set, model::{Playbook, Use}};
+use regreen_playbook::{
+    Set,
+    model::{Playbook, Use},
+};
 use regreen_schemas::{
     Instance, RunId, Timestamp,
     action::Effect,
@@ -100,7 +103,8 @@ impl Decider<'_> {
 
     fn next(&self, run: &Run) -> Next {
         let set = self.pinned(run);
-        let Some((set, playbook)) = set.as_ref().and_then(|set| Some((set, set.playbooks.get(&run.playbook)?)))
+        let Some((set, playbook)) =
+            set.as_ref().and_then(|set| Some((set, set.playbooks.get(&run.playbook)?)))
         else {
             // The shell brings every set that an open run pins before it decides: this is our own mistake.
             return Next::Wait;
@@ -229,13 +233,7 @@ impl Decider<'_> {
     }
 
     /// What is done about an unknown outcome, by effect class (rule 17).
-    pub(crate) fn unknown(
-        &self,
-        act: &Act,
-        attempt: &Attempt,
-        budget: u32,
-        reason: &str,
-    ) -> RunEvent {
+    pub(crate) fn unknown(&self, act: &Act, attempt: &Attempt, budget: u32, reason: &str) -> RunEvent {
         let next = match attempt.task.effect {
             Effect::Reconcilable => AfterUnknown::Observe,
             Effect::Read | Effect::Idempotent | Effect::Tell if act.tries < budget => {
@@ -256,7 +254,8 @@ impl Decider<'_> {
     pub(crate) fn terms(&self, run: &Run, instance: &Instance) -> Terms {
         let once = Terms { attempts: 1, then: Then::Stop };
         let set = self.pinned(run);
-        let Some((set, playbook)) = set.as_ref().and_then(|set| Some((set, set.playbooks.get(&run.playbook)?)))
+        let Some((set, playbook)) =
+            set.as_ref().and_then(|set| Some((set, set.playbooks.get(&run.playbook)?)))
         else {
             return once;
         };

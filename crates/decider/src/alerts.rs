@@ -154,8 +154,9 @@ impl Decider<'_> {
                 }
                 Outcome::Joined { run } => self.join(run, &alert.fingerprint)?,
                 Outcome::Blocked(Block::Storm { group, down, of }) => {
-                    let text =
-                        format!("storm: {down} of {of} nodes of {group} are not up; nothing destructive is done to it");
+                    let text = format!(
+                        "storm: {down} of {of} nodes of {group} are not up; nothing destructive is done to it"
+                    );
                     self.tell_system(&format!("storm/{group}"), &text)?;
                 }
                 Outcome::Blocked(block) => {

@@ -9,7 +9,7 @@ use regreen_playbook::{
 use regreen_schemas::{
     Instance, RunId,
     action::Effect,
-    event::{Asks, Event, RunEvent, Then},
+    event::{Asks, Event, RunEvent},
     hash::h,
     message::Ask,
     mutation::{self, Mutation},
@@ -54,14 +54,12 @@ impl Decider<'_> {
         let level = cx.levels.iter().find(unasked)?;
         let asks = level.asks.as_ref()?;
         let instance = Instance::from(format!("{}{GUARD}", level.base));
-        if let Some(act) = cx.run.acts.get(&instance) {
-            return Some(self.leaf(cx, &instance, act, None, Then::Stop));
+        if cx.run.acts.contains_key(&instance) {
+            return Some(Flow::Wait);
         }
         let steps = level.playbook.steps.iter();
         let open: Vec<&Step> = steps
-            .filter(|step| {
-                !cx.run.done.contains_key(&Instance::from(format!("{}{}", level.base, step.id)))
-            })
+            .filter(|step| !cx.run.done.contains_key(&Instance::from(format!("{}{}", level.base, step.id))))
             .collect();
         let plan = self.plan_of(cx, &open);
         Some(self.asks(cx, instance, plan, asks))
@@ -134,9 +132,11 @@ impl Decider<'_> {
         let (run, instance) = (*run, *instance);
         let word = if no.is_some() { "deny" } else { "approve" };
         let wanted = || format!("{word} {instance} of run {run}");
-        let asked = self.s.runs.get(run).and_then(|run| {
-            run.approvals().find(|ask| ask.instance == *instance).cloned()
-        });
+        let asked = self
+            .s
+            .runs
+            .get(run)
+            .and_then(|run| run.approvals().find(|ask| ask.instance == *instance).cloned());
         let Some(ask) = asked else {
             return self.refuse(by, wanted(), "nothing is asked there, or not any more");
         };

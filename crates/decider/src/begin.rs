@@ -119,9 +119,9 @@ impl Decider<'_> {
             target: target.clone(),
             inputs: inputs.clone(),
             mode: playbook.called_mode(cx.level().mode),
-            deadline: cx.until().map_or(self.s.now + playbook.deadline, |until| {
-                until.min(self.s.now + playbook.deadline)
-            }),
+            deadline: cx
+                .until()
+                .map_or(self.s.now + playbook.deadline, |until| until.min(self.s.now + playbook.deadline)),
             goes_on: playbook.on_resolved == regreen_playbook::model::OnResolved::Continue,
             active: active.clone(),
         };
@@ -196,9 +196,8 @@ impl Decider<'_> {
                 _ => Err(format!("`{name}` is missing")),
             }
         };
-        let name = |value: Value| -> Arc<str> {
-            value.name().cloned().unwrap_or_else(|| value.to_string().into())
-        };
+        let name =
+            |value: Value| -> Arc<str> { value.name().cloned().unwrap_or_else(|| value.to_string().into()) };
         match &*action.action.name {
             NOTIFY_SEND => Ok(Inner::Say { to: name(arg("to")?), text: arg("text")?.to_string().into() }),
             ENDPOINT_SET => {

@@ -80,14 +80,15 @@ impl Decider<'_> {
         if trial && result.is_well() {
             return self.emit(Event::BreakerClosed { playbook: name.clone() });
         }
-        let opens = is_failure(result)
-            && (trial || known.until.is_none() && failed >= breaker.failures as usize);
+        let opens =
+            is_failure(result) && (trial || known.until.is_none() && failed >= breaker.failures as usize);
         if !opens {
             return Ok(());
         }
         let until = now + breaker.rest;
         self.emit(Event::BreakerOpened { playbook: name.clone(), until })?;
-        let text = format!("{name} keeps failing: {failed} times within {}; it rests until {until}", breaker.within);
+        let text =
+            format!("{name} keeps failing: {failed} times within {}; it rests until {until}", breaker.within);
         self.tell_system(&format!("breaker/{name}"), &text)
     }
 }

@@ -14,6 +14,7 @@ use serde_json::Value;
 
 use crate::{
     advance::{Next, verifying},
+    approve::GUARD,
     bounds,
     cx::Cx,
     decide::Decider,
@@ -64,12 +65,23 @@ impl Decider<'_> {
     /// A playbook at work: its steps; then undos, `finally` and the closing verify.
     pub(crate) fn level(&self, cx: &Cx<'_>) -> Flow {
         let level = cx.level();
+        let guard = cx.own(GUARD);
+        let asks = cx.run.acts.get(&guard);
+        if let Some(act) = asks
+            && let next @ Flow::Next(_) = self.leaf(cx, &guard, act, None, Then::Stop)
+        {
+            return next;
+        }
         match level.concluded {
             None if level.mode == Mode::Observe => {
                 let plan = self.plan_lines(cx, &level.playbook.steps).join("; ");
                 return Flow::Over(RunResult::Observed, format!("would do: {plan}").into());
             }
             None => match self.list(cx, &level.playbook.steps) {
+                // The step that it was asked for is left out after all.
+                Flow::Well if asks.is_some() => {
+                    return Flow::event(RunEvent::StepSkipped { instance: guard });
+                }
                 Flow::Well => {}
                 Flow::Failed(Failed { reason, undo, result }) => {
                     return self.conclude(cx, result, reason, undo);
@@ -263,7 +275,7 @@ impl Decider<'_> {
             Some(why) => format!("{why}; nobody said whether {} took place", attempt.instance),
             None => "nobody said whether the effect took place".to_owned(),
         };
-        if cx.run.concluded.as_ref().is_some_and(|concluded| concluded.result == RunResult::Unknown) {
+        if stays_unknown(cx.run) {
             let (instance, reason) = (attempt.instance.clone(), why.into());
             return Flow::event(RunEvent::StepFailed { instance, reason, then: Then::Stop });
         }
@@ -306,7 +318,9 @@ impl Decider<'_> {
                 let (instance, attempt) = (attempt.instance.clone(), attempt.number);
                 Flow::event(RunEvent::Overdue { instance, attempt, refused: None })
             }
-            Stage::Asking(attempt) if cx.run.cancelled.is_some() => self.in_doubt(cx, attempt),
+            Stage::Asking(attempt) if cx.run.cancelled.is_some() || stays_unknown(cx.run) => {
+                self.in_doubt(cx, attempt)
+            }
             Stage::Dispatched(_)
             | Stage::Revoking(..)
             | Stage::Running(..)
@@ -336,12 +350,16 @@ impl Decider<'_> {
         };
         if inner.level().concluded.is_none() {
             // For one that is cut short its caller's end is a failure, whatever it is for the caller.
-            let result =
-                if concluded.result.is_well() { RunResult::Cancelled } else { concluded.result };
+            let result = if concluded.result.is_well() { RunResult::Cancelled } else { concluded.result };
             return self.conclude(&inner, result, concluded.reason.clone(), false);
         }
         self.sub(cx, step, instance, Then::Stop)
     }
+}
+
+/// Whether a run ends unknown: nobody is waited for any more.
+fn stays_unknown(run: &Run) -> bool {
+    run.concluded.as_ref().is_some_and(|concluded| concluded.result == RunResult::Unknown)
 }
 
 /// The place of a path, from the outermost place.

@@ -73,7 +73,16 @@ impl<'a> Cx<'a> {
             effects_before: 0,
         };
         let scopes = vec![String::new()];
-        Self { state, set, run, levels: vec![level], prefix: String::new(), scopes, locals: Vec::new(), ending: false }
+        Self {
+            state,
+            set,
+            run,
+            levels: vec![level],
+            prefix: String::new(),
+            scopes,
+            locals: Vec::new(),
+            ending: false,
+        }
     }
 
     /// The innermost playbook at work.
@@ -133,7 +142,14 @@ impl<'a> Cx<'a> {
         };
         let mut levels = self.levels.clone();
         levels.push(level);
-        Some(Self { levels, prefix: base.clone(), scopes: vec![base], locals: Vec::new(), ending: false, ..self.clone() })
+        Some(Self {
+            levels,
+            prefix: base.clone(),
+            scopes: vec![base],
+            locals: Vec::new(),
+            ending: false,
+            ..self.clone()
+        })
     }
 
     /// Within a playbook that has not begun: what it will see is not known yet.
@@ -144,11 +160,7 @@ impl<'a> Cx<'a> {
 
     /// What can be seen from here.
     pub fn world(&self) -> World<'a> {
-        World {
-            scopes: self.scopes.clone(),
-            locals: self.locals.clone(),
-            ..self.world_of(self.level())
-        }
+        World { scopes: self.scopes.clone(), locals: self.locals.clone(), ..self.world_of(self.level()) }
     }
 
     /// What a whole playbook at work sees.

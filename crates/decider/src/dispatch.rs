@@ -67,7 +67,8 @@ impl Decider<'_> {
             Ok(filled) => filled,
             Err(why) => return Flow::event(RunEvent::StepFailed { instance, reason: why.into(), then }),
         };
-        let zone = node.as_ref().map_or_else(|| Zone::from("main"), |target| cx.set.inventory.zone(Some(target)));
+        let zone =
+            node.as_ref().map_or_else(|| Zone::from("main"), |target| cx.set.inventory.zone(Some(target)));
         let task = Task {
             kind: Kind::Perform,
             action: action.action.name.clone(),

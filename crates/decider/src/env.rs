@@ -205,7 +205,9 @@ pub fn inputs(
     let inputs = playbook.typed_inputs(given)?;
     let unknown = playbook.inputs.iter().find_map(|(name, input)| {
         let value = inputs.get(name)?;
-        typed(state, set, &input.kind, value).is_none().then(|| format!("input `{name}`: {value} is no {}", input.kind))
+        typed(state, set, &input.kind, value)
+            .is_none()
+            .then(|| format!("input `{name}`: {value} is no {}", input.kind))
     });
     unknown.map_or(Ok(inputs), Err)
 }
@@ -264,7 +266,8 @@ fn typed(state: &State, set: &Set, kind: &Type, given: &serde_json::Value) -> Op
             regreen_schemas::time::parse_span(text).map(Value::Span)
         }
         (Type::List(item), serde_json::Value::Array(items)) => {
-            let items: Option<Vec<Value>> = items.iter().map(|given| typed(state, set, item, given)).collect();
+            let items: Option<Vec<Value>> =
+                items.iter().map(|given| typed(state, set, item, given)).collect();
             items.map(|items| Value::List(Arc::new(items)))
         }
         (_, given) => unpack(state, set, given),

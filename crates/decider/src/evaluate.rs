@@ -247,8 +247,11 @@ impl<'a> Evaluate<'a> {
 
     /// The target and the inputs that a trigger gives.
     fn triggered(&mut self, trigger: &Trigger, signal: Signal<'_>) -> Result<Option<Target>, String> {
-        let world =
-            World { alert: Some(signal.alert), source: signal.source, ..World::before(self.state, self.set, self.playbook) };
+        let world = World {
+            alert: Some(signal.alert),
+            source: signal.source,
+            ..World::before(self.state, self.set, self.playbook)
+        };
         let given = trigger.inputs.iter().map(|(name, template)| {
             let value = template.render(&world, plain)?;
             let named = value.name().map(|name| serde_json::Value::from(name.as_ref()));
@@ -259,7 +262,9 @@ impl<'a> Evaluate<'a> {
         let name = name.map(|value| value.name().map_or_else(|| value.to_string(), ToString::to_string));
         self.inputs = crate::env::inputs(self.state, self.set, self.playbook, &given)?;
         match (signal.source, name) {
-            (Source::Run { target, .. }, None) if self.playbook.target != TargetKind::None => Ok(target.clone()),
+            (Source::Run { target, .. }, None) if self.playbook.target != TargetKind::None => {
+                Ok(target.clone())
+            }
             (_, name) => self.find_target(name),
         }
     }
@@ -289,7 +294,8 @@ impl<'a> Evaluate<'a> {
 
     /// Why a repair is not taken back yet; none: all has been well for long enough.
     fn goes_back(&mut self, failback: &Failback) -> Option<Skip> {
-        let world = World { target: self.target.as_ref(), ..World::before(self.state, self.set, self.playbook) };
+        let world =
+            World { target: self.target.as_ref(), ..World::before(self.state, self.set, self.playbook) };
         let (found, saw, reads) = judge(&failback.when, &world);
         let changed = |read: &Read| match read {
             Read::Verdict(check) => self.state.verdicts.get(check).map(|(_, since)| *since),
@@ -298,8 +304,7 @@ impl<'a> Evaluate<'a> {
         let since = reads.iter().filter_map(changed).max().unwrap_or(self.state.now);
         self.reads.extend(reads);
         self.note(format!("failback when: {}", failback.when.text), saw, found == Ok(true));
-        self.asks =
-            failback.approval.as_ref().map(|asks| Asks { by: asks.by.clone(), within: asks.within });
+        self.asks = failback.approval.as_ref().map(|asks| Asks { by: asks.by.clone(), within: asks.within });
         let until = since + failback.hold;
         match found {
             Ok(true) if self.state.now >= until => None,
@@ -427,7 +432,8 @@ impl<'a> Evaluate<'a> {
 
     /// Who must say yes before the first effect.
     fn asked(&mut self) -> Option<Asks> {
-        self.trial = self.state.breakers.get(&self.playbook.name).is_some_and(|breaker| breaker.until.is_some());
+        self.trial =
+            self.state.breakers.get(&self.playbook.name).is_some_and(|breaker| breaker.until.is_some());
         let by = self.playbook.guard.approval.as_ref();
         let by = by.map(|approval| Asks { by: approval.by.clone(), within: approval.within });
         let mode = self.playbook.started_mode().min(self.set.ceilings.mode);

@@ -129,7 +129,8 @@ impl State {
         let mut wanted: OrdMap<Arc<str>, RunId> = OrdMap::new();
         self.queue.values().filter(move |id| {
             let locks = self.runs.get(*id).map(|run| run.locks.clone()).unwrap_or_default();
-            let free = |lock: &Arc<str>| holder(&self.locks, lock).is_none() && holder(&wanted, lock).is_none();
+            let free =
+                |lock: &Arc<str>| holder(&self.locks, lock).is_none() && holder(&wanted, lock).is_none();
             let free = locks.iter().all(free);
             wanted.extend(locks.into_iter().map(|lock| (lock, (*id).clone())));
             free
@@ -209,15 +210,22 @@ impl State {
             return None;
         }
         let target = at.target?;
-        let calendar = groups(at.set, target).filter_map(|group| at.set.inventory.maintained_until(group, self.now));
+        let calendar =
+            groups(at.set, target).filter_map(|group| at.set.inventory.maintained_until(group, self.now));
         if let Some(until) = calendar.max() {
             return Some(Some(until));
         }
-        self.silences(at.set, target).any(|check| at.world.verdict(check.as_str()) == Status::Degraded).then_some(None)
+        self.silences(at.set, target)
+            .any(|check| at.world.verdict(check.as_str()) == Status::Degraded)
+            .then_some(None)
     }
 
     /// Checks of silences that concern a target.
-    pub(crate) fn silences<'s>(&self, set: &'s Set, target: &'s Target) -> impl Iterator<Item = &'s CheckName> {
+    pub(crate) fn silences<'s>(
+        &self,
+        set: &'s Set,
+        target: &'s Target,
+    ) -> impl Iterator<Item = &'s CheckName> {
         let names = std::iter::once(target.name()).chain(groups(set, target));
         names.filter_map(|name| set.silences.get(name)).flatten()
     }
@@ -344,12 +352,7 @@ pub(crate) fn destroys(set: &Set, playbook: &Playbook, depth: u32) -> bool {
 /// Deepest nesting of playbooks that is followed.
 const CALLS_MAX: u32 = 8;
 
-fn budget_keys(
-    scope: BudgetScope,
-    set: &Set,
-    playbook: &Playbook,
-    target: Option<&Target>,
-) -> Vec<Arc<str>> {
+fn budget_keys(scope: BudgetScope, set: &Set, playbook: &Playbook, target: Option<&Target>) -> Vec<Arc<str>> {
     match scope {
         BudgetScope::Playbook => vec![format!("playbook/{}", playbook.name).into()],
         BudgetScope::Domain => vec!["domain".into()],

@@ -29,6 +29,7 @@ mod verdicts;
 mod watchdog;
 mod windows;
 
+pub use breaker::Breaker;
 pub use decide::{Input, Library, decide, due};
 pub use episodes::Episode;
 pub use facts::suspicion;
@@ -36,7 +37,6 @@ pub use run::{Act, Attempt, Done, How, Progress, Run, Seen, Stage, Watching};
 pub use state::{Flap, Illegal, Phase, Saw, State, TimerKey, fold, fold_items};
 pub use story::Stories;
 pub use thread::Tell;
-pub use breaker::Breaker;
 pub use watchdog::Watchdog;
 pub use windows::{Member, Window};
 

@@ -375,7 +375,9 @@ impl Run {
                     Conclusion { result: *result, reason: reason.clone(), undo: *undo, until: *until };
                 let place = match instance {
                     None => Some(&mut self.concluded),
-                    Some(sub) => self.subs.get_mut(sub).filter(|sub| sub.ended.is_none()).map(|sub| &mut sub.concluded),
+                    Some(sub) => {
+                        self.subs.get_mut(sub).filter(|sub| sub.ended.is_none()).map(|sub| &mut sub.concluded)
+                    }
                 };
                 // What was concluded first stays, but for what turns out unknown.
                 let graver = |before: &Conclusion| {
@@ -456,10 +458,9 @@ impl Run {
                 None | Some(S::Again(..) | S::Looking(_, _, None)),
                 E::Dispatched { instance, attempt, task, stop_no, until, .. },
             ) => Under(self.dispatch(&mut act, instance, *attempt, task, *stop_no, *until, now, None)),
-            (
-                Some(S::Looking(_, _, seen)),
-                E::Dispatched { instance, attempt, task, stop_no, until, .. },
-            ) => Under(self.dispatch(&mut act, instance, *attempt, task, *stop_no, *until, now, seen)),
+            (Some(S::Looking(_, _, seen)), E::Dispatched { instance, attempt, task, stop_no, until, .. }) => {
+                Under(self.dispatch(&mut act, instance, *attempt, task, *stop_no, *until, now, seen))
+            }
 
             // A command is out.
             (Some(S::Dispatched(attempt)), E::Overdue { refused, .. }) => {
@@ -479,10 +480,7 @@ impl Run {
                 act.tries = act.tries.saturating_sub(1);
                 S::Again(attempt, *again_at)
             }),
-            (
-                Some(S::Dispatched(_) | S::Revoking(..) | S::Running(..)),
-                E::StepSucceeded { result, .. },
-            ) => {
+            (Some(S::Dispatched(_) | S::Revoking(..) | S::Running(..)), E::StepSucceeded { result, .. }) => {
                 self.effect_seq = seq;
                 Over(How::Ok(result.clone()))
             }

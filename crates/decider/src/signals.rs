@@ -123,7 +123,8 @@ impl Decider<'_> {
         };
         labels.extend(node.as_ref().map(|_| ("node", member)));
         labels.extend(group.map(|group| ("group", group)));
-        let holds = |sides: &Vec<Arc<str>>| group.is_some_and(|group| sides.iter().any(|side| **side == *group));
+        let holds =
+            |sides: &Vec<Arc<str>>| group.is_some_and(|group| sides.iter().any(|side| **side == *group));
         let mut services = set.inventory.services.iter().filter(|(_, sides)| holds(sides));
         if let (Some((service, _)), None) = (services.next(), services.next()) {
             labels.push(("service", service));
@@ -137,8 +138,10 @@ impl Decider<'_> {
         if self.s.episodes.contains_key(&of) {
             return Ok(());
         }
-        let labels = [("path", &*event.path), ("id", &*event.id), ("type", &*event.kind), ("source", &*event.source)];
-        let alert = like_an_alert(of, &format!("event {} at {}", event.kind, event.path), &labels, self.s.now);
+        let labels =
+            [("path", &*event.path), ("id", &*event.id), ("type", &*event.kind), ("source", &*event.source)];
+        let alert =
+            like_an_alert(of, &format!("event {} at {}", event.kind, event.path), &labels, self.s.now);
         self.signal(&alert, Source::Webhook(event.clone()))
     }
 
@@ -148,14 +151,16 @@ impl Decider<'_> {
         self.way_back(run, result)?;
         let Some(set) = self.set() else { return Ok(()) };
         let waits = |playbook: &Playbook| {
-            playbook.triggers.iter().any(|trigger| {
-                matches!(&trigger.on, On::Run { playbook, .. } if *playbook == run.playbook)
-            })
+            playbook
+                .triggers
+                .iter()
+                .any(|trigger| matches!(&trigger.on, On::Run { playbook, .. } if *playbook == run.playbook))
         };
         if !set.playbooks.values().any(waits) {
             return Ok(());
         }
-        let labels = [("playbook", run.playbook.as_str()), ("result", result.word()), ("run", run.id.as_str())];
+        let labels =
+            [("playbook", run.playbook.as_str()), ("result", result.word()), ("run", run.id.as_str())];
         let name = format!("{} ended {}", run.playbook, result.word());
         let alert = like_an_alert(fingerprint(&["run", run.id.as_str()]), &name, &labels, self.s.now);
         let (run, playbook, target) = (run.id.clone(), run.playbook.clone(), run.target.clone());
@@ -226,9 +231,11 @@ impl Decider<'_> {
             return (RunResult::Failed, format!("{} has not repaired it", drill.of).into());
         };
         let late = drill.rto.is_some_and(|rto| *took > rto);
-        let lost = drill.canary.as_ref().zip(set.as_ref()).is_some_and(|(canary, set)| {
-            self.s.verdict(set, canary, None) != Status::Up
-        });
+        let lost = drill
+            .canary
+            .as_ref()
+            .zip(set.as_ref())
+            .is_some_and(|(canary, set)| self.s.verdict(set, canary, None) != Status::Up);
         let said = format!("{} {} after {took}", drill.of, how.word());
         match (how.is_well(), late, lost) {
             (true, false, false) => (result, said.into()),
@@ -251,7 +258,8 @@ impl Decider<'_> {
                 let key = (playbook.name.clone(), trigger.id.clone());
                 let next = schedule.after(self.s.now);
                 // A new text means new times; one that is due and was not looked at yet stays due.
-                let keeps = self.s.schedules.get(&key).is_some_and(|at| Some(*at) == next || *at <= self.s.now);
+                let keeps =
+                    self.s.schedules.get(&key).is_some_and(|at| Some(*at) == next || *at <= self.s.now);
                 wanted.insert(key.clone());
                 if !keeps {
                     self.emit(Event::Scheduled { playbook: key.0, trigger: key.1, at: next })?;
@@ -259,18 +267,17 @@ impl Decider<'_> {
             }
         }
         let gone: Vec<_> = self.s.schedules.keys().filter(|key| !wanted.contains(*key)).cloned().collect();
-        gone.into_iter().try_for_each(|(playbook, trigger)| {
-            self.emit(Event::Scheduled { playbook, trigger, at: None })
-        })
+        gone.into_iter()
+            .try_for_each(|(playbook, trigger)| self.emit(Event::Scheduled { playbook, trigger, at: None }))
     }
 
     /// A time has come, perhaps while nobody was there.
     pub(crate) fn schedule_due(&mut self, name: &PlaybookName, id: &Arc<str>) -> Result<(), Illegal> {
         let due = self.s.schedules.get(&(name.clone(), id.clone())).copied();
         let set = self.set();
-        let trigger = set.as_ref().and_then(|set| {
-            set.playbooks.get(name)?.triggers.iter().find(|trigger| trigger.id == *id)
-        });
+        let trigger = set
+            .as_ref()
+            .and_then(|set| set.playbooks.get(name)?.triggers.iter().find(|trigger| trigger.id == *id));
         let schedule = match trigger.map(|trigger| &trigger.on) {
             Some(On::Schedule(schedule)) => Some(schedule),
             _ => None,
@@ -278,7 +285,8 @@ impl Decider<'_> {
         let at = schedule.and_then(|schedule| schedule.after(self.s.now));
         self.emit(Event::Scheduled { playbook: name.clone(), trigger: id.clone(), at })?;
         let (Some(due), Some(schedule)) = (due, schedule) else { return Ok(()) };
-        let missed = self.s.now - due > bounds::SCHEDULE_LATE || matches!(self.s.phase, Phase::CatchingUp { .. });
+        let missed =
+            self.s.now - due > bounds::SCHEDULE_LATE || matches!(self.s.phase, Phase::CatchingUp { .. });
         if missed && !schedule.once {
             return Ok(());
         }

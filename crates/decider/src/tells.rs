@@ -16,15 +16,7 @@ use regreen_schemas::{
     run::RunResult,
 };
 
-use crate::{
-    advance::backoff,
-    bounds,
-    decide::Decider,
-    env::World,
-    run::Run,
-    state::Illegal,
-    thread,
-};
+use crate::{advance::backoff, bounds, decide::Decider, env::World, run::Run, state::Illegal, thread};
 
 /// Numbers of messages that ask begin here.
 const ASKS: u32 = 1 << 24;
