@@ -6,7 +6,6 @@ pub mod cel;
 pub mod check;
 pub mod diagnostic;
 mod expand;
-mod harm;
 pub mod inventory;
 pub mod keys;
 pub mod matcher;
