@@ -1,5 +1,5 @@
-//! One table of keys: what may stand where, what it means, and whether this release has it. The walk, the
-//! reference and the messages all read it; nothing else lists keys.
+//! One table of keys: what may stand where, and what it means. The walk, the reference and the messages all read
+//! it; nothing else lists keys.
 
 /// A key of a map.
 #[derive(Clone, Copy, Debug)]
@@ -10,18 +10,13 @@ pub struct Key {
     pub doc: &'static str,
     /// Whether it must be there.
     pub required: bool,
-    /// In the language, but not in this release: refused loudly instead of being ignored.
-    pub later: bool,
 }
 
 const fn key(name: &'static str, doc: &'static str) -> Key {
-    Key { name, doc, required: false, later: false }
+    Key { name, doc, required: false }
 }
 const fn must(name: &'static str, doc: &'static str) -> Key {
-    Key { name, doc, required: true, later: false }
-}
-const fn later(name: &'static str) -> Key {
-    Key { name, doc: "Comes with a later release.", required: false, later: true }
+    Key { name, doc, required: true }
 }
 
 /// Kinds of documents: the key after `apiVersion`.
@@ -41,7 +36,7 @@ pub const PLAYBOOK: &[Key] = &[
     key("triggers", "What starts it; any of them. Without triggers only other playbooks run it."),
     key("correlate", "Which of the triggers' events together start it."),
     key("when", "CEL: at start, after waiting, and before each destructive step; must be true."),
-    key("inputs", "Typed inputs of a manual start: `name: {type, default, one_of}`."),
+    key("inputs", "Typed inputs of a start: `name: {type, default, one_of}`."),
     key("guard", "What may forbid or delay a run."),
     must("steps", "What is done, in order."),
     key("verify", "The closing verify: all of these hold at once."),
@@ -61,7 +56,7 @@ pub const TRIGGER: &[Key] = &[
     key("id", "Its name."),
     key("alert", "Alertmanager's matchers, all of which must match."),
     key("manual", "Started by hand."),
-    key("target", "Template: the name of the node or group."),
+    key("target", "Template: the name of the node, group or service."),
     key("for", "How long it must last, unbroken; 0s unless given."),
     key("inputs", "`name: template`: inputs of the run."),
     key("status", "Of an alert: `firing` (default) or `resolved`."),
@@ -236,7 +231,7 @@ pub const GROUP: &[Key] = &[
     key("health", "The check over nodes that says which are healthy."),
     key("via", "Zone whose runners act on it; `main` unless given."),
     key("labels", "Free words."),
-    must("nodes", "Nodes by name."),
+    key("nodes", "Nodes by name; needed unless they are discovered."),
     key(
         "storm",
         "Share of nodes; when more are not up, nothing destructive is done to it; `50%` unless given.",
@@ -465,7 +460,10 @@ pub const RECEIVER_EMAIL: &[Key] =
     &[must("to", "Addresses."), key("from", "The sender; the notifier's unless given.")];
 /// An input.
 pub const INPUT: &[Key] = &[
-    must("type", "`string`, `int` or `bool`."),
+    must(
+        "type",
+        "`string`, `int`, `bool`, `duration`, `node`, `group`, `service`, or a list of one of them: `[string]`.",
+    ),
     key("default", "Taken when it is not given."),
     key("one_of", "The only values."),
 ];
