@@ -32,6 +32,8 @@ pub enum Severity {
     Error,
     /// It may, but look.
     Warning,
+    /// It may; worth knowing.
+    Note,
 }
 
 /// One finding.
@@ -39,7 +41,7 @@ pub enum Severity {
 pub struct Finding {
     /// `RG101`; see docs/errors.
     pub code: u16,
-    /// Error or warning.
+    /// Error, warning or note.
     pub severity: Severity,
     /// What is wrong.
     pub message: String,
@@ -100,6 +102,18 @@ impl Findings {
         self.add(Severity::Warning, code, at, message.into(), label.into(), hint.into());
     }
 
+    /// Adds a note: it forbids nothing, however strictly it is looked at.
+    pub fn note(
+        &mut self,
+        code: u16,
+        at: Place,
+        message: impl Into<String>,
+        label: impl Into<String>,
+        hint: impl Into<String>,
+    ) {
+        self.add(Severity::Note, code, at, message.into(), label.into(), hint.into());
+    }
+
     fn add(
         &mut self,
         severity: Severity,
@@ -147,6 +161,7 @@ impl Findings {
         let level = match finding.severity {
             Severity::Error => Level::ERROR,
             Severity::Warning => Level::WARNING,
+            Severity::Note => Level::NOTE,
         };
         let mut snippet = Snippet::source(source.text.as_str()).path(source.path.as_str()).annotation(
             AnnotationKind::Primary
