@@ -4,6 +4,7 @@
 pub mod action;
 pub mod cel;
 pub mod check;
+pub mod codes;
 pub mod diagnostic;
 mod expand;
 mod harm;
@@ -13,6 +14,7 @@ pub mod matcher;
 pub mod model;
 pub mod names;
 mod read;
+pub mod report;
 pub mod schedule;
 pub mod set;
 pub mod template;
