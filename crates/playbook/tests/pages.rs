@@ -30,7 +30,8 @@ fn examples(page: &str) -> Vec<(Vec<&str>, String)> {
 
 /// What is found in the examples of this word, with those that stand beside both. A third word is the file's name.
 fn found(page: &str, word: &str) -> Findings {
-    let base = Source { path: "base.yaml".into(), text: include_str!("../../../docs/errors/base.yaml").into() };
+    let base =
+        Source { path: "base.yaml".into(), text: include_str!("../../../docs/errors/base.yaml").into() };
     let mut sources = vec![base];
     for (at, (words, text)) in examples(page).into_iter().enumerate() {
         if words.get(1).is_some_and(|mark| *mark == word || *mark == "both") {
@@ -44,7 +45,8 @@ fn found(page: &str, word: &str) -> Findings {
 
 #[test]
 fn the_base_is_silent() {
-    let base = Source { path: "base.yaml".into(), text: include_str!("../../../docs/errors/base.yaml").into() };
+    let base =
+        Source { path: "base.yaml".into(), text: include_str!("../../../docs/errors/base.yaml").into() };
     let findings = load(vec![base]).1;
     assert_eq!(findings.list, [], "{}", findings.render(false));
 }

@@ -27,7 +27,8 @@ fn files(folder: &Path, found: &mut Vec<Source>) {
 #[test]
 fn every_shipped_folder_is_silent() {
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../playbooks");
-    let folders = fs::read_dir(root).expect("playbooks/ is there").map(|entry| entry.expect("it is readable").path());
+    let folders =
+        fs::read_dir(root).expect("playbooks/ is there").map(|entry| entry.expect("it is readable").path());
     let folders: Vec<PathBuf> = folders.filter(|path| path.is_dir()).collect();
     assert!(!folders.is_empty(), "nothing is shipped");
     for folder in folders {

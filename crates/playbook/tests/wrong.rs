@@ -11,15 +11,16 @@ const MANY_MIN: usize = 20;
 
 fn corpus() -> Vec<(String, Findings)> {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/wrong");
-    let names = fs::read_dir(&folder).expect("the corpus is there").map(|entry| {
-        entry.expect("it is readable").file_name().to_string_lossy().into_owned()
-    });
+    let names = fs::read_dir(&folder)
+        .expect("the corpus is there")
+        .map(|entry| entry.expect("it is readable").file_name().to_string_lossy().into_owned());
     let names: BTreeSet<String> = names.collect();
     let read = |name: &String| Source {
         path: name.clone(),
         text: fs::read_to_string(folder.join(name)).expect("it is readable"),
     };
-    let base = Source { path: "base.yaml".into(), text: include_str!("../../../docs/errors/base.yaml").into() };
+    let base =
+        Source { path: "base.yaml".into(), text: include_str!("../../../docs/errors/base.yaml").into() };
     let stems = names.iter().filter_map(|name| name.strip_suffix(".yaml"));
     let load = |stem: &str| {
         let beside = |name: &&String| name.starts_with(&format!("{stem}."));
@@ -41,7 +42,8 @@ fn the_corpus_has_every_code_and_many_mistakes_at_once() {
     let corpus = corpus();
     let many = corpus.iter().filter(|(_, findings)| findings.list.len() >= 2).count();
     assert!(corpus.len() >= FILES_MIN && many >= MANY_MIN, "{} files, {many} with many", corpus.len());
-    let silent: Vec<_> = corpus.iter().filter(|(_, findings)| findings.list.is_empty()).map(|(s, _)| s).collect();
+    let silent: Vec<_> =
+        corpus.iter().filter(|(_, findings)| findings.list.is_empty()).map(|(s, _)| s).collect();
     assert!(silent.is_empty(), "nothing is wrong with {silent:?}");
     let found: BTreeSet<u16> =
         corpus.iter().flat_map(|(_, findings)| findings.list.iter().map(|finding| finding.code)).collect();
