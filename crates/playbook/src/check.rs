@@ -125,7 +125,7 @@ pub(crate) fn together(draft: Draft, findings: &mut Findings) -> Set {
     if let Some(default) = default {
         drafted.iter_mut().for_each(|(playbook, _)| playbook.ask_by_name(&default));
     }
-    judge_all(&drafted, &set, findings);
+    judge_all(&drafted, &draft.declared, &set, findings);
     for (playbook, places) in drafted {
         for budget in &playbook.guard.budgets {
             let most = set.budgets.entry(budget.scope).or_default();
@@ -140,7 +140,12 @@ pub(crate) fn together(draft: Draft, findings: &mut Findings) -> Set {
 }
 
 /// Judges every playbook, callees first: what they give is known by then.
-fn judge_all(drafted: &[(Playbook, Places)], set: &Set, findings: &mut Findings) {
+fn judge_all(
+    drafted: &[(Playbook, Places)],
+    declared: &BTreeMap<Arc<str>, Place>,
+    set: &Set,
+    findings: &mut Findings,
+) {
     let book = Book::new(drafted, set);
     for (at, step) in &book.circles {
         let (playbook, places) = &drafted[*at];
@@ -153,7 +158,8 @@ fn judge_all(drafted: &[(Playbook, Places)], set: &Set, findings: &mut Findings)
     let mut outputs = vec![Gives::Unclear; drafted.len()];
     for at in &book.order {
         let (playbook, places) = &drafted[*at];
-        let judge = Judge { playbook, places, set, book: &book, outputs: &outputs, findings: &mut *findings };
+        let findings = &mut *findings;
+        let judge = Judge { playbook, places, set, declared, book: &book, outputs: &outputs, findings };
         outputs[*at] = judge.judge();
     }
 }

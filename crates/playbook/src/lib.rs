@@ -4,6 +4,7 @@
 pub mod action;
 pub mod cel;
 pub mod check;
+pub mod codes;
 pub mod diagnostic;
 mod expand;
 pub mod inventory;
@@ -12,6 +13,7 @@ pub mod matcher;
 pub mod model;
 pub mod names;
 mod read;
+pub mod report;
 pub mod schedule;
 pub mod set;
 pub mod template;

@@ -2,12 +2,16 @@
 
 use regreen_schemas::action::ParamType;
 
-use super::judge::{Judge, items};
+use super::{
+    judge::{Judge, items},
+    outside::{CODE_HINT, outside},
+};
 use crate::{
     action::{Param, ParamKind},
-    cel::Scope,
+    cel::{self, Scope},
+    diagnostic::Place,
     model::{Arg, Subject, TargetKind, Use},
-    template::{File, Part, Template},
+    template::{File, Spot, Template, Wants},
     tree::Node,
     value::Type,
 };
@@ -146,19 +150,43 @@ impl Judge<'_> {
 
     /// A file is filled in as a template is; what it becomes is code, whatever it is for.
     fn file(&mut self, file: &File, param: Option<&Param>, node: &Node, scope: &Scope) {
-        let name = param.map_or("with", |param| &*param.name).to_owned();
-        for part in &file.template.parts {
-            let Part::Path(expr, _) = part else { continue };
-            let (_, problems) = crate::cel::check(expr, scope);
+        let name = param.map_or("with", |param| &*param.name);
+        let of = |judge: &Self, spot: &Spot| {
+            let sources = &judge.findings.sources;
+            let found = sources.iter().position(|source| source.path == *file.path);
+            found.map_or_else(
+                || judge.at(node.range.clone()),
+                |file| Place { file, range: spot.range.clone() },
+            )
+        };
+        for spot in file.paths() {
+            let at = of(self, &spot);
+            let (found, problems) = cel::check(&spot.expr, scope);
             for problem in problems {
-                let message = format!("{}, in `{}`", problem.message, file.path);
-                self.error(problem.code, node, message, problem.label, problem.hint);
+                self.findings.error(problem.code, at.clone(), problem.message, problem.label, problem.hint);
+                self.used_here(node);
             }
-            if let Some(what) = super::outside::outside(&expr.tree, self.playbook, scope) {
-                let label = format!("{what}, in `{name}`: `{}`", expr.text);
-                let hint = "an input with `one_of`, or something of the inventory";
-                self.error(308, node, format!("untrusted text as code, in `{}`", file.path), label, hint);
+            let wrong = found.and_then(|found| match (spot.wants, &found) {
+                (Wants::Text, _) | (Wants::Bool, Type::Bool) | (Wants::List, Type::List(_)) => None,
+                (Wants::Bool, _) => Some(("`#if` wants true or false", found)),
+                (Wants::List, _) => Some(("`#each` wants a list", found)),
+            });
+            if let Some((message, found)) = wrong {
+                self.findings.error(305, at.clone(), message, format!("this is {found}"), "");
+                self.used_here(node);
+            }
+            // Only what is printed becomes code.
+            let printed = spot.wants == Wants::Text;
+            if let Some(what) = outside(&spot.expr.tree, self.playbook, scope).filter(|_| printed) {
+                let label = format!("{what}, in `{name}`");
+                self.findings.error(308, at, "untrusted text as code", label, CODE_HINT);
+                self.used_here(node);
             }
         }
+    }
+
+    fn used_here(&mut self, node: &Node) {
+        let at = self.at(node.range.clone());
+        self.findings.also(at, "filled in here");
     }
 }

@@ -159,7 +159,7 @@ impl Judge<'_> {
                 }
                 return;
             }
-            let value = crate::read::parse_input(text, &input.kind);
+            let value = input.read(&text.into());
             let allowed = |value: &Value| input.one_of.is_empty() || input.one_of.contains(value);
             if !value.as_ref().is_some_and(allowed) {
                 let words: Vec<String> = input.one_of.iter().map(ToString::to_string).collect();

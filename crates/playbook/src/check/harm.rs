@@ -199,7 +199,8 @@ impl Judge<'_> {
             (needed, all.saturating_sub(own), all)
         };
         // Nodes that are found at the provider are not known yet.
-        if groups.is_empty() || groups.iter().any(|group| group.nodes.is_empty()) {
+        if groups.is_empty() || groups.iter().any(|group| group.nodes.is_empty() || group.discover.is_some())
+        {
             return None;
         }
         let counts: Vec<_> = groups.iter().map(count).collect();

@@ -1,6 +1,10 @@
 //! Judges one playbook: the order in which its parts are looked at, and where findings are drawn.
 
-use std::{collections::BTreeSet, ops::Range, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Range,
+    sync::Arc,
+};
 
 use super::{
     book::{Book, Reach},
@@ -10,7 +14,7 @@ use super::{
 use crate::{
     cel::{self, Expr, Gives, Scope, check::Problem, constant},
     diagnostic::{Findings, Place, nearest},
-    model::Playbook,
+    model::{Playbook, StepKind},
     read::{Places, within},
     set::Set,
     template::{Part, Template},
@@ -25,6 +29,8 @@ pub(super) struct Judge<'a> {
     pub playbook: &'a Playbook,
     pub places: &'a Places,
     pub set: &'a Set,
+    /// Where foreign actions are declared.
+    pub declared: &'a BTreeMap<Arc<str>, Place>,
     pub book: &'a Book<'a>,
     /// What playbooks give their callers, as far as they were judged.
     pub outputs: &'a [Gives],
@@ -63,6 +69,7 @@ impl Judge<'_> {
         for (receiver, node) in playbook.notify.iter().zip(&places.notify) {
             self.known_receiver(receiver, node);
         }
+        self.foreign();
         self.harm();
         self.flow();
         self.durations();
@@ -102,6 +109,22 @@ impl Judge<'_> {
             }
         }
         if unclear { Gives::Unclear } else { Gives::Result(record(fields)) }
+    }
+
+    /// Actions that no runner of this release has: each is named once.
+    fn foreign(&mut self) {
+        let mut told = BTreeSet::new();
+        for step in self.playbook.all_steps() {
+            let StepKind::Use(action) = &step.kind else { continue };
+            let name = &action.action.name;
+            let Some(declared) = self.declared.get(name).filter(|_| told.insert(name)) else { continue };
+            let file = self.findings.sources.get(declared.file).map_or("", |source| &source.path);
+            let (message, label) =
+                (format!("no runner of this release has `{name}`"), format!("declared in {file}"));
+            let hint = "a runner of your own must serve it before this playbook can act";
+            let at = self.step_place(&step.id, "use");
+            self.findings.note(202, at, message, label, hint);
+        }
     }
 
     fn ceiling(&mut self) {
@@ -239,25 +262,8 @@ pub(super) fn record(fields: impl IntoIterator<Item = (Arc<str>, Type)>) -> Type
     Type::Record(Arc::new(fields.into_iter().collect()))
 }
 
-/// Ids under `steps:` and `finally:` of steps that could not be read: what is read of them is no second mistake.
+/// Steps that could not be read: what is read of them is no second mistake.
 pub(super) fn unread(playbook: &Playbook, places: &Places) -> Vec<Arc<str>> {
-    let mut written = BTreeSet::new();
-    for key in ["steps", "finally"] {
-        places.document.get(key).into_iter().for_each(|node| ids(node, &mut written));
-    }
-    for step in playbook.all_steps() {
-        written.remove(&*step.id);
-    }
-    written.into_iter().map(Arc::from).collect()
-}
-
-fn ids<'n>(node: &'n Node, found: &mut BTreeSet<&'n str>) {
-    match &node.kind {
-        Kind::List(items) => items.iter().for_each(|item| ids(item, found)),
-        Kind::Map(entries) => {
-            found.extend(node.get("id").and_then(Node::text));
-            entries.iter().for_each(|(_, value)| ids(value, found));
-        }
-        Kind::Scalar { .. } => {}
-    }
+    let read: BTreeSet<&str> = playbook.all_steps().into_iter().map(|step| &*step.id).collect();
+    places.steps.keys().filter(|id| !read.contains(&***id)).cloned().collect()
 }

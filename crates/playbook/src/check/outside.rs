@@ -9,6 +9,9 @@ use crate::{
     value::Type,
 };
 
+/// What may stand in code instead.
+pub(super) const CODE_HINT: &str = "an input with `one_of`, or something of the inventory";
+
 /// What an expression reads that comes from outside, in a word.
 pub(super) fn outside(tree: &Tree, playbook: &Playbook, scope: &Scope) -> Option<String> {
     match &tree.kind {
@@ -55,8 +58,7 @@ impl Judge<'_> {
             let Some(what) = outside(&expr.tree, self.playbook, scope) else { continue };
             let at = self.at(crate::read::within(node, range));
             let label = format!("{what}, in `{name}`");
-            let hint = "an input with `one_of`, or something of the inventory";
-            self.findings.error(308, at, "untrusted text as code", label, hint);
+            self.findings.error(308, at, "untrusted text as code", label, CODE_HINT);
         }
     }
 }

@@ -129,10 +129,6 @@ impl Judge<'_> {
             None => None,
         };
         let name = each.name.to_string();
-        if scope.roots.iter().any(|(root, _)| *root == name) {
-            let message = format!("`{name}` names something else here");
-            self.error(109, node.get("as").unwrap_or(node), message, "hidden by the item", "another name");
-        }
         let before = (scope.roots.len(), scope.outside.len(), scope.unclear.len(), scope.steps.len());
         if outside(&each.list.tree, self.playbook, scope).is_some() {
             scope.outside.push(name.clone());
