@@ -39,7 +39,7 @@ use regreen_schemas::{
 const SET: &str = r#"apiVersion: regreen/v1
 inventory: lab
 groups:
-  web: {health: web, nodes: {a1: {}, a2: {}, a3: {}}}
+  web: {health: web, storm: 100%, nodes: {a1: {}, a2: {}, a3: {}}}
 ---
 apiVersion: regreen/v1
 checks:
