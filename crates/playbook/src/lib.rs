@@ -14,6 +14,7 @@ pub mod model;
 pub mod names;
 mod read;
 pub mod schedule;
+pub mod schema;
 pub mod set;
 pub mod template;
 pub mod tree;

@@ -93,36 +93,15 @@ impl Walk<'_> {
         };
         for (key, _) in entries {
             let name = key.text().unwrap_or_default();
-            match keys.iter().find(|known| known.name == name) {
-                Some(known) if known.later => {
-                    self.error(
-                        112,
-                        key,
-                        format!("`{name}` is not in this release"),
-                        "comes later",
-                        "take it out",
-                    );
-                }
-                Some(_) => {}
-                None if name.is_empty() => {}
-                None => {
-                    let near = nearest(name, keys.iter().filter(|key| !key.later).map(|key| key.name));
-                    let hint = near.map_or_else(
-                        || {
-                            format!(
-                                "known: {}",
-                                keys.iter()
-                                    .filter(|k| !k.later)
-                                    .map(|k| k.name)
-                                    .collect::<Vec<_>>()
-                                    .join(", ")
-                            )
-                        },
-                        |near| format!("did you mean `{near}`?"),
-                    );
-                    self.error(101, key, format!("unknown key `{name}`"), format!("no key of {what}"), hint);
-                }
+            if name.is_empty() || keys.iter().any(|known| known.name == name) {
+                continue;
             }
+            let near = nearest(name, keys.iter().map(|key| key.name));
+            let hint = near.map_or_else(
+                || format!("known: {}", keys.iter().map(|key| key.name).collect::<Vec<_>>().join(", ")),
+                |near| format!("did you mean `{near}`?"),
+            );
+            self.error(101, key, format!("unknown key `{name}`"), format!("no key of {what}"), hint);
         }
         for key in keys.iter().filter(|key| key.required) {
             if node.get(key.name).is_none_or(Node::is_null) {

@@ -1,0 +1,143 @@
+//! The JSON Schema for editors: made from the table of keys, kind to what is good, and strict with slips.
+
+mod common;
+
+use common::{all, current, documents, good, own};
+use regreen_playbook::{
+    keys::{self, CHECK, CHECK_KINDS, Shape},
+    schema::json_schema,
+};
+use serde_json::{Value, json};
+
+fn problems(schema: &Value, document: &Value) -> Vec<String> {
+    let validator = jsonschema::validator_for(schema).expect("a schema");
+    validator.iter_errors(document).map(|error| format!("{}: {error}", error.instance_path())).collect()
+}
+
+/// The schema of one key of a map.
+fn of(schema: &Value, table: &str, key: &str) -> Value {
+    let at = format!("#/definitions/{}/properties/{key}", table.replace([' ', '\''], "-"));
+    json!({"$ref": at, "definitions": schema["definitions"]})
+}
+
+#[test]
+fn the_file_is_the_table() {
+    let text = serde_json::to_string_pretty(&json_schema(&own())).expect("a schema is JSON") + "\n";
+    current("schemas/json/playbooks.schema.json", &text);
+}
+
+#[test]
+fn good_documents_are_valid() {
+    let schema = json_schema(&all());
+    for (file, text) in good() {
+        for document in documents(&text) {
+            assert_eq!(problems(&schema, &document), Vec::<String>::new(), "{file}");
+        }
+    }
+}
+
+#[test]
+fn every_example_is_its_key_and_valid() {
+    let schema = json_schema(&all());
+    for table in keys::tables() {
+        for key in table.keys {
+            let parsed = documents(key.example);
+            let example = parsed[0].as_object().expect("a map");
+            let names: Vec<&String> = example.keys().collect();
+            assert_eq!(names, [key.name], "{}.{}", table.name, key.name);
+            let found = problems(&of(&schema, table.name, key.name), &example[key.name]);
+            assert_eq!(found, Vec::<String>::new(), "{}.{}", table.name, key.name);
+        }
+    }
+}
+
+#[test]
+fn every_default_is_valid() {
+    let schema = json_schema(&all());
+    for table in keys::tables() {
+        for key in table.keys {
+            let Some(default) = key.default else { continue };
+            let value = &documents(&format!("{}: {default}", key.name))[0][key.name];
+            let found = problems(&of(&schema, table.name, key.name), value);
+            assert_eq!(found, Vec::<String>::new(), "{}.{}", table.name, key.name);
+            assert!(!key.required, "{}.{} has a default and must be there", table.name, key.name);
+        }
+    }
+}
+
+#[test]
+fn every_key_is_explained_and_known_to_its_table() {
+    for table in keys::tables() {
+        for key in table.keys {
+            let whole = key.doc.ends_with('.') || key.doc.ends_with('…') || key.doc.ends_with('?');
+            assert!(whole, "{}.{}: {}", table.name, key.name, key.doc);
+        }
+        let known = |name: &str| table.keys.iter().any(|key| key.name == name);
+        let named = table.needs.iter().flat_map(|(key, others)| others.iter().chain([key]));
+        for name in table.kinds.iter().chain(named) {
+            assert!(known(name), "{} has no `{name}`", table.name);
+        }
+    }
+}
+
+#[test]
+fn what_kinds_of_checks_measure_is_what_a_check_may_measure() {
+    let measure = CHECK.iter().find(|key| key.name == "measure").expect("a key");
+    let Shape::Words(words) = measure.shape else { panic!("no words") };
+    for kind in CHECK_KINDS {
+        assert!(kind.measures.iter().all(|word| words.contains(word)), "{}", kind.word);
+    }
+    assert!(words.iter().all(|word| CHECK_KINDS.iter().any(|kind| kind.measures.contains(word))));
+}
+
+/// A playbook with one step.
+fn playbook(step: &str) -> String {
+    format!("{{apiVersion: regreen/v1, playbook: a, steps: [{step}]}}")
+}
+
+#[test]
+fn slips_are_refused() {
+    let schema = json_schema(&all());
+    let good = playbook("{id: a, wait: 5s}");
+    assert_eq!(problems(&schema, &documents(&good)[0]), Vec::<String>::new());
+    let slips = [
+        "{playbook: a, steps: []}".to_owned(),
+        "{apiVersion: regreen/v2, playbook: a, steps: []}".into(),
+        "{apiVersion: regreen/v1, playbok: a}".into(),
+        "{apiVersion: regreen/v1, playbook: a}".into(),
+        "{apiVersion: regreen/v1, playbook: a, steps: [], mod: auto}".into(),
+        "{apiVersion: regreen/v1, playbook: a, steps: [], mode: automatic}".into(),
+        "{apiVersion: regreen/v1, playbook: a, steps: [], deadline: 5}".into(),
+        "{apiVersion: regreen/v1, playbook: a, steps: [], deadline: 5s1h}".into(),
+        "{apiVersion: regreen/v1, playbook: a, steps: [], when: \"{{ target }}\"}".into(),
+        "{apiVersion: regreen/v1, playbook: a, steps: [], triggers: [{alert: [NodeDown]}]}".into(),
+        "{apiVersion: regreen/v1, playbook: a, steps: [], triggers: [{for: 5s}]}".into(),
+        "{apiVersion: regreen/v1, playbook: a, steps: [], guard: {min_healthy: {at_least: 1, percent: 5}}}"
+            .into(),
+        "{apiVersion: regreen/v1, checks: {a: {kind: tcp}}}".into(),
+        "{apiVersion: regreen/v1, checks: {a: {kind: tcp, with: {url: x}}}}".into(),
+        "{apiVersion: regreen/v1, checks: {a: {kind: http, with: {url: x}, measure: health}}}".into(),
+        "{apiVersion: regreen/v1, checks: {a: {kind: all}}}".into(),
+        "{apiVersion: regreen/v1, policy: a, receivers: {a: {slak: x}}}".into(),
+        "{apiVersion: regreen/v1, inventory: a, groups: {a: {nodes: {b: {adress: x}}}}}".into(),
+        playbook("{wait: 5s}"),
+        playbook("{id: a}"),
+        playbook("{id: a-b, wait: 5s}"),
+        playbook("{id: a, wait: 5s, verify: {check: c, within: 5m}}"),
+        playbook("{id: a, wait: 5s, retires: 3}"),
+        playbook("{id: a, wait: 5s, attempts: 3}"),
+        playbook("{id: a, for_each: list, as: x}"),
+        playbook("{id: a, use: http.requst, with: {url: x}}"),
+        playbook("{id: a, use: http.request}"),
+        playbook("{id: a, use: http.request, with: {url: x, methd: GET}}"),
+        playbook("{id: a, use: http.request, with: {url: x, method: FETCH}}"),
+        playbook("{id: a, use: http.request, with: {url: x, observe: {url: x}}}"),
+        playbook("{id: a, parallel: [{id: b, use: http.request, with: {ur: x}}]}"),
+        playbook("{id: a, wait: 5s, on_failure: [{id: b, wiat: 5s}]}"),
+        playbook("{id: a, use: systemd.restart, with: {node: n}}"),
+        playbook("{id: a, use: process.signal, with: {node: n, name: a, signal: KILL}}"),
+    ];
+    for slip in slips {
+        assert!(!problems(&schema, &documents(&slip)[0]).is_empty(), "{slip}");
+    }
+}
