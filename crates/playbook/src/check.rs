@@ -50,7 +50,13 @@ fn approvers(
 
 /// Joins the drafts and checks them. The set is only used when there is no error.
 pub(crate) fn together(draft: Draft, findings: &mut Findings) -> Set {
-    let mut set = Set { receivers: draft.receivers, watchdog: draft.watchdog, ..Set::default() };
+    let mut set = Set {
+        receivers: draft.receivers,
+        watchdog: draft.watchdog,
+        actions: draft.actions,
+        ceilings: draft.ceilings.unwrap_or_default(),
+        ..Set::default()
+    };
     for (name, place) in draft.system {
         if !set.receivers.contains_key(&name) {
             let message = format!("unknown receiver `{name}`");
@@ -95,6 +101,7 @@ pub(crate) fn together(draft: Draft, findings: &mut Findings) -> Set {
     for (name, check) in &draft.checks {
         expand::join(name, check, &mut set.checks, findings);
     }
+    set.silences = expand::silences(&draft.checks, &set.inventory);
     set.joined = expand::dependents(&draft.checks, &set.checks, findings);
     for (name, (drafted, place)) in &groups {
         if let Some(health) = &drafted.health

@@ -91,6 +91,29 @@ pub(crate) fn expand(
     }
 }
 
+/// Checks of silences by the member that each looks at.
+pub(crate) fn silences(
+    drafts: &BTreeMap<String, CheckDraft>,
+    inventory: &Inventory,
+) -> BTreeMap<Arc<str>, Vec<CheckName>> {
+    let mut out: BTreeMap<Arc<str>, Vec<CheckName>> = BTreeMap::new();
+    for (name, draft) in drafts.iter().filter(|(_, draft)| matches!(draft.what, What::Silences { .. })) {
+        let groups =
+            draft.groups.iter().filter_map(|(group, _)| inventory.groups.get_key_value(group.as_str()));
+        for (group_name, group) in groups {
+            let members: Vec<&Arc<str>> = match draft.each {
+                Some(Each::Node) => group.nodes.keys().collect(),
+                Some(Each::Group) => vec![group_name],
+                None => Vec::new(),
+            };
+            for member in members {
+                out.entry(member.clone()).or_default().push(CheckName::from(format!("{name}/{member}")));
+            }
+        }
+    }
+    out
+}
+
 impl CheckDraft {
     fn check(&self, name: CheckName, kind: view::Kind) -> view::Check {
         view::Check {

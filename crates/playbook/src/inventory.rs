@@ -21,6 +21,10 @@ pub struct Inventory {
 /// A group.
 #[derive(Clone, Debug)]
 pub struct Group {
+    /// Who hosts it.
+    pub provider: Option<Arc<str>>,
+    /// Tag of its nodes at the provider, where they are found by it.
+    pub discover: Option<Arc<str>>,
     /// The check over nodes that says which are healthy.
     pub health: Option<Arc<str>>,
     /// Share of nodes, in percent: when more are not up, nothing destructive is done to it.
@@ -49,6 +53,10 @@ pub struct Node {
 /// A group as written, before its values are made.
 #[derive(Clone, Debug, Default)]
 pub struct Draft {
+    /// Who hosts it.
+    pub provider: Option<Arc<str>>,
+    /// Tag of its nodes at the provider.
+    pub discover: Option<Arc<str>>,
     /// The check over nodes.
     pub health: Option<Arc<str>>,
     /// Share of nodes, in percent.
@@ -117,8 +125,17 @@ impl Inventory {
                 let address = node.address.as_str().into();
                 nodes.insert(node_name, Node { via, address, value: Value::map(fields) });
             }
-            let (health, storm, maintenance) = (draft.health, draft.storm, draft.maintenance);
-            inventory.groups.insert(name, Group { health, storm, maintenance, via, nodes, value });
+            let group = Group {
+                provider: draft.provider,
+                discover: draft.discover,
+                health: draft.health,
+                storm: draft.storm,
+                maintenance: draft.maintenance,
+                via,
+                nodes,
+                value,
+            };
+            inventory.groups.insert(name, group);
         }
         inventory
     }

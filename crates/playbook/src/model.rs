@@ -130,17 +130,11 @@ impl Playbook {
         let mut out = BTreeMap::new();
         for (name, input) in &self.inputs {
             let value = match given.get(name) {
-                // The command line knows only text.
-                Some(serde_json::Value::String(text)) => crate::read::parse_input(text, &input.kind),
-                Some(other) => Value::from_json(other),
+                Some(given) => input.read(given),
                 None => input.default.clone(),
             };
             let value = value.ok_or_else(|| format!("input `{name}` is missing or no {}", input.kind))?;
-            let fits = matches!(
-                (&value, &input.kind),
-                (Value::Str(_), Type::Str) | (Value::Int(_), Type::Int) | (Value::Bool(_), Type::Bool)
-            );
-            if !fits || !(input.one_of.is_empty() || input.one_of.contains(&value)) {
+            if !(input.one_of.is_empty() || input.one_of.contains(&value)) {
                 return Err(format!("input `{name}` can't be `{value}`"));
             }
             out.insert(name.clone(), value.to_json());
@@ -342,6 +336,15 @@ pub struct Input {
     pub default: Option<Value>,
     /// The only values; all, when empty.
     pub one_of: Vec<Value>,
+}
+
+impl Input {
+    /// A value as it was given or recorded, of the input's type; text stands for every type. Objects of the inventory
+    /// are their names.
+    #[must_use]
+    pub fn read(&self, given: &serde_json::Value) -> Option<Value> {
+        crate::read::from_json(given, &self.kind)
+    }
 }
 
 /// What may forbid or delay a run.

@@ -12,7 +12,7 @@ use regreen_schemas::{Span, Timestamp};
 pub struct Schedule {
     /// As written, for people.
     pub text: Arc<str>,
-    cron: Cron,
+    cron: Box<Cron>,
     zone: Tz,
     /// Whether one that was missed is made up for.
     pub once: bool,
@@ -27,7 +27,7 @@ impl Schedule {
     pub fn parse(cron: &str, zone: &str, once: bool) -> Result<Self, Unreadable> {
         let zone: Tz = zone.parse().map_err(|_| Unreadable::Zone)?;
         let parsed = Cron::from_str(cron).map_err(|error| Unreadable::Cron(error.to_string()))?;
-        let schedule = Self { text: format!("{cron} {zone}").into(), cron: parsed, zone, once };
+        let schedule = Self { text: format!("{cron} {zone}").into(), cron: Box::new(parsed), zone, once };
         // A day that never comes, such as 30 February, would be looked for in vain at run time.
         schedule.after(Timestamp(0)).map(|_| schedule).ok_or(Unreadable::Never)
     }

@@ -127,27 +127,30 @@ pub struct Receiver {
     pub to: serde_json::Value,
 }
 
-/// Reads and checks all files. With errors there is no set.
+/// Reads and checks all files: documents, and `.hbs` files that they name. Tests of playbooks are left alone. With
+/// errors there is no set.
 #[must_use]
 pub fn load(sources: Vec<Source>) -> (Option<Set>, Findings) {
     let mut findings = Findings { sources, list: Vec::new() };
-    let mut draft = read::Draft::default();
+    let (mut shelf, mut documents) = (read::Shelf::new(), Vec::new());
     for file in 0..findings.sources.len() {
-        for document in tree::parse(file, &mut findings) {
-            let mut walk = Walk { file, findings: &mut findings };
-            read::document(&mut walk, &document, &mut draft);
+        match read::Form::of(&findings.sources[file]) {
+            read::Form::Yaml => {
+                let parsed = tree::parse(file, &mut findings);
+                documents.extend(parsed.into_iter().map(|document| (file, document)));
+            }
+            read::Form::Template => shelf.file(file, &mut findings),
+            read::Form::Tests => {}
         }
     }
+    let draft = read::documents(documents, shelf, &mut findings);
     let set = check::together(draft, &mut findings);
     findings.sort();
     (if findings.has_errors() { None } else { Some(set) }, findings)
 }
 
 /// Which kind of document it is, by its keys.
-pub(crate) fn kind_of<'n>(
-    walk: &mut Walk<'_>,
-    document: &'n tree::Node,
-) -> Option<(&'static str, &'n tree::Node)> {
+pub(crate) fn kind_of(walk: &mut Walk<'_>, document: &tree::Node) -> Option<&'static str> {
     let version = document.get("apiVersion");
     if version.and_then(tree::Node::text) != Some("regreen/v1") {
         let at = version.map_or(document.range.start..document.range.start + 1, |node| node.range.clone());
@@ -155,11 +158,10 @@ pub(crate) fn kind_of<'n>(
         walk.findings.error(108, at, "`apiVersion: regreen/v1` must come first", "this document", "add it");
         return None;
     }
-    let found = keys::KINDS.iter().find_map(|kind| document.get(kind).map(|node| (*kind, node)));
+    let found = keys::KINDS.iter().find(|kind| document.get(kind).is_some());
     if found.is_none() {
         let hint = format!("one of {} says what this is", keys::KINDS.join(", "));
-        let at = Place { file: walk.file, range: document.range.start..document.range.start + 1 };
-        walk.findings.error(108, at, "the document does not say what it is", "this document", hint);
+        walk.missing(document, "the document does not say what it is", "this document", hint);
     }
-    found
+    found.copied()
 }

@@ -1,7 +1,12 @@
 //! Templates: text with `{{ path }}`, nothing else. Alone it keeps its type; a path without value fails the step
 //! and nothing is sent. Rendered text is never parsed again.
 
-use std::{ops::Range, sync::Arc};
+mod file;
+mod tag;
+
+use std::ops::Range;
+
+pub use file::{File, Spot, Wants};
 
 use crate::{
     cel::{self, Env, Expr, Kind},
@@ -9,7 +14,7 @@ use crate::{
 };
 
 /// Longest rendered text.
-const TEXT_MAX: usize = 64 * 1024;
+pub const TEXT_MAX: usize = 64 * 1024;
 
 /// A template.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,15 +30,6 @@ pub enum Part {
     Text(String),
     /// A path, with its bytes in the template.
     Path(Expr, Range<usize>),
-}
-
-/// A file of the set that a parameter is filled in from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct File {
-    /// Its path in the set.
-    pub path: Arc<str>,
-    /// Its text.
-    pub template: Template,
 }
 
 /// Why a text is no template.

@@ -6,10 +6,17 @@ use std::ops::Range;
 use regreen_schemas::{Span, time::parse_span};
 
 use crate::{
+    action::Action,
     diagnostic::{Findings, Place, nearest},
     keys::Key,
+    read::Shelf,
     tree::{Kind, Node},
 };
+
+/// Longest name that expressions use: a step's path must stay readable.
+const IDENTIFIER_MAX: usize = 40;
+/// Words of CEL that can't name anything.
+const WORDS: [&str; 4] = ["true", "false", "null", "in"];
 
 /// One file being read.
 pub(crate) struct Walk<'f> {
@@ -17,6 +24,18 @@ pub(crate) struct Walk<'f> {
     pub file: usize,
     /// Where findings go.
     pub findings: &'f mut Findings,
+    /// What other files declare.
+    pub shelf: &'f Shelf,
+}
+
+/// The nearest of the known words, or all of them when they are few.
+pub(crate) fn meant(word: &str, known: &[&str]) -> String {
+    const SHOWN_MAX: usize = 24;
+    match nearest(word, known.iter().copied()) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None if known.len() <= SHOWN_MAX => format!("known: {}", known.join(", ")),
+        None => format!("known: {}, …", known[..SHOWN_MAX].join(", ")),
+    }
 }
 
 /// The entries of a map whose keys are known.
@@ -49,74 +68,79 @@ impl Walk<'_> {
         self.findings.error(code, at, message, label, hint);
     }
 
-    fn wrong(&mut self, node: &Node, what: &str, wanted: &str, hint: &str) {
+    /// A value of another shape than its key wants.
+    pub fn wrong(&mut self, node: &Node, what: &str, wanted: &str, hint: &str) {
         let found = node.text().map_or_else(|| node.word().to_owned(), |text| format!("`{text}`"));
         self.error(203, node, format!("`{what}` wants {wanted}"), format!("found {found}"), hint);
     }
 
-    /// The parameters of an action: name, meaning, whether it must be there.
-    pub fn parameters<'n>(&mut self, node: &'n Node, known: &[(&str, &str, bool)]) -> Option<Fields<'n>> {
-        let Kind::Map(entries) = &node.kind else {
-            self.wrong(node, "with", "a map", "");
-            return None;
-        };
-        for (key, _) in entries {
-            let name = key.text().unwrap_or_default();
-            if !name.is_empty() && !known.iter().any(|(known, ..)| *known == name) {
-                let hint = nearest(name, known.iter().map(|(known, ..)| *known)).map_or_else(
-                    || {
-                        format!(
-                            "known: {}",
-                            known.iter().map(|(name, ..)| *name).collect::<Vec<_>>().join(", ")
-                        )
-                    },
-                    |near| format!("did you mean `{near}`?"),
-                );
-                self.error(101, key, format!("unknown key `{name}`"), "no parameter of this action", hint);
+    /// The parameters of an action.
+    pub fn parameters<'n>(&mut self, node: &'n Node, action: &Action) -> Option<Fields<'n>> {
+        let known: Vec<&str> = action.params.iter().map(|param| &*param.name).collect();
+        self.known_keys(node, "with", &known, "no parameter of this action")?;
+        for param in &action.params {
+            if param.required && node.get(&param.name).is_none_or(Node::is_null) {
+                let message = format!("parameter `{}` is missing", param.name);
+                self.missing(node, message, "this `with`", format!("{}: {}", param.name, param.doc));
             }
-        }
-        for (name, doc, _) in
-            known.iter().filter(|(name, _, required)| *required && node.get(name).is_none_or(Node::is_null))
-        {
-            let at = Node { range: node.range.start..node.range.start + 1, kind: Kind::List(Vec::new()) };
-            let message = format!("parameter `{name}` is missing");
-            self.error(108, &at, message, "this `with`", format!("{name}: {doc}"));
         }
         Some(Fields { node })
     }
 
     /// A map with only these keys; what must be there is.
     pub fn fields<'n>(&mut self, node: &'n Node, what: &str, keys: &[Key]) -> Option<Fields<'n>> {
+        let known: Vec<&str> = keys.iter().map(|key| key.name).collect();
+        self.known_keys(node, what, &known, &format!("no key of {what}"))?;
+        for key in keys.iter().filter(|key| key.required) {
+            if node.get(key.name).is_none_or(Node::is_null) {
+                let message = format!("key `{}` is missing", key.name);
+                self.missing(node, message, format!("this {what}"), format!("{} {}", key.name, key.doc));
+            }
+        }
+        Some(Fields { node })
+    }
+
+    fn known_keys(&mut self, node: &Node, what: &str, known: &[&str], label: &str) -> Option<()> {
         let Kind::Map(entries) = &node.kind else {
             self.wrong(node, what, "a map", "");
             return None;
         };
         for (key, _) in entries {
             let name = key.text().unwrap_or_default();
-            if name.is_empty() || keys.iter().any(|known| known.name == name) {
-                continue;
+            if !name.is_empty() && !known.contains(&name) {
+                self.error(101, key, format!("unknown key `{name}`"), label, meant(name, known));
             }
-            let near = nearest(name, keys.iter().map(|key| key.name));
-            let hint = near.map_or_else(
-                || format!("known: {}", keys.iter().map(|key| key.name).collect::<Vec<_>>().join(", ")),
-                |near| format!("did you mean `{near}`?"),
+        }
+        Some(())
+    }
+
+    /// Keys that belong to other kinds of the same thing.
+    pub fn owned(&mut self, node: &Node, own: &[(&str, &[&str])], kind: &str, what: &str) {
+        let Kind::Map(entries) = &node.kind else { return };
+        for (key, _) in entries {
+            let owner = own.iter().find(|(name, kinds)| key.text() == Some(*name) && !kinds.contains(&kind));
+            let Some((name, kinds)) = owner else { continue };
+            let kinds: Vec<String> = kinds.iter().map(|kind| format!("`{kind}`")).collect();
+            self.error(
+                101,
+                key,
+                format!("`{name}` is no key of a {what} with `{kind}`"),
+                format!("it belongs to {}", kinds.join(", ")),
+                "take it out",
             );
-            self.error(101, key, format!("unknown key `{name}`"), format!("no key of {what}"), hint);
         }
-        for key in keys.iter().filter(|key| key.required) {
-            if node.get(key.name).is_none_or(Node::is_null) {
-                let first_line = node.range.start..node.range.start + 1;
-                let at = Node { range: first_line, kind: Kind::List(Vec::new()) };
-                self.error(
-                    108,
-                    &at,
-                    format!("key `{}` is missing", key.name),
-                    format!("this {what}"),
-                    format!("{} {}", key.name, key.doc),
-                );
-            }
-        }
-        Some(Fields { node })
+    }
+
+    /// Something is missing in a map: its first byte is drawn, not all of it.
+    pub fn missing(
+        &mut self,
+        node: &Node,
+        message: impl Into<String>,
+        label: impl Into<String>,
+        hint: impl Into<String>,
+    ) {
+        let at = self.place(node.range.start..node.range.start + 1);
+        self.findings.error(108, at, message, label, hint);
     }
 
     /// Keys and values of a map whose keys are names.
@@ -206,5 +230,45 @@ impl Walk<'_> {
             "rename it",
         );
         None
+    }
+
+    /// A name that expressions use.
+    pub fn identifier<'n>(&mut self, node: &'n Node, what: &str) -> Option<&'n str> {
+        let text = self.plain(node, what)?;
+        let good = text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+            && text.starts_with(|c: char| c.is_ascii_alphabetic());
+        if good && text.len() <= IDENTIFIER_MAX && !WORDS.contains(&text) {
+            return Some(text);
+        }
+        self.error(
+            109,
+            node,
+            format!("bad {what} `{text}`"),
+            "letters, digits and `_`; `-` is minus in CEL",
+            format!("`{}`?", text.replace(['-', ' '], "_")),
+        );
+        None
+    }
+
+    /// Entries of a map whose keys are names that expressions use.
+    pub fn identified<'n>(&mut self, node: &'n Node, what: &str) -> Vec<(&'n str, &'n Node)> {
+        let entries = self.named(node, what);
+        entries.iter().filter_map(|(name, value)| Some((self.identifier(name, "name")?, value))).collect()
+    }
+
+    /// `true` or `false`.
+    pub fn bool(&mut self, node: &Node, what: &str) -> Option<bool> {
+        self.one_of(node, what, &[("true", true), ("false", false)])
+    }
+
+    /// A share, such as `50%`.
+    pub fn percent(&mut self, node: &Node, what: &str) -> Option<u32> {
+        let text = self.plain(node, what)?;
+        let number = text.strip_suffix('%').and_then(|number| number.parse::<u32>().ok());
+        let number = number.filter(|number| (1..=100).contains(number));
+        if number.is_none() {
+            self.wrong(node, what, "a share from 1% to 100%", "like `50%`");
+        }
+        number
     }
 }

@@ -4,7 +4,10 @@ mod common;
 
 use common::{all, current, documents, good, own};
 use regreen_playbook::{
+    Findings,
+    diagnostic::Source,
     keys::{self, CHECK, CHECK_KINDS, Shape},
+    load,
     schema::json_schema,
 };
 use serde_json::{Value, json};
@@ -34,6 +37,21 @@ fn good_documents_are_valid() {
             assert_eq!(problems(&schema, &document), Vec::<String>::new(), "{file}");
         }
     }
+}
+
+/// Findings about the shape of what stands there, not about whether it makes sense.
+fn shape(findings: &Findings) -> Vec<String> {
+    let of_shape = |code: u16| code < 200 || code == 203;
+    let lines = findings.list.iter().filter(|finding| of_shape(finding.code));
+    lines.map(|finding| format!("RG{}: {} ({})", finding.code, finding.message, finding.label)).collect()
+}
+
+#[test]
+fn good_documents_are_read() {
+    let texts = ["node.sh.hbs", "report.hbs"].map(|path| (path.to_owned(), "{{ target.name }}".to_owned()));
+    let sources = good().into_iter().chain(texts).map(|(path, text)| Source { path, text });
+    let (_, findings) = load(sources.collect());
+    assert_eq!(shape(&findings), Vec::<String>::new());
 }
 
 #[test]
@@ -101,18 +119,18 @@ fn slips_are_refused() {
     let good = playbook("{id: a, wait: 5s}");
     assert_eq!(problems(&schema, &documents(&good)[0]), Vec::<String>::new());
     let slips = [
-        "{playbook: a, steps: []}".to_owned(),
-        "{apiVersion: regreen/v2, playbook: a, steps: []}".into(),
+        "{playbook: a, steps: [{id: a, wait: 5s}]}".to_owned(),
+        "{apiVersion: regreen/v2, playbook: a, steps: [{id: a, wait: 5s}]}".into(),
         "{apiVersion: regreen/v1, playbok: a}".into(),
         "{apiVersion: regreen/v1, playbook: a}".into(),
-        "{apiVersion: regreen/v1, playbook: a, steps: [], mod: auto}".into(),
-        "{apiVersion: regreen/v1, playbook: a, steps: [], mode: automatic}".into(),
-        "{apiVersion: regreen/v1, playbook: a, steps: [], deadline: 5}".into(),
-        "{apiVersion: regreen/v1, playbook: a, steps: [], deadline: 5s1h}".into(),
-        "{apiVersion: regreen/v1, playbook: a, steps: [], when: \"{{ target }}\"}".into(),
-        "{apiVersion: regreen/v1, playbook: a, steps: [], triggers: [{alert: [NodeDown]}]}".into(),
-        "{apiVersion: regreen/v1, playbook: a, steps: [], triggers: [{for: 5s}]}".into(),
-        "{apiVersion: regreen/v1, playbook: a, steps: [], guard: {min_healthy: {at_least: 1, percent: 5}}}"
+        "{apiVersion: regreen/v1, playbook: a, steps: [{id: a, wait: 5s}], mod: auto}".into(),
+        "{apiVersion: regreen/v1, playbook: a, steps: [{id: a, wait: 5s}], mode: automatic}".into(),
+        "{apiVersion: regreen/v1, playbook: a, steps: [{id: a, wait: 5s}], deadline: 5}".into(),
+        "{apiVersion: regreen/v1, playbook: a, steps: [{id: a, wait: 5s}], deadline: 5s1h}".into(),
+        "{apiVersion: regreen/v1, playbook: a, steps: [{id: a, wait: 5s}], when: \"{{ target }}\"}".into(),
+        "{apiVersion: regreen/v1, playbook: a, steps: [{id: a, wait: 5s}], triggers: [{alert: [NodeDown]}]}".into(),
+        "{apiVersion: regreen/v1, playbook: a, steps: [{id: a, wait: 5s}], triggers: [{for: 5s}]}".into(),
+        "{apiVersion: regreen/v1, playbook: a, steps: [{id: a, wait: 5s}], guard: {min_healthy: {at_least: 1, percent: 5}}}"
             .into(),
         "{apiVersion: regreen/v1, checks: {a: {kind: tcp}}}".into(),
         "{apiVersion: regreen/v1, checks: {a: {kind: tcp, with: {url: x}}}}".into(),
@@ -138,6 +156,8 @@ fn slips_are_refused() {
         playbook("{id: a, use: process.signal, with: {node: n, name: a, signal: KILL}}"),
     ];
     for slip in slips {
+        let (set, _) = load(vec![Source { path: "slip.yaml".into(), text: slip.clone() }]);
+        assert!(set.is_none(), "{slip}");
         assert!(!problems(&schema, &documents(&slip)[0]).is_empty(), "{slip}");
     }
 }

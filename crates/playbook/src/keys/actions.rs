@@ -2,7 +2,6 @@
 
 use super::{
     API_VERSION, Key, key, must,
-    playbook::TYPES,
     shape::{
         Shape::{Bool, Duration, Either, Keys, List, Named, Refers, Text, Words},
         Thing,
@@ -20,6 +19,9 @@ pub const ACTIONS: &[Key] = &[
         "actions: {acme.cache.flush: {description: Empties a cache., effect: idempotent, destructive: false, with: {node: {type: node}}}}",
     ),
 ];
+
+/// Types of results.
+const TYPES: &[&str] = &["string", "int", "bool", "duration", "node", "group", "service", "json"];
 
 /// A foreign action.
 pub const ACTION: &[Key] = &[
@@ -45,14 +47,14 @@ pub const ACTION: &[Key] = &[
     .or("false"),
     must(
         "with",
-        Named(&Keys(&table("parameter", PARAM))),
+        Named(&Keys(&table("parameter", PARAM).one_of(&["type", "one_of"]))),
         "Its parameters, by name.",
         "with: {node: {type: node}, hard: {type: bool, optional: true}}",
     ),
     key(
         "result",
         Named(&Either(&[Words(TYPES), List(&Words(TYPES))])),
-        "What its result holds: names to types. Expressions read it as `steps.<id>.result.<name>`.",
+        "What its result holds: names to types, `[type]` is a list. Expressions read it as `steps.<id>.result.<name>`; only templates read `json`.",
         "result: {freed: int}",
     ),
     key(
@@ -73,8 +75,7 @@ pub const PARAM: &[Key] = &[
         ]),
         "Its type. Values in a `url` are percent-encoded; nothing from outside may stand in `code`.",
         "type: node",
-    )
-    .or("text"),
+    ),
     key("one_of", List(&Text), "The only words that are accepted.", "one_of: [soft, hard]"),
     key("optional", Bool, "Whether it may be left out.", "optional: true").or("false"),
     key("description", Text, "What it means.", "description: The node whose cache is emptied."),

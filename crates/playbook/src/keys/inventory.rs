@@ -83,13 +83,13 @@ pub const GROUP: &[Key] = &[
         "Words by name. Expressions read them as `labels.<name>` of the group.",
         "labels: {tier: hot}",
     ),
-    must(
+    key(
         "nodes",
         Named(&Either(&[Keys(&table("node", NODE)), Empty])),
-        "Nodes by name.",
+        "Nodes by name. Needed unless they are discovered.",
         "nodes: {w1: {address: 10.0.0.1}}",
     )
-    .codes(&[109]),
+    .codes(&[108, 109]),
     key(
         "storm",
         Percent,

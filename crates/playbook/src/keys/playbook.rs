@@ -89,7 +89,7 @@ pub const PLAYBOOK: &[Key] = &[
     must(
         "steps",
         Steps,
-        "What is done, in this order.",
+        "What is done, in order.",
         r#"steps: [{id: reboot, use: digitalocean.droplet.reboot, with: {node: "{{ target }}"}}]"#,
     ),
     key(
@@ -174,7 +174,7 @@ pub const INPUT: &[Key] = &[
     .codes(&[203, 308]),
 ];
 
-/// Types of inputs, and of results.
+/// Types of inputs.
 pub(super) const TYPES: &[&str] = &["string", "int", "bool", "duration", "node", "group", "service"];
 
 /// `failback:`.

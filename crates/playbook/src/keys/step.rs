@@ -124,7 +124,7 @@ pub const STEP: &[Key] = &[
     ),
     key(
         "at_once",
-        Int { min: 1, max: 100 },
+        Int { min: 1, max: 64 },
         "Of `parallel` and `for_each`: how many are done at the same time; 4 for `parallel`, 1 for `for_each` unless given.",
         "at_once: 2",
     ),
@@ -138,8 +138,8 @@ pub const STEP: &[Key] = &[
     key(
         "choose",
         List(&Keys(&BRANCH_TABLE)),
-        "Does the steps of the first branch whose `if` is true. The last branch is `else`. An `if` that is unknown fails the step.",
-        "choose: [{if: inputs.hard, steps: [{id: pause, wait: 30s}]}, {else: []}]",
+        "Does the steps of the first branch whose `if` is true. The last branch is `else`. An `if` that is unknown fails the step, and never leads to `else`.",
+        "choose: [{if: inputs.hard, steps: [{id: pause, wait: 30s}]}, {else: [{id: go_on, wait: 0s}]}]",
     ),
     key(
         "approve",
@@ -168,8 +168,8 @@ pub const BRANCH: &[Key] = &[
     key(
         "else",
         Steps,
-        "What is done when no `if` is true. Required, and the last; `[]` does nothing.",
-        "else: []",
+        "What is done when no `if` is true. Required, and the last.",
+        "else: [{id: pause, wait: 5s}]",
     ),
 ];
 

@@ -6,7 +6,7 @@ use super::{
     Key, Table, key, must,
     shape::{
         Shape::{
-            Cron, Duration, Either, Empty, Id, Int, Keys, List, Matcher, Name, Named, Refers, Template, Text,
+            Cron, Duration, Either, Empty, Int, Keys, List, Matcher, Name, Named, Refers, Template, Text,
             Words,
         },
         Thing,
@@ -19,12 +19,16 @@ use crate::model::Is;
 pub const TRIGGER_KINDS: &[&str] = &["alert", "verdict", "schedule", "manual", "run", "webhook"];
 
 /// A trigger.
-pub(super) const TRIGGER_TABLE: Table =
-    table("trigger", TRIGGER).one_of(TRIGGER_KINDS).needs(&[("status", &["alert"])]);
+pub(super) const TRIGGER_TABLE: Table = table("trigger", TRIGGER).one_of(TRIGGER_KINDS).needs(&[
+    ("status", &["alert"]),
+    ("for", &["alert", "verdict"]),
+    ("target", &["alert", "verdict", "schedule", "run", "webhook"]),
+    ("inputs", &["alert", "verdict", "schedule", "run", "webhook"]),
+]);
 
 /// A trigger.
 pub const TRIGGER: &[Key] = &[
-    key("id", Id, "Its name, for `correlate`. Its place in the list, from 1, unless given.", "id: node_down"),
+    key("id", Name, "Its name, for `correlate`. Its place in the list, from 1, unless given.", "id: node-down"),
     key(
         "alert",
         List(&Matcher),
@@ -78,7 +82,7 @@ pub const TRIGGER: &[Key] = &[
         "Inputs of the run, by name.",
         r#"inputs: {reason: "{{ event.data.reason }}"}"#,
     ),
-    key("for", Duration, "How long it must last without a break before a run starts.", "for: 30s").or("0s"),
+    key("for", Duration, "Of `alert` and `verdict`: how long it must last without a break before a run starts.", "for: 30s").or("0s"),
 ];
 
 const IS: &[&str] = &{
@@ -169,7 +173,7 @@ pub const CORRELATE: &[Key] = &[
         "all",
         List(&Refers(Thing::Trigger)),
         "Triggers that must all have come. The run starts when the last one has.",
-        "all: [node_down, disk_full]",
+        "all: [node-down, disk-full]",
     ),
     key(
         "absent",

@@ -2,21 +2,25 @@
 
 use regreen_schemas::Span;
 
+use super::template;
 use crate::{
     keys,
     model::{
-        Approval, Budget, BudgetScope, Busy, DEFAULT_APPROVERS, Guard, LockScope, Maintenance, MinHealthy,
-        Needed,
+        Approval, Breaker, Budget, BudgetScope, Busy, DEFAULT_APPROVERS, Guard, LockScope, Maintenance,
+        MinHealthy, Needed,
     },
     tree::Node,
-    walk::Walk,
+    walk::{Fields, Walk},
 };
 
+/// Most failed runs that a circuit breaker may count.
+const FAILURES_MAX: u32 = 1000;
 /// How long an answer is waited for unless given.
 pub(super) const APPROVAL_WITHIN: Span = Span::minutes(30);
 
-pub(super) fn guard(walk: &mut Walk<'_>, node: Option<&Node>) -> Guard {
-    let mut guard = Guard {
+/// A guard of which nothing is written.
+pub(super) fn bare() -> Guard {
+    Guard {
         scope: LockScope::Target,
         busy: Busy::Queue,
         wait: Span::minutes(30),
@@ -27,31 +31,54 @@ pub(super) fn guard(walk: &mut Walk<'_>, node: Option<&Node>) -> Guard {
         approval: None,
         maintenance: Maintenance::Skip,
         breaker: None,
-    };
+    }
+}
+
+pub(super) fn guard(walk: &mut Walk<'_>, node: Option<&Node>) -> Guard {
+    let mut guard = bare();
     let Some(fields) = node.and_then(|node| walk.fields(node, "guard", keys::GUARD)) else { return guard };
-    if let Some(lock) = fields.get("lock").and_then(|node| walk.fields(node, "lock", keys::LOCK)) {
-        let scopes = [
-            ("target", LockScope::Target),
-            ("node", LockScope::Target),
-            ("group", LockScope::Group),
-            ("domain", LockScope::Domain),
-        ];
-        guard.scope =
-            lock.get("scope").and_then(|node| walk.one_of(node, "scope", &scopes)).unwrap_or(guard.scope);
-        guard.busy = lock
-            .get("busy")
-            .and_then(|node| walk.one_of(node, "busy", &[("queue", Busy::Queue), ("skip", Busy::Skip)]))
-            .unwrap_or(guard.busy);
-        guard.wait = lock.get("wait").and_then(|node| walk.duration(node, "wait")).unwrap_or(guard.wait);
+    if let Some(fields) = fields.get("lock").and_then(|node| walk.fields(node, "lock", keys::LOCK)) {
+        lock(walk, fields, &mut guard);
     }
     guard.cooldown = fields.get("cooldown").and_then(|node| walk.duration(node, "cooldown"));
-    if let Some(node) = fields.get("budget") {
-        guard.budgets = walk.list(node, "budget").iter().filter_map(|node| budget(walk, node)).collect();
-    }
+    guard.budgets = fields.get("budget").map(|node| budgets(walk, node)).unwrap_or_default();
     guard.min_healthy = fields.get("min_healthy").and_then(|node| min_healthy(walk, node));
     guard.approval = fields.get("approval").and_then(|node| approval(walk, node, "approval", keys::APPROVAL));
     guard.quorum = fields.get("quorum").and_then(|node| walk.int(node, "quorum", 1..=9));
+    let words = [("skip", Maintenance::Skip), ("wait", Maintenance::Wait), ("ignore", Maintenance::Ignore)];
+    let maintenance = fields.get("maintenance").and_then(|node| walk.one_of(node, "maintenance", &words));
+    guard.maintenance = maintenance.unwrap_or(guard.maintenance);
+    guard.breaker = fields.get("circuit_breaker").and_then(|node| breaker(walk, node));
     guard
+}
+
+fn lock(walk: &mut Walk<'_>, fields: Fields<'_>, guard: &mut Guard) {
+    let scopes = [
+        ("target", LockScope::Target),
+        ("node", LockScope::Target),
+        ("group", LockScope::Group),
+        ("service", LockScope::Service),
+        ("domain", LockScope::Domain),
+    ];
+    let words = [("queue", Busy::Queue), ("skip", Busy::Skip), ("cancel_running", Busy::CancelRunning)];
+    let scope = fields.get("scope").and_then(|node| walk.one_of(node, "scope", &scopes));
+    let busy = fields.get("busy").and_then(|node| walk.one_of(node, "busy", &words));
+    let wait = fields.get("wait").and_then(|node| walk.duration(node, "wait"));
+    guard.scope = scope.unwrap_or(guard.scope);
+    guard.busy = busy.unwrap_or(guard.busy);
+    guard.wait = wait.unwrap_or(guard.wait);
+}
+
+fn breaker(walk: &mut Walk<'_>, node: &Node) -> Option<Breaker> {
+    let fields = walk.fields(node, "circuit_breaker", keys::BREAKER)?;
+    let failures = fields.get("failures").and_then(|node| walk.int(node, "failures", 1..=FAILURES_MAX));
+    let within = fields.get("within").and_then(|node| walk.duration(node, "within"));
+    let rest = fields.get("rest").and_then(|node| walk.duration(node, "rest"));
+    Some(Breaker { failures: failures?, within: within?, rest: rest? })
+}
+
+pub(super) fn budgets(walk: &mut Walk<'_>, node: &Node) -> Vec<Budget> {
+    walk.list(node, "budget").iter().filter_map(|node| budget(walk, node)).collect()
 }
 
 fn budget(walk: &mut Walk<'_>, node: &Node) -> Option<Budget> {
@@ -83,7 +110,8 @@ fn min_healthy(walk: &mut Walk<'_>, node: &Node) -> Option<MinHealthy> {
             None
         }
     };
-    Some(MinHealthy { needed: needed?, group: None })
+    let group = fields.get("group").and_then(|node| template(walk, node, "group"));
+    Some(MinHealthy { needed: needed?, group })
 }
 
 /// Who is asked, and until when.

@@ -1,13 +1,15 @@
-//! `inventory:`: groups and their nodes.
+//! `inventory:`: groups with their nodes, services, and windows of maintenance.
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use regreen_schemas::Zone;
+use regreen_schemas::{Span, Zone};
 
-use super::Draft;
+use super::{Draft, schedule::schedule};
 use crate::{
+    diagnostic::Place,
     inventory::{self, NodeDraft},
     keys,
+    schedule::Schedule,
     tree::{Kind, Node},
     walk::Walk,
 };
@@ -19,47 +21,76 @@ pub(super) fn inventory(walk: &mut Walk<'_>, document: &Node, draft: &mut Draft)
     }
     for (name, value) in fields.get("groups").map(|g| walk.named(g, "groups")).unwrap_or_default() {
         let Some(group_name) = walk.name(name, "group").map(Arc::<str>::from) else { continue };
-        let Some(fields) = walk.fields(value, "group", keys::GROUP) else { continue };
-        let mut group = inventory::Draft {
-            health: fields.get("health").and_then(|node| walk.plain(node, "health")).map(Into::into),
-            via: fields.get("via").and_then(|node| walk.name(node, "via")).map(Zone::from),
-            labels: words(walk, fields.get("labels")),
-            ..inventory::Draft::default()
-        };
-        for (name, value) in fields.get("nodes").map(|node| walk.named(node, "nodes")).unwrap_or_default() {
-            let Some(node_name) = walk.name(name, "node") else { continue };
-            let empty = Node { range: value.range.clone(), kind: Kind::Map(Vec::new()) };
-            let value = if value.is_null() { &empty } else { value };
-            let Some(fields) = walk.fields(value, "node", keys::NODE) else { continue };
-            let text = |walk: &mut Walk<'_>, key: &str| {
-                fields.get(key).and_then(|node| walk.plain(node, key)).unwrap_or_default().to_owned()
-            };
-            let node = NodeDraft {
-                id: text(walk, "id"),
-                ids: words(walk, fields.get("ids")),
-                address: text(walk, "address"),
-                aliases: fields
-                    .get("aliases")
-                    .map(|node| {
-                        walk.list(node, "aliases").iter().filter_map(Node::text).map(Arc::from).collect()
-                    })
-                    .unwrap_or_default(),
-                labels: words(walk, fields.get("labels")),
-                via: fields.get("via").and_then(|node| walk.name(node, "via")).map(Zone::from),
-            };
-            group.nodes.insert(node_name.into(), node);
-        }
+        let Some(group) = group(walk, value) else { continue };
         let place = walk.place(name.range.clone());
         if draft.groups.insert(group_name.clone(), (group, place.clone())).is_some() {
-            walk.findings.error(
-                102,
-                place,
-                format!("group `{group_name}` is there twice"),
-                "again",
-                "one file owns a group",
-            );
+            let message = format!("group `{group_name}` is there twice");
+            walk.findings.error(102, place, message, "again", "one file owns a group");
         }
     }
+    let windows = fields.get("maintenance").map(|node| walk.list(node, "maintenance")).unwrap_or_default();
+    for node in windows {
+        let window = maintenance(walk, node);
+        draft.maintenance.extend(window);
+    }
+}
+
+fn group(walk: &mut Walk<'_>, value: &Node) -> Option<inventory::Draft> {
+    let fields = walk.fields(value, "group", keys::GROUP)?;
+    let text = |walk: &mut Walk<'_>, key: &str| {
+        fields.get(key).and_then(|node| walk.plain(node, key)).map(Arc::<str>::from)
+    };
+    let mut group = inventory::Draft {
+        provider: text(walk, "provider"),
+        health: text(walk, "health"),
+        storm: fields.get("storm").and_then(|node| walk.percent(node, "storm")),
+        discover: fields.get("discover").and_then(|node| discover(walk, node)),
+        via: fields.get("via").and_then(|node| walk.name(node, "via")).map(Zone::from),
+        labels: words(walk, fields.get("labels")),
+        ..inventory::Draft::default()
+    };
+    if fields.get("nodes").is_none() && fields.get("discover").is_none() {
+        let hint = "`nodes: {name: {address: …}}`, or `discover: {tag: …}`";
+        walk.missing(value, "key `nodes` is missing", "this group", hint);
+    }
+    for (name, value) in fields.get("nodes").map(|node| walk.named(node, "nodes")).unwrap_or_default() {
+        let Some(node_name) = walk.name(name, "node") else { continue };
+        let empty = Node { range: value.range.clone(), kind: Kind::Map(Vec::new()) };
+        let value = if value.is_null() { &empty } else { value };
+        let node = node(walk, value);
+        group.nodes.extend(node.map(|node| (node_name.into(), node)));
+    }
+    Some(group)
+}
+
+fn node(walk: &mut Walk<'_>, value: &Node) -> Option<NodeDraft> {
+    let fields = walk.fields(value, "node", keys::NODE)?;
+    let text = |walk: &mut Walk<'_>, key: &str| {
+        fields.get(key).and_then(|node| walk.plain(node, key)).unwrap_or_default().to_owned()
+    };
+    let aliases = fields.get("aliases").map(|node| walk.list(node, "aliases")).unwrap_or_default();
+    Some(NodeDraft {
+        id: text(walk, "id"),
+        ids: words(walk, fields.get("ids")),
+        address: text(walk, "address"),
+        aliases: aliases.iter().filter_map(Node::text).map(Arc::from).collect(),
+        labels: words(walk, fields.get("labels")),
+        via: fields.get("via").and_then(|node| walk.name(node, "via")).map(Zone::from),
+    })
+}
+
+fn discover(walk: &mut Walk<'_>, node: &Node) -> Option<Arc<str>> {
+    let fields = walk.fields(node, "discover", keys::DISCOVER)?;
+    fields.get("tag").and_then(|node| walk.plain(node, "tag")).map(Arc::from)
+}
+
+fn maintenance(walk: &mut Walk<'_>, node: &Node) -> Option<(Arc<str>, Place, Schedule, Span)> {
+    let fields = walk.fields(node, "maintenance", keys::MAINTENANCE)?;
+    let group = fields.get("group")?;
+    let name = walk.name(group, "group")?.into();
+    let schedule = schedule(walk, fields, false)?;
+    let lasts = walk.duration(fields.get("for")?, "for")?;
+    Some((name, walk.place(group.range.clone()), schedule, lasts))
 }
 
 fn service(walk: &mut Walk<'_>, name: &Node, value: &Node, draft: &mut Draft) {

@@ -1,12 +1,23 @@
 //! Documents to drafts: one function a kind. What needs other files is left to `check`.
 
+mod action;
+mod actions;
 mod argument;
 mod checks;
+mod correlate;
+mod failback;
 mod guard;
+mod inputs;
 mod inventory;
+mod kind;
+mod matchers;
+mod object;
 mod playbook;
 mod policy;
+mod schedule;
+mod shelf;
 mod step;
+mod trigger;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -14,14 +25,20 @@ use std::{
 };
 
 pub(crate) use checks::{CheckDraft, Each, SearchWord, What};
-pub(crate) use playbook::{Places, parse_input};
+pub(crate) use kind::from_json;
+pub(crate) use playbook::Places;
+pub(crate) use shelf::{Form, Shelf};
+
+use regreen_schemas::Span;
 
 use crate::{
+    action::Action,
     cel::{self, Expr},
-    diagnostic::Place,
+    diagnostic::{Findings, Place, nearest},
     inventory as model, keys,
     model::Playbook,
-    set::{Receiver, Watchdog, kind_of},
+    schedule::Schedule,
+    set::{Ceilings, Receiver, Watchdog, kind_of},
     template::Template,
     tree::{Kind, Node},
     walk::Walk,
@@ -31,7 +48,10 @@ use crate::{
 #[derive(Default)]
 pub(crate) struct Draft {
     pub playbooks: Vec<(Playbook, Places)>,
+    pub actions: BTreeMap<Arc<str>, Arc<Action>>,
     pub groups: BTreeMap<Arc<str>, (model::Draft, Place)>,
+    /// Windows of maintenance, with the group of each.
+    pub maintenance: Vec<(Arc<str>, Place, Schedule, Span)>,
     pub services: BTreeMap<Arc<str>, Vec<(Arc<str>, Place)>>,
     pub checks: BTreeMap<String, CheckDraft>,
     pub receivers: BTreeMap<Arc<str>, Receiver>,
@@ -40,20 +60,60 @@ pub(crate) struct Draft {
     pub approvers: BTreeMap<Arc<str>, BTreeSet<Arc<str>>>,
     /// `default:` of the approvers.
     pub default_approvers: Option<(Arc<str>, Place)>,
+    pub ceilings: Option<Ceilings>,
 }
 
-pub(crate) fn document(walk: &mut Walk<'_>, document: &Node, draft: &mut Draft) {
-    match kind_of(walk, document) {
-        Some(("playbook", name)) => playbook::playbook(walk, document, name, draft),
-        Some(("inventory", _)) => inventory::inventory(walk, document, draft),
-        Some(("checks", checks)) => {
-            walk.fields(document, "checks", keys::CHECKS);
-            for (name, value) in walk.named(checks, "checks") {
+/// Reads all documents: first what others use.
+pub(crate) fn documents(documents: Vec<(usize, Node)>, mut shelf: Shelf, findings: &mut Findings) -> Draft {
+    let mut draft = Draft::default();
+    let mut kinds = Vec::new();
+    for (file, document) in documents {
+        let mut walk = Walk { file, findings: &mut *findings, shelf: &shelf };
+        let kind = kind_of(&mut walk, &document);
+        kinds.extend(kind.map(|kind| (file, kind, document)));
+    }
+    let declaring = kinds.iter().filter(|(_, kind, _)| *kind == "actions");
+    actions::actions(declaring.map(|(file, _, document)| (*file, document)), &mut shelf, findings);
+    for (file, kind, read) in kinds {
+        document(&mut Walk { file, findings: &mut *findings, shelf: &shelf }, kind, read, &mut draft);
+    }
+    maintenance(&mut draft, findings);
+    draft.actions = shelf.actions;
+    draft
+}
+
+fn document(walk: &mut Walk<'_>, kind: &str, document: Node, draft: &mut Draft) {
+    match kind {
+        "playbook" => playbook::playbook(walk, document, draft),
+        "inventory" => inventory::inventory(walk, &document, draft),
+        "policy" => policy::policy(walk, &document, draft),
+        "checks" => {
+            let Some(fields) = walk.fields(&document, "checks", keys::CHECKS) else { return };
+            for (name, value) in
+                fields.get("checks").map(|node| walk.named(node, "checks")).unwrap_or_default()
+            {
                 checks::check(walk, name, value, draft);
             }
         }
-        Some(("policy", _)) => policy::policy(walk, document, draft),
+        "tests" => {
+            let hint = "a file whose name ends in `.test.yaml`";
+            walk.missing(&document, "tests stand in a file of their own", "here nothing runs them", hint);
+        }
+        // `actions` were read before.
         _ => {}
+    }
+}
+
+/// Windows of maintenance go to their groups, which may stand in another file.
+fn maintenance(draft: &mut Draft, findings: &mut Findings) {
+    for (name, place, schedule, lasts) in std::mem::take(&mut draft.maintenance) {
+        if let Some((group, _)) = draft.groups.get_mut(&name) {
+            group.maintenance.push((schedule, lasts));
+            continue;
+        }
+        let near = nearest(&name, draft.groups.keys().map(AsRef::as_ref));
+        let hint = near.map_or_else(|| "add it".to_owned(), |near| format!("did you mean `{near}`?"));
+        findings.error(205, place, format!("unknown group `{name}`"), "not in the inventory", hint);
     }
 }
 
@@ -70,7 +130,10 @@ fn each<T>(
 
 /// Reads CEL. Braces in it are the commonest slip.
 fn expression(walk: &mut Walk<'_>, node: &Node, what: &str) -> Option<Expr> {
-    let text = node.text()?;
+    let Some(text) = node.text() else {
+        walk.wrong(node, what, "an expression", "quote it");
+        return None;
+    };
     if text.contains("{{") {
         walk.error(301, node, "`{{` in CEL", format!("`{what}` is CEL"), "drop the braces");
         return None;
@@ -96,6 +159,12 @@ pub(crate) fn within(node: &Node, part: &std::ops::Range<usize>) -> std::ops::Ra
     } else {
         node.range.clone()
     }
+}
+
+/// `name: template`, for inputs.
+fn filled(walk: &mut Walk<'_>, node: &Node, what: &str) -> Vec<(Arc<str>, Template)> {
+    let entries = walk.identified(node, what);
+    entries.into_iter().filter_map(|(name, node)| Some((name.into(), template(walk, node, what)?))).collect()
 }
 
 fn template(walk: &mut Walk<'_>, node: &Node, what: &str) -> Option<Template> {

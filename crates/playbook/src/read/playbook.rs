@@ -4,17 +4,23 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use regreen_schemas::{PlaybookName, Span, check::Status, event::Mode};
 
-use super::{Draft, each, expression, guard, step, template};
+use super::{
+    Draft, correlate, each, expression, failback, guard, inputs,
+    step::{Steps, Unsaid},
+    template, trigger,
+};
 use crate::{
     keys,
-    matcher::{self, Matcher},
-    model::{
-        Approval, DEFAULT_APPROVERS, Escalate, Input, On, OnResolved, Playbook, TargetKind, Trigger, Verify,
-    },
-    tree::{Kind, Node},
-    value::{Type, Value},
-    walk::Walk,
+    model::{Approval, DEFAULT_APPROVERS, Escalate, Guard, OnResolved, Playbook, TargetKind, Verify},
+    tree::Node,
+    walk::{Fields, Walk},
 };
+
+/// How long a run may begin steps unless given.
+const DEADLINE: Span = Span::minutes(60);
+/// Words of `mode:`.
+pub(super) const MODES: [(&str, Mode); 3] =
+    [("observe", Mode::Observe), ("approve", Mode::Approve), ("auto", Mode::Auto)];
 
 /// Where the parts of a playbook stand. What has one place in the document is found there by its key.
 pub(crate) struct Places {
@@ -32,236 +38,116 @@ pub(crate) struct Places {
     pub notify: Vec<Node>,
 }
 
-pub(super) fn playbook(walk: &mut Walk<'_>, document: &Node, name: &Node, draft: &mut Draft) {
-    let Some(fields) = walk.fields(document, "playbook", keys::PLAYBOOK) else { return };
-    let name_text = walk.name(name, "playbook").unwrap_or("unnamed").to_owned();
-    let get = |key: &str| fields.get(key);
-    let modes = [("observe", Mode::Observe), ("approve", Mode::Approve), ("auto", Mode::Auto)];
-    let mode = get("mode").and_then(|node| walk.one_of(node, "mode", &modes)).unwrap_or(Mode::Observe);
-    let target = get("target").and_then(|node| {
-        walk.one_of(
-            node,
-            "target",
-            &[("none", TargetKind::None), ("node", TargetKind::Node), ("group", TargetKind::Group)],
-        )
-    });
-    let on_resolved = get("on_resolved").and_then(|node| {
-        walk.one_of(
-            node,
-            "on_resolved",
-            &[("cancel", OnResolved::Cancel), ("continue", OnResolved::Continue)],
-        )
-    });
-    let (triggers, trigger_nodes) = each(walk, get("triggers"), "triggers", trigger);
-    let (steps, step_nodes) = each(walk, get("steps"), "steps", step::step);
-    let (closing, verify_nodes) = each(walk, get("verify"), "verify", verify);
-    let (escalations, escalate_nodes) = each(walk, get("escalate"), "escalate", escalate);
-    if let Some(node) =
-        get("steps").filter(|node| matches!(&node.kind, Kind::List(items) if items.is_empty()))
-    {
-        walk.error(108, node, "there is no step", "empty", "a playbook does something");
-    }
-    let mut guard = guard::guard(walk, get("guard"));
-    if mode == Mode::Approve {
-        let asks = || Approval { by: DEFAULT_APPROVERS.into(), within: guard::APPROVAL_WITHIN };
-        guard.approval.get_or_insert_with(asks);
-    }
-    let notify = get("notify").map(|node| walk.list(node, "notify")).unwrap_or_default();
-    let notify: Vec<(Arc<str>, Node)> =
-        notify.iter().filter_map(|node| Some((walk.name(node, "receiver")?.into(), node.clone()))).collect();
-    let (notify, notify_nodes) = notify.into_iter().unzip();
-    let playbook = Playbook {
-        name: PlaybookName::from(name_text.as_str()),
-        description: get("description")
-            .and_then(|node| walk.plain(node, "description"))
-            .unwrap_or_default()
-            .to_owned(),
-        mode: Some(mode),
-        target: target.unwrap_or(TargetKind::None),
-        triggers,
+/// A playbook of which only the name is certain.
+fn bare(name: &str) -> Playbook {
+    Playbook {
+        name: PlaybookName::from(name),
+        description: String::new(),
+        mode: None,
+        target: TargetKind::None,
+        triggers: Vec::new(),
         correlate: None,
-        when: get("when").and_then(|node| expression(walk, node, "when")),
-        inputs: get("inputs").map(|node| inputs(walk, node)).unwrap_or_default(),
+        when: None,
+        inputs: BTreeMap::new(),
         vars: BTreeMap::new(),
         outputs: Vec::new(),
-        guard,
-        steps,
+        guard: guard::bare(),
+        steps: Vec::new(),
         finally: Vec::new(),
-        verify: closing,
-        on_resolved: on_resolved.unwrap_or(OnResolved::Cancel),
-        deadline: get("deadline")
-            .and_then(|node| walk.duration(node, "deadline"))
-            .unwrap_or(Span::minutes(60)),
+        verify: Vec::new(),
+        on_resolved: OnResolved::Cancel,
+        deadline: DEADLINE,
         failback: None,
-        notify,
-        escalate: escalations,
+        notify: Vec::new(),
+        escalate: Vec::new(),
         drill: None,
-    };
+    }
+}
+
+pub(super) fn playbook(walk: &mut Walk<'_>, document: Node, draft: &mut Draft) {
+    let Some(fields) = walk.fields(&document, "playbook", keys::PLAYBOOK) else { return };
+    let Some(name) = document.get("playbook") else { return };
+    let name_range = name.range.clone();
+    let mut playbook = bare(walk.name(name, "playbook").unwrap_or("unnamed"));
+    start(walk, fields, &mut playbook);
+    let (triggers, trigger_nodes) =
+        fields.get("triggers").map(|node| trigger::triggers(walk, node)).unwrap_or_default();
+    playbook.triggers = triggers;
+    playbook.guard = asking(guard::guard(walk, fields.get("guard")), playbook.mode);
+    let steps = steps(walk, fields, &mut playbook);
+    let (closing, verify) = each(walk, fields.get("verify"), "verify", verify);
+    let (escalations, escalate) = each(walk, fields.get("escalate"), "escalate", escalate);
+    let (followers, notify) = each(walk, fields.get("notify"), "notify", follower);
+    (playbook.verify, playbook.escalate, playbook.notify) = (closing, escalations, followers);
+    end(walk, fields, &mut playbook);
     let places = Places {
         file: walk.file,
-        name: name.range.clone(),
-        document: document.clone(),
+        name: name_range,
         triggers: trigger_nodes,
-        steps: playbook.steps.iter().map(|step| step.id.clone()).zip(step_nodes).collect(),
-        verify: verify_nodes,
-        escalate: escalate_nodes,
-        notify: notify_nodes,
+        steps,
+        verify,
+        escalate,
+        notify,
+        document,
     };
     draft.playbooks.push((playbook, places));
 }
 
-fn trigger(walk: &mut Walk<'_>, node: &Node) -> Option<Trigger> {
-    let fields = walk.fields(node, "trigger", keys::TRIGGER)?;
-    match (fields.get("alert"), node.get("manual")) {
-        (Some(alert), None) => {
-            let matchers = matchers(walk, alert);
-            let target = fields.get("target").and_then(|node| template(walk, node, "target"));
-            Some(Trigger {
-                id: "1".into(),
-                on: On::Alert { matchers, resolved: false },
-                target,
-                inputs: Vec::new(),
-                hold: Span::ZERO,
-            })
-        }
-        (None, Some(manual)) => {
-            let by = match &manual.kind {
-                Kind::Map(_) => {
-                    let fields = walk.fields(manual, "manual", keys::MANUAL)?;
-                    fields.get("by").and_then(|node| walk.name(node, "by")).map(Arc::from)
-                }
-                _ => None,
-            };
-            Some(Trigger {
-                id: "1".into(),
-                on: On::Manual { by },
-                target: None,
-                inputs: Vec::new(),
-                hold: Span::ZERO,
-            })
-        }
-        (Some(_), Some(manual)) => {
-            walk.error(107, manual, "two kinds in a trigger", "`alert` and `manual`", "make two triggers");
-            None
-        }
-        (None, None) => {
-            walk.error(
-                108,
-                node,
-                "the trigger has no kind",
-                "this trigger",
-                "`alert: [alertname=\"…\"]` or `manual: {}`",
-            );
-            None
-        }
+/// What it is, and when it starts.
+fn start(walk: &mut Walk<'_>, fields: Fields<'_>, playbook: &mut Playbook) {
+    let get = |key: &str| fields.get(key);
+    if let Some(text) = get("description").and_then(|node| walk.plain(node, "description")) {
+        text.clone_into(&mut playbook.description);
     }
+    playbook.mode = get("mode").and_then(|node| walk.one_of(node, "mode", &MODES));
+    let kinds = [TargetKind::None, TargetKind::Node, TargetKind::Group, TargetKind::Service];
+    let kinds = kinds.map(|kind| (kind.word(), kind));
+    let target = get("target").and_then(|node| walk.one_of(node, "target", &kinds));
+    playbook.target = target.unwrap_or(TargetKind::None);
+    playbook.correlate = get("correlate").and_then(|node| correlate::correlate(walk, node));
+    playbook.when = get("when").and_then(|node| expression(walk, node, "when"));
+    playbook.inputs = get("inputs").map(|node| inputs::inputs(walk, node)).unwrap_or_default();
+    playbook.vars = get("vars").map(|node| inputs::vars(walk, node)).unwrap_or_default();
 }
 
-/// Alertmanager's matchers: not all alerts, and not none.
-pub(super) fn matchers(walk: &mut Walk<'_>, alert: &Node) -> Vec<Matcher> {
-    let matchers: Vec<Matcher> =
-        walk.list(alert, "alert").to_vec().iter().filter_map(|item| matcher(walk, item)).collect();
-    if !matchers.is_empty() && matchers.iter().all(|matcher| !matcher.ensures()) {
-        let label = "all of these accept \"\"";
-        walk.error(402, alert, "this matches every alert", label, "add `alertname=\"…\"`");
+/// Mode `approve` asks, whether or not the guard says so.
+fn asking(mut guard: Guard, mode: Option<Mode>) -> Guard {
+    if mode == Some(Mode::Approve) {
+        let asks = || Approval { by: DEFAULT_APPROVERS.into(), within: guard::APPROVAL_WITHIN };
+        guard.approval.get_or_insert_with(asks);
     }
-    contradiction(walk, alert, &matchers);
-    matchers
+    guard
 }
 
-fn matcher(walk: &mut Walk<'_>, node: &Node) -> Option<Matcher> {
-    let text = node.text()?;
-    match Matcher::parse(text) {
-        Ok(matcher) => Some(matcher),
-        Err(matcher::Error::NoOperator) => {
-            walk.error(
-                401,
-                node,
-                "no operator in the matcher",
-                text.to_owned(),
-                format!("`alertname=\"{text}\"`?"),
-            );
-            None
-        }
-        Err(matcher::Error::NoLabel) => {
-            walk.error(401, node, "no label in the matcher", text.to_owned(), "`label=\"value\"`");
-            None
-        }
-        Err(matcher::Error::Quotes) => {
-            walk.error(
-                401,
-                node,
-                "the matcher's value must stand in double quotes",
-                text.to_owned(),
-                "quote the whole item: 'label=\"value\"'",
-            );
-            None
-        }
-        Err(matcher::Error::Regex(why)) => {
-            walk.error(
-                401,
-                node,
-                format!("no expression that Alertmanager would read: {why}"),
-                text.to_owned(),
-                "Go's RE2 syntax, anchored",
-            );
-            None
-        }
+fn steps(walk: &mut Walk<'_>, fields: Fields<'_>, playbook: &mut Playbook) -> BTreeMap<Arc<str>, Node> {
+    let words = [("stop", Unsaid::Stop), ("undo", Unsaid::Undo)];
+    let unsaid = fields.get("on_failure").and_then(|node| walk.one_of(node, "on_failure", &words));
+    let mut steps = Steps { walk, places: BTreeMap::new() };
+    if let Some(node) = fields.get("steps") {
+        playbook.steps = steps.list(node, "steps", unsaid.unwrap_or(Unsaid::Stop));
     }
+    if let Some(node) = fields.get("finally") {
+        // What is done at the end is never a reason to undo.
+        playbook.finally = steps.list(node, "finally", Unsaid::Stop);
+    }
+    steps.places
 }
 
-fn contradiction(walk: &mut Walk<'_>, node: &Node, matchers: &[Matcher]) {
-    for (i, a) in matchers.iter().enumerate() {
-        let against = matchers[..i]
-            .iter()
-            .find(|b| b.label == a.label && b.op == matcher::Op::Equal && !a.accepts(&b.value));
-        if let Some(b) = against {
-            walk.error(
-                403,
-                node,
-                "this can never match",
-                format!("{}, {}", b.text, a.text),
-                "make two triggers",
-            );
-        }
-    }
+/// How it ends, and what comes after.
+fn end(walk: &mut Walk<'_>, fields: Fields<'_>, playbook: &mut Playbook) {
+    let get = |key: &str| fields.get(key);
+    let words = [("cancel", OnResolved::Cancel), ("continue", OnResolved::Continue)];
+    let on_resolved = get("on_resolved").and_then(|node| walk.one_of(node, "on_resolved", &words));
+    playbook.on_resolved = on_resolved.unwrap_or(OnResolved::Cancel);
+    let deadline = get("deadline").and_then(|node| walk.duration(node, "deadline"));
+    playbook.deadline = deadline.unwrap_or(DEADLINE);
+    playbook.outputs = get("outputs").map(|node| failback::outputs(walk, node)).unwrap_or_default();
+    playbook.failback = get("failback").and_then(|node| failback::failback(walk, node));
+    playbook.drill = get("drill").and_then(|node| failback::drill(walk, node));
 }
 
-fn inputs(walk: &mut Walk<'_>, node: &Node) -> BTreeMap<Arc<str>, Input> {
-    let mut out = BTreeMap::new();
-    for (name, value) in walk.named(node, "inputs") {
-        let Some(fields) = walk.fields(value, "input", keys::INPUT) else { continue };
-        let kinds = [("string", 0), ("int", 1), ("bool", 2)];
-        let kind = match fields.get("type").and_then(|node| walk.one_of(node, "type", &kinds)) {
-            Some(1) => Type::Int,
-            Some(2) => Type::Bool,
-            _ => Type::Str,
-        };
-        let mut constant = |node: &Node| {
-            let value = node.text().and_then(|text| parse_input(text, &kind));
-            if value.is_none() {
-                walk.error(203, node, format!("this is no {kind}"), "here", "");
-            }
-            value
-        };
-        let default = fields.get("default").and_then(&mut constant);
-        let one_of = match fields.get("one_of").map(|node| &node.kind) {
-            Some(Kind::List(items)) => items.iter().filter_map(&mut constant).collect(),
-            _ => Vec::new(),
-        };
-        out.insert(name.text().unwrap_or_default().into(), Input { kind, default, one_of });
-    }
-    out
-}
-
-/// A value of an input from its text.
-#[must_use]
-pub(crate) fn parse_input(text: &str, kind: &Type) -> Option<Value> {
-    match kind {
-        Type::Int => text.parse().ok().map(Value::Int),
-        Type::Bool => text.parse().ok().map(Value::Bool),
-        _ => Some(Value::str(text)),
-    }
+fn follower(walk: &mut Walk<'_>, node: &Node) -> Option<Arc<str>> {
+    walk.name(node, "receiver").map(Arc::from)
 }
 
 pub(super) fn verify(walk: &mut Walk<'_>, node: &Node) -> Option<Verify> {

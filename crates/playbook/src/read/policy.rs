@@ -4,11 +4,11 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use serde_json::{Value, json};
 
-use super::{Draft, playbook::matchers};
+use super::{Draft, guard, matchers::matchers, playbook::MODES};
 use crate::{
     keys,
     model::DEFAULT_APPROVERS,
-    set::{Receiver, Watchdog},
+    set::{Ceilings, Receiver, Watchdog},
     tree::Node,
     walk::{Fields, Walk},
 };
@@ -34,6 +34,22 @@ pub(super) fn policy(walk: &mut Walk<'_>, document: &Node, draft: &mut Draft) {
     for (name, value) in fields.get("approvers").map(|a| walk.named(a, "approvers")).unwrap_or_default() {
         approvers(walk, name, value, draft);
     }
+    if let Some(node) = fields.get("ceilings") {
+        let read = ceilings(walk, node);
+        if draft.ceilings.is_some() {
+            walk.error(102, node, "`ceilings` are there twice", "again", "one file owns them");
+        }
+        draft.ceilings = draft.ceilings.take().or(read);
+    }
+}
+
+fn ceilings(walk: &mut Walk<'_>, node: &Node) -> Option<Ceilings> {
+    let fields = walk.fields(node, "ceilings", keys::CEILINGS)?;
+    let mode = fields.get("mode").and_then(|node| walk.one_of(node, "mode", &MODES));
+    let storm = fields.get("storm").and_then(|node| walk.percent(node, "storm"));
+    let budgets = fields.get("budget").map(|node| guard::budgets(walk, node)).unwrap_or_default();
+    let default = Ceilings::default();
+    Some(Ceilings { mode: mode.unwrap_or(default.mode), storm: storm.unwrap_or(default.storm), budgets })
 }
 
 fn watchdog(walk: &mut Walk<'_>, node: &Node) -> Option<Watchdog> {

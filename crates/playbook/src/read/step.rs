@@ -1,193 +1,273 @@
-//! A step, and the action that it uses.
+//! Steps, with the steps within them: one list of ids, however deep they stand.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
-use regreen_schemas::action::{self, Effect, ParamType};
+use regreen_schemas::PlaybookName;
 
-use super::{argument::argument, expression, guard, playbook::verify, template};
+use super::{action, expression, filled, guard, playbook::verify, template};
 use crate::{
-    action::{Action, ParamKind, known},
     keys,
-    model::{Approve, Arg, OnFailure, Step, StepKind, Subject, Undo, Use},
+    model::{Approve, Branch, Call, ForEach, OnFailure, Parallel, Step, StepKind, Undo},
     tree::{Kind, Node},
     walk::{Fields, Walk},
 };
 
-/// Longest name of a step: its path must stay readable.
-const STEP_ID_MAX: usize = 40;
+/// Ids that the run itself uses: its closing verify, its approval, and what is undone.
+const RESERVED: [&str; 3] = ["closing", "guard", "undo"];
+/// Names that an item of `for_each` would hide.
+const ROOTS: [&str; 9] = ["target", "alert", "verdict", "event", "inputs", "vars", "run", "now", "steps"];
+/// Most steps or items at once.
+const AT_ONCE_MAX: u32 = 64;
+/// Most items of `for_each`.
+const AT_MOST_MAX: u32 = 1000;
+/// How many steps of `parallel` are done at once unless given.
+const PARALLEL: u32 = 4;
+/// How many items `for_each` takes unless given.
+const AT_MOST: u32 = 10;
 
-/// Ids that the run itself uses: its closing verify, and its approval.
-const RESERVED: [&str; 2] = ["closing", "guard"];
+/// Kinds of steps, by their keys.
+const KINDS: [&str; 9] = ["use", "verify", "run", "parallel", "for_each", "choose", "approve", "set", "wait"];
 
-pub(super) fn step(walk: &mut Walk<'_>, node: &Node) -> Option<Step> {
-    let fields = walk.fields(node, "step", keys::STEP)?;
-    let id = fields.get("id").and_then(|node| step_id(walk, node))?;
-    let condition = fields.get("if").and_then(|node| expression(walk, node, "if"));
-    let goes_on = fields
-        .get("on_failure")
-        .and_then(|node| match node.text() {
-            Some("undo") => {
-                walk.error(112, node, "`undo` is not in this release", "comes later", "`stop` or `continue`");
-                None
+/// Keys that only some kinds have.
+const OWN: [(&str, &[&str]); 11] = [
+    ("with", &["use"]),
+    ("timeout", &["use"]),
+    ("attempts", &["use"]),
+    ("undo", &["use"]),
+    ("target", &["run"]),
+    ("inputs", &["run"]),
+    ("fail", &["parallel"]),
+    ("at_once", &["parallel", "for_each"]),
+    ("as", &["for_each"]),
+    ("steps", &["for_each"]),
+    ("at_most", &["for_each"]),
+];
+
+/// What a step that fails does where it does not say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unsaid {
+    /// The run ends.
+    Stop,
+    /// What was done is undone.
+    Undo,
+}
+
+/// The steps of one playbook.
+pub(super) struct Steps<'w, 'f> {
+    pub walk: &'w mut Walk<'f>,
+    /// Every step by its id, as far as it was read.
+    pub places: BTreeMap<Arc<str>, Node>,
+}
+
+impl Steps<'_, '_> {
+    /// A list of steps, which is not empty.
+    pub fn list(&mut self, node: &Node, what: &str, unsaid: Unsaid) -> Vec<Step> {
+        let items = self.walk.list(node, what);
+        if matches!(&node.kind, Kind::List(items) if items.is_empty()) {
+            self.walk.error(108, node, "there is no step", "empty", "say what is done, or take it out");
+        }
+        items.iter().filter_map(|node| self.step(node, unsaid)).collect()
+    }
+
+    fn step(&mut self, node: &Node, unsaid: Unsaid) -> Option<Step> {
+        let fields = self.walk.fields(node, "step", keys::STEP)?;
+        let id = fields.get("id").and_then(|node| self.id(node));
+        if let Some(id) = &id {
+            self.places.insert(id.clone(), node.clone());
+        }
+        let condition = fields.get("if").and_then(|node| expression(self.walk, node, "if"));
+        let kinds: Vec<&str> = KINDS.into_iter().filter(|kind| fields.get(kind).is_some()).collect();
+        let kind = match kinds.as_slice() {
+            [kind] => *kind,
+            [] => {
+                let hint = KINDS.map(|kind| format!("`{kind}`")).join(", ");
+                self.walk.error(108, node, "the step has no kind", "this step", format!("one of {hint}"));
+                return None;
             }
-            _ => walk.one_of(node, "on_failure", &[("stop", false), ("continue", true)]),
-        })
-        .unwrap_or(false);
-    let kinds: Vec<&str> =
-        ["use", "verify", "approve", "wait"].into_iter().filter(|kind| fields.get(kind).is_some()).collect();
-    let kind = match kinds.as_slice() {
-        [] => {
-            walk.error(
-                108,
-                node,
-                "the step has no kind",
-                "this step",
-                "`use`, `verify`, `approve` or `wait`",
-            );
+            [first, second, ..] => {
+                let label = format!("`{first}` and `{second}`");
+                self.walk.error(107, node, "two kinds in a step", label, "make two steps");
+                return None;
+            }
+        };
+        self.walk.owned(node, &OWN, kind, "step");
+        let on_failure = self.on_failure(fields, kind, unsaid);
+        // What a step within fails with, this one answers: only `undo` would end the same.
+        let inner = if matches!(on_failure, OnFailure::Undo) { Unsaid::Undo } else { Unsaid::Stop };
+        let kind = self.kind(kind, fields, inner)?;
+        Some(Step { id: id?, condition, on_failure, kind })
+    }
+
+    fn id(&mut self, node: &Node) -> Option<Arc<str>> {
+        let id = self.walk.identifier(node, "id")?;
+        if RESERVED.contains(&id) {
+            self.walk.error(109, node, format!("bad id `{id}`"), "the run itself uses it", "rename it");
             return None;
         }
-        [first, second, ..] => {
-            walk.error(
-                107,
-                node,
-                "two kinds in a step",
-                format!("`{first}` and `{second}`"),
-                "make two steps",
-            );
+        let Some(first) = self.places.get(id) else { return Some(id.into()) };
+        let first = self.walk.place(first.get("id").unwrap_or(first).range.clone());
+        self.walk.error(102, node, format!("step `{id}` is there twice"), "again", "rename one");
+        self.walk.findings.also(first, "first here");
+        None
+    }
+
+    fn on_failure(&mut self, fields: Fields<'_>, kind: &str, unsaid: Unsaid) -> OnFailure {
+        let default = match unsaid {
+            Unsaid::Stop => OnFailure::Stop,
+            Unsaid::Undo => OnFailure::Undo,
+        };
+        let Some(node) = fields.get("on_failure") else { return default };
+        let read = match (&node.kind, node.text()) {
+            (Kind::List(_), _) => OnFailure::Steps(self.list(node, "on_failure", unsaid)),
+            (_, Some("stop")) => OnFailure::Stop,
+            (_, Some("continue")) => OnFailure::Continue,
+            (_, Some("undo")) => OnFailure::Undo,
+            _ => {
+                self.walk.wrong(node, "on_failure", "`stop`, `continue`, `undo` or a list of steps", "");
+                return default;
+            }
+        };
+        if kind == "approve" && matches!(read, OnFailure::Continue | OnFailure::Steps(_)) {
+            let hint = "`stop`, or leave `on_failure` out";
+            self.walk.error(508, node, "silence is a no", "the run would go on after `approve`", hint);
+        }
+        read
+    }
+
+    fn kind(&mut self, kind: &str, fields: Fields<'_>, inner: Unsaid) -> Option<StepKind> {
+        let node = fields.get(kind)?;
+        Some(match kind {
+            "use" => self.action(fields)?,
+            "verify" => StepKind::Verify(verify(self.walk, node)?),
+            "run" => StepKind::Run(self.call(node, fields)?),
+            "parallel" => StepKind::Parallel(self.parallel(node, fields, inner)?),
+            "for_each" => StepKind::ForEach(self.for_each(node, fields, inner)?),
+            "choose" => StepKind::Choose(self.choose(node, inner)?),
+            "approve" => StepKind::Approve(self.approve(node)?),
+            "set" => StepKind::Set(self.set(node)),
+            _ => StepKind::Wait(self.walk.duration(node, "wait")?),
+        })
+    }
+
+    fn action(&mut self, fields: Fields<'_>) -> Option<StepKind> {
+        let mut used = action::action(self.walk, fields)?;
+        used.undo = match fields.get("undo") {
+            None => action::opposite(self.walk, fields.node, &used),
+            Some(node) if node.text() == Some("none") => Undo::None,
+            Some(node) if matches!(node.kind, Kind::List(_)) => {
+                Undo::Steps(self.list(node, "undo", Unsaid::Stop))
+            }
+            Some(node) => {
+                let hint = "leave it out for the action's own";
+                self.walk.wrong(node, "undo", "`none` or a list of steps", hint);
+                Undo::None
+            }
+        };
+        Some(StepKind::Use(Box::new(used)))
+    }
+
+    fn call(&mut self, node: &Node, fields: Fields<'_>) -> Option<Call> {
+        let playbook = PlaybookName::from(self.walk.name(node, "run")?);
+        let target = fields.get("target").and_then(|node| template(self.walk, node, "target"));
+        let inputs = fields.get("inputs").map(|node| filled(self.walk, node, "inputs"));
+        Some(Call { playbook, target, inputs: inputs.unwrap_or_default() })
+    }
+
+    fn at_once(&mut self, fields: Fields<'_>, default: u32) -> Option<u32> {
+        fields.get("at_once").map_or(Some(default), |node| self.walk.int(node, "at_once", 1..=AT_ONCE_MAX))
+    }
+
+    fn parallel(&mut self, node: &Node, fields: Fields<'_>, inner: Unsaid) -> Option<Parallel> {
+        let words = [("slow", false), ("fast", true)];
+        let at_once = self.at_once(fields, PARALLEL);
+        let fail = fields.get("fail");
+        let fast = fail.map_or(Some(false), |node| self.walk.one_of(node, "fail", &words));
+        let steps = self.list(node, "parallel", inner);
+        Some(Parallel { steps, at_once: at_once?, fast: fast? })
+    }
+
+    fn for_each(&mut self, node: &Node, fields: Fields<'_>, inner: Unsaid) -> Option<ForEach> {
+        let list = expression(self.walk, node, "for_each");
+        let name = self.needed(fields, "as", "`as: n`").and_then(|node| self.item(node));
+        let steps = self.needed(fields, "steps", "`steps: [{id, use, …}]`");
+        let steps = steps.map(|node| self.list(node, "steps", inner));
+        let at_once = self.at_once(fields, 1);
+        let at_most = fields.get("at_most");
+        let at_most = at_most.map_or(Some(AT_MOST), |node| self.walk.int(node, "at_most", 1..=AT_MOST_MAX));
+        Some(ForEach { list: list?, name: name?, steps: steps?, at_once: at_once?, at_most: at_most? })
+    }
+
+    fn needed<'n>(&mut self, fields: Fields<'n>, key: &str, hint: &str) -> Option<&'n Node> {
+        let found = fields.get(key);
+        if found.is_none() {
+            self.walk.missing(fields.node, format!("key `{key}` is missing"), "this step", hint);
+        }
+        found
+    }
+
+    fn item(&mut self, node: &Node) -> Option<Arc<str>> {
+        let name = self.walk.identifier(node, "name")?;
+        if ROOTS.contains(&name) {
+            let label = "it means something already";
+            self.walk.error(109, node, format!("bad name `{name}`"), label, "rename it");
             return None;
         }
-        ["use"] => StepKind::Use(Box::new(action(walk, fields)?)),
-        ["verify"] => StepKind::Verify(fields.get("verify").and_then(|node| verify(walk, node))?),
-        ["approve"] => {
-            if let Some(on_failure) = fields.get("on_failure").filter(|_| goes_on) {
-                let hint = "`stop`, or leave `on_failure` out";
-                walk.error(508, on_failure, "silence is a no", "`continue` on `approve`", hint);
-            }
-            StepKind::Approve(fields.get("approve").and_then(|node| approve(walk, node))?)
-        }
-        [_] => StepKind::Wait(fields.get("wait").and_then(|node| walk.duration(node, "wait"))?),
-    };
-    let on_failure = if goes_on { OnFailure::Continue } else { OnFailure::Stop };
-    Some(Step { id, condition, on_failure, kind })
-}
-
-fn approve(walk: &mut Walk<'_>, node: &Node) -> Option<Approve> {
-    let asked = guard::approval(walk, node, "approve", keys::APPROVE)?;
-    let text = node.get("text").and_then(|node| template(walk, node, "text"));
-    Some(Approve { asked, text })
-}
-
-fn step_id(walk: &mut Walk<'_>, node: &Node) -> Option<Arc<str>> {
-    let text = walk.plain(node, "id")?;
-    let good = text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
-        && text.starts_with(|c: char| c.is_ascii_alphabetic());
-    if good && text.len() <= STEP_ID_MAX && !RESERVED.contains(&text) {
-        return Some(text.into());
+        Some(name.into())
     }
-    walk.error(
-        109,
-        node,
-        format!("bad id `{text}`"),
-        "letters, digits and `_`; `-` is minus in CEL",
-        format!("`{}`?", text.replace(['-', ' '], "_")),
-    );
-    None
-}
 
-fn action(walk: &mut Walk<'_>, fields: Fields<'_>) -> Option<Use> {
-    let node = fields.get("use")?;
-    let name = walk.plain(node, "use")?;
-    let authors = known();
-    let Some(declared) = authors.iter().find(|declared| *declared.name == *name) else {
-        let near = crate::diagnostic::nearest(name, authors.iter().map(|declared| &*declared.name));
-        let hint = near.map_or_else(
-            || format!("known: {}", authors.iter().map(|d| &*d.name).collect::<Vec<_>>().join(", ")),
-            |near| format!("did you mean `{near}`?"),
-        );
-        walk.error(201, node, format!("unknown action `{name}`"), "no such action", hint);
-        return None;
-    };
-    let parameters: Vec<(&str, &str, bool)> =
-        declared.params.iter().map(|param| (&*param.name, &*param.doc, param.required)).collect();
-    let empty = Node { range: node.range.clone(), kind: Kind::Map(Vec::new()) };
-    let with = walk.parameters(fields.get("with").unwrap_or(&empty), &parameters)?;
-    let mut args = Vec::new();
-    let mut subject = None;
-    for param in &declared.params {
-        let Some(value) = with.get(&param.name) else { continue };
-        match &param.kind {
-            ParamKind::Is(kind @ (ParamType::Node | ParamType::Group)) => {
-                subject = object(walk, value, *kind)
+    fn choose(&mut self, node: &Node, inner: Unsaid) -> Option<Vec<Branch>> {
+        let items = self.walk.list(node, "choose");
+        let last = items.len().saturating_sub(1);
+        let mut branches = Vec::new();
+        for (at, item) in items.iter().enumerate() {
+            branches.extend(self.branch(item, at == last, inner));
+        }
+        if items.last().is_none_or(|item| item.get("else").is_none()) {
+            let hint = "`- else: [steps]` at the end: what is done when no `if` is true";
+            self.walk.missing(node, "`else` is missing", "this `choose`", hint);
+        }
+        (branches.len() == items.len() && !branches.is_empty()).then_some(branches)
+    }
+
+    fn branch(&mut self, node: &Node, last: bool, inner: Unsaid) -> Option<Branch> {
+        let fields = self.walk.fields(node, "branch", keys::BRANCH)?;
+        let (condition, steps) = match (fields.get("if"), fields.get("steps"), fields.get("else")) {
+            (None, None, Some(_)) if !last => {
+                let hint = "put it last: nothing after it could be reached";
+                self.walk.missing(node, "`else` is not the last branch", "this branch", hint);
+                return None;
             }
-            ParamKind::Is(kind) => {
-                if let Some(arg) = argument(walk, value, &param.name, *kind) {
-                    args.push((param.name.clone(), arg));
-                }
+            (None, None, Some(steps)) => (None, steps),
+            (Some(condition), Some(steps), None) => (Some(expression(self.walk, condition, "if")), steps),
+            (_, _, Some(node)) => {
+                let hint = "`{if, steps}` or `{else: steps}`";
+                self.walk.error(107, node, "two kinds in a branch", "`else` and `if` or `steps`", hint);
+                return None;
             }
-            _ => {}
+            (condition, _, None) => {
+                let key = if condition.is_none() { "if" } else { "steps" };
+                let message = format!("key `{key}` is missing");
+                self.walk.missing(node, message, "this branch", "`{if: …, steps: […]}`");
+                return None;
+            }
+        };
+        let steps = self.list(steps, "steps", inner);
+        match condition {
+            Some(condition) => Some(Branch { condition: Some(condition?), steps }),
+            None => Some(Branch { condition: None, steps }),
         }
     }
-    let (effect, destructive) = http_effect(declared, &args);
-    let retries = matches!(effect, Effect::Read | Effect::Idempotent);
-    let attempts = fields.get("attempts").and_then(|node| {
-        let attempts = walk.int(node, "attempts", 1..=20)?;
-        if attempts > 1 && effect == Effect::AtMostOnce {
-            walk.error(
-                506,
-                node,
-                "this may act twice",
-                format!("`attempts: {attempts}` on an action that may run at most once"),
-                "remove it, or say what makes a second try safe: `idempotency_header`, `observe`, `effect`",
-            );
-        }
-        Some(attempts)
-    });
-    Some(Use {
-        action: declared.clone().into(),
-        args,
-        subject,
-        effect,
-        destructive,
-        timeout: fields
-            .get("timeout")
-            .and_then(|node| walk.duration(node, "timeout"))
-            .unwrap_or(declared.timeout),
-        attempts: attempts.unwrap_or(if retries { 3 } else { 1 }),
-        undo: Undo::None,
-    })
-}
 
-/// Effect class of a request and whether it can destroy: anything but GET and HEAD can.
-fn http_effect(declared: &Action, args: &[(Arc<str>, Arg)]) -> (Effect, bool) {
-    let word = |name: &str| {
-        args.iter().find(|(arg, _)| **arg == *name).and_then(|(_, arg)| match arg {
-            Arg::Constant(serde_json::Value::String(text)) => Some(text.as_str()),
-            _ => None,
-        })
-    };
-    let has = |name: &str| args.iter().any(|(arg, _)| **arg == *name);
-    if *declared.name != *action::HTTP_REQUEST.name {
-        return (declared.effect, declared.destructive);
+    fn approve(&mut self, node: &Node) -> Option<Approve> {
+        let asked = guard::approval(self.walk, node, "approve", keys::APPROVE)?;
+        let text = node.get("text").and_then(|node| template(self.walk, node, "text"));
+        Some(Approve { asked, text })
     }
-    let method = word("method").unwrap_or("GET");
-    let reads = matches!(method, "GET" | "HEAD");
-    let effect = match word("effect") {
-        Some("idempotent") => Effect::Idempotent,
-        Some("at_most_once") => Effect::AtMostOnce,
-        _ if has("idempotency_header") => Effect::Idempotent,
-        _ if has("observe") => Effect::Reconcilable,
-        _ if reads => Effect::Read,
-        _ if matches!(method, "PUT" | "DELETE") => Effect::Idempotent,
-        _ => Effect::AtMostOnce,
-    };
-    (effect, !reads)
-}
 
-fn object(walk: &mut Walk<'_>, node: &Node, kind: ParamType) -> Option<Subject> {
-    let template = template(walk, node, "node or group")?;
-    Some(match (template.constant(), kind) {
-        (None, _) => Subject::Path(template),
-        (Some(name), ParamType::Group) => Subject::Group(name.into()),
-        (Some(name), _) => Subject::Node(name.into()),
-    })
+    fn set(&mut self, node: &Node) -> Vec<(Arc<str>, crate::cel::Expr)> {
+        let entries = self.walk.identified(node, "set");
+        let value =
+            |(name, node): (&str, &Node)| Some((Arc::from(name), expression(self.walk, node, "set")?));
+        entries.into_iter().filter_map(value).collect()
+    }
 }

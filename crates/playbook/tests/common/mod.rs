@@ -5,11 +5,11 @@ use std::{collections::BTreeMap, fs, path::Path, sync::Arc};
 
 use regreen_playbook::{
     Findings,
-    action::{Action, PARAM_WORDS, Param, ParamKind, known},
+    action::{Action, known},
     diagnostic::Source,
+    load,
     tree::{self, Kind, Node},
 };
-use regreen_schemas::action::Effect;
 use serde_json::Value;
 
 /// The documents of a text, as an editor's YAML would read them.
@@ -54,41 +54,9 @@ pub fn own() -> BTreeMap<Arc<str>, Arc<Action>> {
 
 /// Actions of this build, and those that the good documents declare.
 pub fn all() -> BTreeMap<Arc<str>, Arc<Action>> {
-    let declared = documents(&good()["actions.yaml"]);
-    let entries = declared[0]["actions"].as_object().expect("a map").iter();
-    let foreign = entries.map(|(name, value)| (name.as_str().into(), Arc::new(action(name, value))));
-    own().into_iter().chain(foreign).collect()
-}
-
-fn action(name: &str, value: &Value) -> Action {
-    let text = |value: &Value| Arc::<str>::from(value.as_str().unwrap_or_default());
-    let param = |(name, value): (&String, &Value)| Param {
-        name: name.as_str().into(),
-        kind: kind(value),
-        required: value["optional"] != true,
-        doc: text(&value["description"]),
-    };
-    Action {
-        name: name.into(),
-        doc: text(&value["description"]),
-        params: value["with"].as_object().into_iter().flatten().map(param).collect(),
-        effect: Effect::Idempotent,
-        destructive: value["destructive"] == true,
-        irreversible: value["irreversible"] == true,
-        result: None,
-        undo: value["undo"].as_str().map(Into::into),
-        timeout: regreen_playbook::action::TIMEOUT,
-        foreign: true,
-        declared: "".into(),
-    }
-}
-
-fn kind(value: &Value) -> ParamKind {
-    if let Some(words) = value["one_of"].as_array() {
-        return ParamKind::OneOf(words.iter().filter_map(Value::as_str).map(Arc::from).collect());
-    }
-    let word = value["type"].as_str().unwrap_or("text");
-    PARAM_WORDS.iter().find(|(known, _)| *known == word).expect("a type").1.clone()
+    let source = Source { path: "actions.yaml".into(), text: good()["actions.yaml"].clone() };
+    let (set, findings) = load(vec![source]);
+    set.unwrap_or_else(|| panic!("{}", findings.render(false))).actions
 }
 
 /// Compares a generated text with the file of this path from the root; `REGREEN_UPDATE=1` writes it.

@@ -1,0 +1,196 @@
+//! `actions:`: foreign actions, declared for playbooks that are checked before any runner has them.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use regreen_schemas::{action::Effect, hash::h, id::is_token};
+use serde_json::json;
+
+use super::{kind::kind, shelf::Shelf};
+use crate::{
+    action::{Action, PARAM_WORDS, Param, ParamKind, TIMEOUT},
+    diagnostic::{Findings, Place, nearest},
+    keys,
+    tree::{Kind, Node},
+    value::Type,
+    walk::Walk,
+};
+
+const EFFECTS: [(&str, Effect); 4] = [
+    ("read", Effect::Read),
+    ("idempotent", Effect::Idempotent),
+    ("reconcilable", Effect::Reconcilable),
+    ("at_most_once", Effect::AtMostOnce),
+];
+
+/// Where an action says what undoes it.
+type Undone = (Arc<Action>, Place);
+
+/// Reads every declaration into the shelf, then looks for what undoes each: it may be declared later.
+pub(super) fn actions<'n>(
+    documents: impl Iterator<Item = (usize, &'n Node)>,
+    shelf: &mut Shelf,
+    findings: &mut Findings,
+) {
+    let mut undone = Vec::new();
+    for (file, document) in documents {
+        let mut walk = Walk { file, findings: &mut *findings, shelf: &*shelf };
+        let Some(fields) = walk.fields(document, "actions", keys::ACTIONS) else { continue };
+        let entries = fields.get("actions").map(|node| walk.named(node, "actions")).unwrap_or_default();
+        let mut read = Vec::new();
+        for (name, value) in entries {
+            let Some(action) = declaration(&mut walk, name, value).map(Arc::new) else { continue };
+            if let Some(known) = walk.shelf.actions.get(&action.name) {
+                let (label, hint) = if known.foreign {
+                    ("declared already", "take one away")
+                } else {
+                    ("this build has it", "take it out, and use what is there")
+                };
+                walk.error(102, name, format!("action `{}` is there twice", action.name), label, hint);
+                continue;
+            }
+            let place = value.get("undo").map(|node| walk.place(node.range.clone()));
+            undone.extend(place.map(|place| (action.clone(), place)));
+            read.push((action.name.clone(), action));
+        }
+        shelf.actions.extend(read);
+    }
+    undone.iter().for_each(|undone| opposite(undone, shelf, findings));
+}
+
+fn declaration(walk: &mut Walk<'_>, name: &Node, value: &Node) -> Option<Action> {
+    let fields = walk.fields(value, "action", keys::ACTION)?;
+    let text = walk.plain(name, "action")?;
+    if !(text.contains('.') && text.split('.').all(is_token)) {
+        let label = "lower-case words joined by `.`, the provider first";
+        walk.error(109, name, format!("bad name `{text}`"), label, "`provider.noun.verb`");
+    }
+    let doc = fields.get("description").and_then(|node| walk.plain(node, "description"));
+    let effect = fields.get("effect").and_then(|node| walk.one_of(node, "effect", &EFFECTS));
+    let mut flag = |key: &str| fields.get(key).and_then(|node| walk.bool(node, key));
+    let (destructive, irreversible) = (flag("destructive"), flag("irreversible"));
+    let params = fields.get("with").map(|node| params(walk, node)).unwrap_or_default();
+    let result = fields.get("result").map(|node| result(walk, node));
+    let undo = fields.get("undo").and_then(|node| walk.plain(node, "undo")).map(Arc::from);
+    let timeout = fields.get("timeout").and_then(|node| walk.duration(node, "timeout"));
+    let irreversible = irreversible.unwrap_or(false);
+    if let (Some(node), true) = (fields.get("undo"), irreversible) {
+        walk.error(203, node, "what is irreversible has no `undo`", "here", "take one of the two out");
+    }
+    let mut action = Action {
+        name: text.into(),
+        doc: doc?.into(),
+        params,
+        effect: effect?,
+        destructive: destructive?,
+        irreversible,
+        result,
+        undo,
+        timeout: timeout.unwrap_or(TIMEOUT),
+        foreign: true,
+        declared: "".into(),
+    };
+    action.declared = declared(&action).into();
+    Some(action)
+}
+
+fn params(walk: &mut Walk<'_>, node: &Node) -> Vec<Param> {
+    let entries = walk.identified(node, "with");
+    entries.into_iter().filter_map(|(name, node)| param(walk, name, node)).collect()
+}
+
+fn param(walk: &mut Walk<'_>, name: &str, node: &Node) -> Option<Param> {
+    let fields = walk.fields(node, "parameter", keys::PARAM)?;
+    let kind = match (fields.get("type"), fields.get("one_of")) {
+        (Some(node), None) => word(walk, node)?,
+        (None, Some(node)) => ParamKind::OneOf(words(walk, node)?),
+        (None, None) => {
+            walk.missing(
+                node,
+                "key `type` is missing",
+                "this parameter",
+                "`type: text`, or `one_of: [a, b]`",
+            );
+            return None;
+        }
+        (Some(_), Some(node)) => {
+            let hint = "keep the one that it is";
+            walk.error(107, node, "two kinds in a parameter", "`type` and `one_of`", hint);
+            return None;
+        }
+    };
+    let optional = fields.get("optional").map_or(Some(false), |node| walk.bool(node, "optional"))?;
+    let doc = fields.get("description").and_then(|node| walk.plain(node, "description"));
+    Some(Param { name: name.into(), kind, required: !optional, doc: doc.unwrap_or_default().into() })
+}
+
+fn word(walk: &mut Walk<'_>, node: &Node) -> Option<ParamKind> {
+    let words: Vec<(&str, &ParamKind)> = PARAM_WORDS.iter().map(|(word, kind)| (*word, kind)).collect();
+    walk.one_of(node, "type", &words).cloned()
+}
+
+fn words(walk: &mut Walk<'_>, node: &Node) -> Option<Vec<Arc<str>>> {
+    let items = walk.list(node, "one_of");
+    let words: Vec<Arc<str>> =
+        items.iter().filter_map(|node| walk.plain(node, "one_of")).map(Arc::from).collect();
+    if matches!(&node.kind, Kind::List(items) if items.is_empty()) {
+        walk.error(203, node, "`one_of` wants a word at least", "empty", "name the words");
+    }
+    (!words.is_empty()).then_some(words)
+}
+
+fn result(walk: &mut Walk<'_>, node: &Node) -> BTreeMap<Arc<str>, Type> {
+    let entries = walk.identified(node, "result");
+    let more = [("json", Type::Json)];
+    entries.into_iter().filter_map(|(name, node)| Some((name.into(), kind(walk, node, &more)?))).collect()
+}
+
+/// Hash over the whole declaration.
+fn declared(action: &Action) -> String {
+    let param = |param: &Param| {
+        let kind = match &param.kind {
+            ParamKind::OneOf(words) => json!(words),
+            kind => PARAM_WORDS.iter().find(|(_, known)| known == kind).map(|(word, _)| *word).into(),
+        };
+        json!([param.name, kind, param.required, param.doc])
+    };
+    let result = action.result.as_ref().map(|result| {
+        let fields = result.iter().map(|(name, kind)| json!([name, kind.to_string()]));
+        fields.collect::<Vec<_>>()
+    });
+    let effect = EFFECTS.iter().find(|(_, effect)| *effect == action.effect).map(|(word, _)| *word);
+    let whole = json!([
+        action.name,
+        action.doc,
+        action.params.iter().map(param).collect::<Vec<_>>(),
+        effect,
+        action.destructive,
+        action.irreversible,
+        result,
+        action.undo,
+        action.timeout,
+    ]);
+    h(&[whole.to_string().as_bytes()])
+}
+
+/// What undoes an action exists, and every parameter that both have is of one type.
+fn opposite((action, place): &Undone, shelf: &Shelf, findings: &mut Findings) {
+    let Some(name) = &action.undo else { return };
+    let Some(undo) = shelf.actions.get(name) else {
+        let near = nearest(name, shelf.actions.keys().map(AsRef::as_ref));
+        let hint = near.map_or_else(|| "declare it too".to_owned(), |near| format!("did you mean `{near}`?"));
+        findings.error(201, place.clone(), format!("unknown action `{name}`"), "no such action", hint);
+        return;
+    };
+    for wanted in &undo.params {
+        let found = action.params.iter().find(|param| param.name == wanted.name);
+        if found.is_none() && wanted.required {
+            let message = format!("`{name}` can't undo this: it needs `{}`", wanted.name);
+            let label = "no such parameter here";
+            findings.error(108, place.clone(), message, label, "an undo takes the same parameters");
+        }
+        if found.is_some_and(|found| found.kind != wanted.kind) {
+            let message = format!("`{name}` can't undo this: its `{}` is of another type", wanted.name);
+            findings.error(203, place.clone(), message, "here", "an undo takes the same parameters");
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! What playbooks take from other files: actions, and files of text to be filled in. Read before all else, so that
+//! the order of files means nothing.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use crate::{
+    action::{Action, known},
+    diagnostic::{Findings, Place, Source, nearest},
+    template::File,
+    tree::Node,
+    walk::Walk,
+};
+
+/// Actions and files by name.
+pub(crate) struct Shelf {
+    /// Those that this build knows, and foreign ones.
+    pub actions: BTreeMap<Arc<str>, Arc<Action>>,
+    /// By path; none where a file can't be read, which has its own finding.
+    files: BTreeMap<String, Option<Arc<File>>>,
+}
+
+/// How a file's name ends, when it is text to be filled in.
+const TEMPLATE: &str = ".hbs";
+/// How a file's name ends, when it holds tests of playbooks, which are read elsewhere.
+const TESTS: &str = ".test.yaml";
+
+/// What a file is, by its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// Documents.
+    Yaml,
+    /// Text to be filled in.
+    Template,
+    /// Tests of playbooks.
+    Tests,
+}
+
+impl Form {
+    pub fn of(source: &Source) -> Self {
+        if source.path.ends_with(TEMPLATE) {
+            Self::Template
+        } else if source.path.ends_with(TESTS) {
+            Self::Tests
+        } else {
+            Self::Yaml
+        }
+    }
+}
+
+impl Shelf {
+    /// What this build knows.
+    pub fn new() -> Self {
+        let actions = known().into_iter().map(|action| (action.name.clone(), Arc::new(action))).collect();
+        Self { actions, files: BTreeMap::new() }
+    }
+
+    /// Reads a file of text.
+    pub fn file(&mut self, file: usize, findings: &mut Findings) {
+        let source = &findings.sources[file];
+        let path = joined("", &source.path);
+        let read = match File::parse(&source.path, &source.text) {
+            Ok(read) => Some(Arc::new(read)),
+            Err(error) => {
+                let hint = "only `{{ path }}`, `{{#if path}}`, `{{#each path as |item|}}`, `{{else}}` and comments; \
+                            `\\{{` stands for itself";
+                let at = Place { file, range: error.range };
+                findings.error(309, at, error.message, "not allowed in .hbs", hint);
+                None
+            }
+        };
+        self.files.insert(path, read);
+    }
+}
+
+/// The file of that name, as seen from the file that is being read.
+pub(super) fn file(walk: &mut Walk<'_>, node: &Node) -> Option<Arc<File>> {
+    let name = walk.plain(node, "template")?;
+    let from = walk.findings.sources[walk.file].path.as_str();
+    let folder = from.rsplit_once('/').map_or("", |(folder, _)| folder);
+    let path = joined(folder, name);
+    if let Some(found) = walk.shelf.files.get(&path) {
+        return found.clone();
+    }
+    let within = if folder.is_empty() { String::new() } else { format!("{}/", joined("", folder)) };
+    let files = walk.shelf.files.keys().map(|path| path.strip_prefix(&within).unwrap_or(path));
+    let hint = nearest(name, files).map_or_else(
+        || format!("put it beside this file, as `{path}`"),
+        |near| format!("did you mean `{near}`?"),
+    );
+    walk.error(205, node, format!("unknown file `{name}`"), "not among the files", hint);
+    None
+}
+
+/// A path from a folder, without `.` and `..`.
+fn joined(folder: &str, name: &str) -> String {
+    let mut parts: Vec<&str> = Vec::new();
+    let folder = if name.starts_with('/') { "" } else { folder };
+    for part in folder.split('/').chain(name.split('/')) {
+        match part {
+            "" | "." => {}
+            ".." if parts.last().is_some_and(|last| *last != "..") => {
+                parts.pop();
+            }
+            part => parts.push(part),
+        }
+    }
+    parts.join("/")
+}
