@@ -265,7 +265,7 @@ async fn what_is_wrong_is_said_before_anything_starts() {
         command.args(arguments).arg(world.set()).output().expect("it starts")
     };
     let checked = run(&["check"]);
-    let said = String::from_utf8_lossy(&checked.stderr).into_owned();
+    let said = String::from_utf8_lossy(&checked.stdout).into_owned();
     assert_eq!(checked.status.code(), Some(1));
     assert!(
         said.contains("RG101") && said.contains("RG501") && said.contains("did you mean `cooldown`?"),

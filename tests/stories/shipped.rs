@@ -9,7 +9,7 @@ fn shipped_files_are_silent() {
     for scenario in std::fs::read_dir(&root).expect("playbooks/ is there") {
         let folder = scenario.expect("readable").path();
         let output = Command::new(regreen_tests::regreen())
-            .args(["check", "--json"])
+            .args(["check", "--format", "json"])
             .arg(&folder)
             .output()
             .expect("it starts");

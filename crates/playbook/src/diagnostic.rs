@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
+use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Renderer, Snippet};
 use serde::Serialize;
 
 /// A file as it was given.
@@ -24,6 +24,14 @@ pub struct Place {
     pub range: Range<usize>,
 }
 
+impl Place {
+    /// The range, within the text and on character boundaries, whatever a parser said.
+    pub(crate) fn within(&self, text: &str) -> Range<usize> {
+        let start = text.floor_char_boundary(self.range.start);
+        start..text.floor_char_boundary(self.range.end.max(start))
+    }
+}
+
 /// Whether the set may be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -32,6 +40,8 @@ pub enum Severity {
     Error,
     /// It may, but look.
     Warning,
+    /// It may; worth knowing.
+    Note,
 }
 
 /// One finding.
@@ -39,7 +49,7 @@ pub enum Severity {
 pub struct Finding {
     /// `RG101`; see docs/errors.
     pub code: u16,
-    /// Error or warning.
+    /// Error, warning or note.
     pub severity: Severity,
     /// What is wrong.
     pub message: String,
@@ -51,19 +61,6 @@ pub struct Finding {
     pub hint: String,
     /// A second place that belongs to it.
     pub also: Option<(Place, String)>,
-}
-
-/// A finding as JSON.
-#[derive(Debug, Serialize)]
-pub struct Plain<'a> {
-    code: String,
-    severity: Severity,
-    message: &'a str,
-    file: &'a str,
-    line: usize,
-    column: usize,
-    label: &'a str,
-    hint: &'a str,
 }
 
 /// The findings of one check, over its sources.
@@ -98,6 +95,18 @@ impl Findings {
         hint: impl Into<String>,
     ) {
         self.add(Severity::Warning, code, at, message.into(), label.into(), hint.into());
+    }
+
+    /// Adds a note: it forbids nothing, however strictly it is looked at.
+    pub fn note(
+        &mut self,
+        code: u16,
+        at: Place,
+        message: impl Into<String>,
+        label: impl Into<String>,
+        hint: impl Into<String>,
+    ) {
+        self.add(Severity::Note, code, at, message.into(), label.into(), hint.into());
     }
 
     fn add(
@@ -143,24 +152,23 @@ impl Findings {
     }
 
     fn group<'a>(&'a self, finding: &'a Finding) -> Group<'a> {
-        let source = &self.sources[finding.at.file];
         let level = match finding.severity {
             Severity::Error => Level::ERROR,
             Severity::Warning => Level::WARNING,
+            Severity::Note => Level::NOTE,
         };
-        let mut snippet = Snippet::source(source.text.as_str()).path(source.path.as_str()).annotation(
-            AnnotationKind::Primary
-                .span(clamp(&finding.at.range, &source.text))
-                .label(finding.label.as_str()),
-        );
-        if let Some((place, label)) = finding.also.as_ref().filter(|(place, _)| place.file == finding.at.file)
-        {
-            snippet = snippet.annotation(
-                AnnotationKind::Context.span(clamp(&place.range, &source.text)).label(label.as_str()),
-            );
+        let mut snippet = self.snippet(&finding.at, AnnotationKind::Primary, &finding.label);
+        let mut elsewhere = None;
+        if let Some((place, label)) = &finding.also {
+            if place.file == finding.at.file {
+                let span = place.within(&self.sources[place.file].text);
+                snippet = snippet.annotation(AnnotationKind::Context.span(span).label(label.as_str()));
+            } else {
+                elsewhere = Some(self.snippet(place, AnnotationKind::Context, label));
+            }
         }
-        let group =
-            level.primary_title(finding.message.as_str()).id(format!("RG{}", finding.code)).element(snippet);
+        let title = level.primary_title(finding.message.as_str()).id(format!("RG{}", finding.code));
+        let group = title.element(snippet).elements(elsewhere);
         if finding.hint.is_empty() {
             group
         } else {
@@ -168,42 +176,18 @@ impl Findings {
         }
     }
 
-    /// As plain data for `--json`.
-    #[must_use]
-    pub fn plain(&self) -> Vec<Plain<'_>> {
-        self.list
-            .iter()
-            .map(|finding| {
-                let source = &self.sources[finding.at.file];
-                let start = clamp(&finding.at.range, &source.text).start;
-                let before = &source.text[..start];
-                let line_start = before.rfind('\n').map_or(0, |at| at + 1);
-                Plain {
-                    code: format!("RG{}", finding.code),
-                    severity: finding.severity,
-                    message: &finding.message,
-                    file: &source.path,
-                    line: before.matches('\n').count() + 1,
-                    column: before[line_start..].chars().count() + 1,
-                    label: &finding.label,
-                    hint: &finding.hint,
-                }
-            })
-            .collect()
+    fn snippet<'a>(
+        &'a self,
+        place: &Place,
+        kind: AnnotationKind,
+        label: &'a str,
+    ) -> Snippet<'a, Annotation<'a>> {
+        let source = &self.sources[place.file];
+        let span = place.within(&source.text);
+        Snippet::source(source.text.as_str())
+            .path(source.path.as_str())
+            .annotation(kind.span(span).label(label))
     }
-}
-
-/// A range that lies within the text and on character boundaries, whatever a parser said.
-fn clamp(range: &Range<usize>, text: &str) -> Range<usize> {
-    let floor = |mut at: usize| {
-        at = at.min(text.len());
-        while !text.is_char_boundary(at) {
-            at -= 1;
-        }
-        at
-    };
-    let start = floor(range.start);
-    start..floor(range.end.max(start))
 }
 
 /// The nearest of some words, if one is near: for "did you mean".

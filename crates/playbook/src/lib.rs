@@ -4,15 +4,16 @@
 pub mod action;
 pub mod cel;
 pub mod check;
+pub mod codes;
 pub mod diagnostic;
 mod expand;
-mod harm;
 pub mod inventory;
 pub mod keys;
 pub mod matcher;
 pub mod model;
 pub mod names;
 mod read;
+pub mod report;
 pub mod schedule;
 pub mod schema;
 pub mod set;

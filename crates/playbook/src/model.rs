@@ -570,6 +570,13 @@ impl Step {
     }
 }
 
+/// Steps with those within them, in the order of the file.
+pub(crate) fn all_of(steps: &[Step]) -> Vec<&Step> {
+    let mut out = Vec::new();
+    steps.iter().for_each(|step| step.collect(&mut out));
+    out
+}
+
 /// Kinds of steps.
 #[derive(Clone, Debug)]
 pub enum StepKind {

@@ -86,8 +86,7 @@ pub fn parse(file: usize, findings: &mut Findings) -> Vec<Node> {
         let outcome = match step {
             Ok((event, span)) => builder.event(event, span.byte_range().unwrap_or(0..0)),
             Err(error) => {
-                let at = error.marker().byte_offset().unwrap_or(text.len());
-                builder.error(100, at..at + 1, error.info(), "here", "");
+                builder.unreadable(error.marker().byte_offset().unwrap_or(text.len()), &error.info());
                 Err(())
             }
         };
@@ -110,6 +109,25 @@ struct Builder<'f> {
 impl Builder<'_> {
     fn error(&mut self, code: u16, range: Range<usize>, message: impl Into<String>, label: &str, hint: &str) {
         self.findings.error(code, Place { file: self.file, range }, message, label, hint);
+    }
+
+    /// What the parser gives up at. A condition that begins with `!` is the commonest.
+    fn unreadable(&mut self, at: usize, why: &str) {
+        if why.starts_with("while scanning a tag") {
+            self.tag(at..at + 1);
+        } else {
+            self.error(100, at..at + 1, why, "here", "");
+        }
+    }
+
+    fn tag(&mut self, range: Range<usize>) {
+        self.error(
+            103,
+            range,
+            "a leading `!` is read as a YAML tag",
+            "leading `!`",
+            "quote the value in '…'",
+        );
     }
 
     fn event(&mut self, event: Event<'_>, range: Range<usize>) -> Result<(), ()> {
@@ -154,7 +172,9 @@ impl Builder<'_> {
             }
             Event::MappingEnd => {
                 if let Some(Open::Map { entries, start, .. }) = self.stack.pop() {
-                    self.close(Node { range: start..range.end.max(start + 1), kind: Kind::Map(entries) });
+                    let range = start..range.end.max(start + 1);
+                    let kind = self.braces(&range, &entries).unwrap_or(Kind::Map(entries));
+                    self.close(Node { range, kind });
                 }
             }
             Event::Alias(_) | Event::UnresolvedAlias(_) => {
@@ -172,6 +192,13 @@ impl Builder<'_> {
         Ok(())
     }
 
+    /// An unquoted `{{ x }}`, which was told of: it goes on as the text that was meant.
+    fn braces(&self, range: &Range<usize>, entries: &[(Node, Node)]) -> Option<Kind> {
+        let text = self.findings.sources[self.file].text.get(range.clone())?;
+        let meant = entries.is_empty() && text.starts_with("{{") && text.ends_with("}}");
+        meant.then(|| Kind::Scalar { text: text.to_owned(), plain: false })
+    }
+
     fn properties(&mut self, anchor: usize, tagged: bool, range: &Range<usize>) {
         if anchor != 0 {
             self.error(
@@ -183,13 +210,7 @@ impl Builder<'_> {
             );
         }
         if tagged {
-            self.error(
-                103,
-                range.clone(),
-                "a leading `!` is read as a YAML tag",
-                "leading `!`",
-                "quote the value",
-            );
+            self.tag(range.clone());
         }
     }
 

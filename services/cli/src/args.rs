@@ -32,9 +32,9 @@ enum Command {
         after_help = "Example, for a server of your own:\n  regreen users --out keys --vantage ams --vantage fra --runner main --operator ana\n  echo 'include keys/authorization.conf' >> nats.conf\n  regreen init --nats nats://10.0.0.5:4222 --creds keys/admin.seed --replicas 3"
     )]
     Users(users::Options),
-    /// Checks files and prints every finding. Exits 0 when they are good, 1 when not, 2 when they can't be read.
+    /// Checks files and prints every finding. Exits 0 when they are good, 1 when not, 2 when they can't be checked.
     #[command(
-        after_help = "Examples:\n  regreen check playbooks/ inventory.yaml\n  regreen check --json playbooks/"
+        after_help = "Examples:\n  regreen check playbooks/ inventory.yaml\n  regreen check --strict --format sarif playbooks/ > findings.sarif\n  regreen check --explain RG501"
     )]
     Check(check::Options),
     /// Brings files in force as the set, for engines that have no folder of their own. Shows what changes, and asks.

@@ -1,8 +1,10 @@
-//! `regreen check`: all findings of all files.
+//! `regreen check`: all findings of all files, in the form that is asked for; or the page of one code.
 
 use std::{io::IsTerminal as _, path::PathBuf, process::ExitCode};
 
+use anyhow::Context as _;
 use regreen_engine::library;
+use regreen_playbook::{Findings, Severity, codes, report};
 
 use crate::out;
 
@@ -10,35 +12,61 @@ use crate::out;
 #[derive(clap::Args)]
 pub struct Options {
     /// Files and folders.
-    #[arg(required = true)]
+    #[arg(required_unless_present = "explain")]
     paths: Vec<PathBuf>,
-    /// Findings as JSON.
+    /// Form of the findings.
+    #[arg(long, value_enum, default_value_t = Format::Human)]
+    format: Format,
+    /// Warnings fail too.
     #[arg(long)]
-    json: bool,
+    strict: bool,
+    /// Prints the page of a code, such as RG501.
+    #[arg(long, value_name = "CODE", conflicts_with_all = ["paths", "format", "strict"])]
+    explain: Option<String>,
+}
+
+/// Form of the findings.
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Format {
+    /// Every place drawn, for people.
+    Human,
+    /// An array, for programs.
+    Json,
+    /// SARIF 2.1.0, for code scanning.
+    Sarif,
+    /// Commands that GitHub draws at the lines of a pull request.
+    Github,
 }
 
 pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
-    let files = library::read(&options.paths)?;
-    anyhow::ensure!(!files.is_empty(), "there is no .yaml file");
-    let (set, findings) = library::compile(&files);
-    if options.json {
-        out::json(&findings.plain())?;
-    } else {
-        out::error(&findings.render(std::io::stderr().is_terminal()));
-        let errors = findings
-            .list
-            .iter()
-            .filter(|finding| finding.severity == regreen_playbook::Severity::Error)
-            .count();
-        let playbooks = set.as_ref().map_or(0, |set| set.playbooks.len());
-        out::line(&match errors {
-            0 => format!(
-                "{} files, {playbooks} playbooks: good, {} warnings",
-                files.len(),
-                findings.list.len()
-            ),
-            n => format!("{} files: {n} errors, {} warnings", files.len(), findings.list.len() - n),
-        });
+    if let Some(code) = &options.explain {
+        let known = codes::parse(code).with_context(|| format!("there is no code `{code}`"))?;
+        out::line(known.page.trim_end());
+        return Ok(ExitCode::SUCCESS);
     }
-    Ok(ExitCode::from(u8::from(findings.has_errors())))
+    let files = library::read(&options.paths)?;
+    anyhow::ensure!(!files.is_empty(), "there is no .yaml, .yml or .hbs file");
+    let (_, findings) = library::compile(&files);
+    print(&findings, options.format)?;
+    Ok(ExitCode::from(u8::from(fails(&findings, options.strict))))
+}
+
+fn print(findings: &Findings, format: Format) -> anyhow::Result<()> {
+    match format {
+        Format::Human => out::line(report::human(findings, std::io::stdout().is_terminal()).trim_end()),
+        Format::Json => out::json(&report::json(findings))?,
+        Format::Sarif => out::json(&report::sarif(findings, env!("CARGO_PKG_VERSION")))?,
+        // Without findings there is no line, not even an empty one.
+        Format::Github => report::github(findings).lines().for_each(out::line),
+    }
+    Ok(())
+}
+
+/// Notes never fail anything.
+fn fails(findings: &Findings, strict: bool) -> bool {
+    findings.list.iter().any(|finding| match finding.severity {
+        Severity::Error => true,
+        Severity::Warning => strict,
+        Severity::Note => false,
+    })
 }

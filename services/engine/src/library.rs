@@ -79,7 +79,7 @@ pub enum Error {
     },
 }
 
-/// All `.yaml` and `.yml` files at these paths, folders included, in order of their paths.
+/// All `.yaml`, `.yml` and `.hbs` files at these paths, folders included, in order of their paths.
 ///
 /// # Errors
 /// [`Error`] names the path.
@@ -102,32 +102,42 @@ pub fn read(paths: &[PathBuf]) -> Result<Vec<File>, Error> {
 /// # Errors
 /// [`Error`] names the path.
 pub fn list(paths: &[PathBuf]) -> Result<BTreeSet<PathBuf>, Error> {
-    let mut found = BTreeSet::new();
+    let (mut found, mut seen) = (BTreeSet::new(), BTreeSet::new());
     for path in paths {
-        walk(path, &mut found)?;
+        walk(path, &mut found, &mut seen)?;
     }
     Ok(found)
 }
 
-fn walk(path: &Path, found: &mut BTreeSet<PathBuf>) -> Result<(), Error> {
+/// Each real folder is read once: a link back to one that is above it, or was given twice, leads nowhere.
+fn walk(path: &Path, found: &mut BTreeSet<PathBuf>, seen: &mut BTreeSet<PathBuf>) -> Result<(), Error> {
     let unreadable = |source| Error::Read { path: path.to_owned(), source };
     if !std::fs::metadata(path).map_err(unreadable)?.is_dir() {
         found.insert(path.to_owned());
         return Ok(());
     }
+    if !seen.insert(std::fs::canonicalize(path).map_err(unreadable)?) {
+        return Ok(());
+    }
     for entry in std::fs::read_dir(path).map_err(unreadable)? {
         let entry = entry.map_err(unreadable)?.path();
-        let yaml = entry.extension().is_some_and(|extension| extension == "yaml" || extension == "yml");
-        // Tests stand beside playbooks; they are no part of the set.
-        let test = entry.file_stem().is_some_and(|stem| stem.to_string_lossy().ends_with(".test"));
-        if entry.is_dir() || (yaml && !test) {
-            walk(&entry, found)?;
+        let hidden = entry.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
+        if !hidden && (entry.is_dir() || belongs(&entry)) {
+            walk(&entry, found, seen)?;
         }
         if found.len() > FILES_MAX {
             return Err(Error::TooMany);
         }
     }
     Ok(())
+}
+
+/// Whether a file in a folder is one of the set.
+fn belongs(file: &Path) -> bool {
+    let known = file.extension().is_some_and(|extension| ["yaml", "yml", "hbs"].iter().any(|k| extension == *k));
+    // Tests stand beside playbooks; they are no part of the set.
+    let test = file.file_stem().is_some_and(|stem| stem.to_string_lossy().ends_with(".test"));
+    known && !test
 }
 
 /// Checks files.

@@ -3,12 +3,14 @@
 
 pub mod check;
 pub mod eval;
+pub mod facts;
 mod parse;
 
 use std::ops::Range;
 
-pub use check::{Scope, check};
+pub use check::{Gives, Scope, Seen, check};
 pub use eval::{Env, Stop, Trace, eval};
+pub use facts::{Fact, constant, facts};
 pub use parse::parse;
 
 /// Most tokens of an expression.
@@ -32,6 +34,20 @@ pub struct Tree {
     pub range: Range<usize>,
     /// What it is.
     pub kind: Kind,
+}
+
+impl Tree {
+    /// The parts that it is made of.
+    #[must_use]
+    pub fn inner(&self) -> Vec<&Self> {
+        match &self.kind {
+            Kind::Literal(_) | Kind::Name(_) => Vec::new(),
+            Kind::List(items) | Kind::Call(_, items) => items.iter().collect(),
+            Kind::Field(a, _) | Kind::Has(a, _) | Kind::Unary(_, a) => vec![a],
+            Kind::Index(a, b) | Kind::Macro(_, a, _, b) | Kind::Binary(_, a, b) => vec![a, b],
+            Kind::Choose(a, b, c) => vec![a, b, c],
+        }
+    }
 }
 
 /// Kinds of expression.

@@ -50,9 +50,12 @@ pub(super) fn actions<'n>(
             }
             let place = value.get("undo").map(|node| walk.place(node.range.clone()));
             undone.extend(place.map(|place| (action.clone(), place)));
-            read.push((action.name.clone(), action));
+            read.push((action, walk.place(name.range.clone())));
         }
-        shelf.actions.extend(read);
+        for (action, place) in read {
+            shelf.declared.insert(action.name.clone(), place);
+            shelf.actions.insert(action.name.clone(), action);
+        }
     }
     undone.iter().for_each(|undone| opposite(undone, shelf, findings));
 }

@@ -49,6 +49,8 @@ use crate::{
 pub(crate) struct Draft {
     pub playbooks: Vec<(Playbook, Places)>,
     pub actions: BTreeMap<Arc<str>, Arc<Action>>,
+    /// Where foreign actions are declared.
+    pub declared: BTreeMap<Arc<str>, Place>,
     pub groups: BTreeMap<Arc<str>, (model::Draft, Place)>,
     /// Windows of maintenance, with the group of each.
     pub maintenance: Vec<(Arc<str>, Place, Schedule, Span)>,
@@ -78,7 +80,7 @@ pub(crate) fn documents(documents: Vec<(usize, Node)>, mut shelf: Shelf, finding
         document(&mut Walk { file, findings: &mut *findings, shelf: &shelf }, kind, read, &mut draft);
     }
     maintenance(&mut draft, findings);
-    draft.actions = shelf.actions;
+    (draft.actions, draft.declared) = (shelf.actions, shelf.declared);
     draft
 }
 

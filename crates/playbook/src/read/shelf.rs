@@ -15,6 +15,8 @@ use crate::{
 pub(crate) struct Shelf {
     /// Those that this build knows, and foreign ones.
     pub actions: BTreeMap<Arc<str>, Arc<Action>>,
+    /// Where foreign ones are declared.
+    pub declared: BTreeMap<Arc<str>, Place>,
     /// By path; none where a file can't be read, which has its own finding.
     files: BTreeMap<String, Option<Arc<File>>>,
 }
@@ -51,7 +53,7 @@ impl Shelf {
     /// What this build knows.
     pub fn new() -> Self {
         let actions = known().into_iter().map(|action| (action.name.clone(), Arc::new(action))).collect();
-        Self { actions, files: BTreeMap::new() }
+        Self { actions, declared: BTreeMap::new(), files: BTreeMap::new() }
     }
 
     /// Reads a file of text.
