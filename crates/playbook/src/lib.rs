@@ -13,6 +13,7 @@ pub mod matcher;
 pub mod model;
 pub mod names;
 mod read;
+pub mod reference;
 pub mod report;
 pub mod schedule;
 pub mod schema;

@@ -2,15 +2,61 @@
 
 mod common;
 
-use common::{all, current, documents, good, own};
+use std::{collections::BTreeMap, fs, path::Path, sync::Arc};
+
+use common::{current, own};
 use regreen_playbook::{
     Findings,
+    action::Action,
     diagnostic::Source,
     keys::{self, CHECK, CHECK_KINDS, Shape},
     load,
     schema::json_schema,
+    tree::{self, Kind, Node},
 };
 use serde_json::{Value, json};
+
+/// The documents of a text, as an editor's YAML would read them.
+fn documents(text: &str) -> Vec<Value> {
+    let source = Source { path: "test.yaml".into(), text: text.into() };
+    let mut findings = Findings { sources: vec![source], list: Vec::new() };
+    let documents = tree::parse(0, &mut findings);
+    assert!(findings.list.is_empty(), "{:?} in {text}", findings.list);
+    documents.iter().map(json).collect()
+}
+
+fn json(node: &Node) -> Value {
+    match &node.kind {
+        Kind::Scalar { .. } if node.is_null() => Value::Null,
+        Kind::Scalar { text, plain: true } => serde_json::from_str(text)
+            .ok()
+            .filter(|value: &Value| value.is_number() || value.is_boolean())
+            .unwrap_or_else(|| text.as_str().into()),
+        Kind::Scalar { text, .. } => text.as_str().into(),
+        Kind::List(items) => items.iter().map(json).collect(),
+        Kind::Map(entries) => Value::Object(
+            entries.iter().map(|(key, value)| (key.text().unwrap_or_default().into(), json(value))).collect(),
+        ),
+    }
+}
+
+/// Good documents by file.
+fn good() -> BTreeMap<String, String> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/good");
+    let files = fs::read_dir(folder).expect("the folder of good documents");
+    let read = |file: fs::DirEntry| {
+        let text = fs::read_to_string(file.path()).expect("a good document");
+        (file.file_name().to_string_lossy().into_owned(), text)
+    };
+    files.map(|file| read(file.expect("a file"))).collect()
+}
+
+/// Actions of this build, and those that the good documents declare.
+fn all() -> BTreeMap<Arc<str>, Arc<Action>> {
+    let source = Source { path: "actions.yaml".into(), text: good()["actions.yaml"].clone() };
+    let (set, findings) = load(vec![source]);
+    set.unwrap_or_else(|| panic!("{}", findings.render(false))).actions
+}
 
 fn problems(schema: &Value, document: &Value) -> Vec<String> {
     let validator = jsonschema::validator_for(schema).expect("a schema");

@@ -104,38 +104,6 @@ impl Thing {
 }
 
 impl Shape {
-    /// What it is, for people.
-    #[must_use]
-    pub fn word(&self) -> String {
-        match self {
-            Self::Text => "text".into(),
-            Self::Name => "name".into(),
-            Self::Id => "id".into(),
-            Self::Refers(thing) => format!("name of {}", thing.word()),
-            Self::Template => "template".into(),
-            Self::Cel => "CEL".into(),
-            Self::Duration => "duration".into(),
-            Self::Moment => "time, RFC 3339".into(),
-            Self::Int { min, max } => format!("whole number, {min} to {max}"),
-            Self::Number => "number".into(),
-            Self::Percent => "percentage".into(),
-            Self::Bool => "`true` or `false`".into(),
-            Self::True => "`true`".into(),
-            Self::Words(words) => words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", "),
-            Self::Matcher => "matcher".into(),
-            Self::Cron => "cron".into(),
-            Self::List(item) => format!("list: {}", item.word()),
-            Self::Steps => format!("list: {}", STEP_TABLE.name),
-            Self::Named(value) => format!("map by name: {}", value.word()),
-            Self::Keys(table) => table.name.into(),
-            Self::Either(shapes) => shapes.iter().map(Self::word).collect::<Vec<_>>().join("; or "),
-            Self::Empty => "nothing".into(),
-            Self::ActionWith => "map: the action's parameters".into(),
-            Self::CheckWith => "map: what the kind needs".into(),
-            Self::Any => "any value".into(),
-        }
-    }
-
     /// The findings that a wrong value of this shape gives.
     pub(super) fn findings(&self, out: &mut Vec<u16>) {
         match self {
