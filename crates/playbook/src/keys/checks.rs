@@ -96,14 +96,24 @@ pub(super) const CHECK_TABLE: Table = table("check", CHECK);
 
 /// A check.
 pub const CHECK: &[Key] = &[
-    must("kind", Words(KIND_WORDS), "What it looks at; `all`, `any` and `share` join other checks.", "kind: http"),
+    must(
+        "kind",
+        Words(KIND_WORDS),
+        "What it looks at; `all`, `any` and `share` join other checks.",
+        "kind: http",
+    ),
     key(
         "each",
         Words(&["node", "group"]),
         "Makes one check for each node, or each group, of `in`: `check/member`. One check in all unless given.",
         "each: node",
     ),
-    key("in", List(&Refers(Thing::Group)), "Of `each`: the groups whose members are checked.", "in: [es-a, es-b]")
+    key(
+        "in",
+        List(&Refers(Thing::Group)),
+        "Of `each`: the groups whose members are checked.",
+        "in: [es-a, es-b]",
+    )
         .codes(&[108]),
     key(
         "with",
@@ -138,9 +148,19 @@ pub const CHECK: &[Key] = &[
     .codes(&[108]),
     key("interval", Duration, "Time between two looks.", "interval: 5s").or("10s"),
     key("timeout", Duration, "How long one look may take.", "timeout: 1s").or("3s"),
-    key("fall", Int { min: 1, max: 100 }, "So many looks in a row must find it worse before its status falls.", "fall: 2")
+    key(
+        "fall",
+        Int { min: 1, max: 100 },
+        "So many looks in a row must find it worse before its status falls.",
+        "fall: 2",
+    )
         .or("3"),
-    key("rise", Int { min: 1, max: 100 }, "So many looks in a row must find it better before its status rises.", "rise: 1")
+    key(
+        "rise",
+        Int { min: 1, max: 100 },
+        "So many looks in a row must find it better before its status rises.",
+        "rise: 1",
+    )
         .or("2"),
     key("fresh", Duration, "A status whose last look is older than this is unknown.", "fresh: 1m").or("30s"),
     key(

@@ -29,7 +29,12 @@ pub const PLAYBOOK: &[Key] = &[
         "What it is for, in a sentence that a tired person understands.",
         "description: Restarts a web node that is down, and looks whether that helped.",
     ),
-    key("labels", Named(&Text), "Words for people and their tools. No decision reads them.", "labels: {team: web}"),
+    key(
+        "labels",
+        Named(&Text),
+        "Words for people and their tools. No decision reads them.",
+        "labels: {team: web}",
+    ),
     key(
         "mode",
         Words(&["observe", "approve", "auto"]),
@@ -70,7 +75,12 @@ pub const PLAYBOOK: &[Key] = &[
         "inputs: {reason: {type: string, one_of: [planned, broken]}}",
     )
     .codes(&[109]),
-    key("vars", Named(&Any), "Constants by name. Expressions read them as `vars.<name>`.", "vars: {image: es-8}")
+    key(
+        "vars",
+        Named(&Any),
+        "Constants by name. Expressions read them as `vars.<name>`.",
+        "vars: {image: es-8}",
+    )
         .codes(&[109]),
     key(
         "outputs",
@@ -164,7 +174,12 @@ pub const INPUT: &[Key] = &[
         "Its type; `[type]` is a list of them. A node, group or service is given by name.",
         "type: string",
     ),
-    key("default", Any, "Its value when none is given. Without a default it must be given.", "default: planned"),
+    key(
+        "default",
+        Any,
+        "Its value when none is given. Without a default it must be given.",
+        "default: planned",
+    ),
     key(
         "one_of",
         List(&Any),

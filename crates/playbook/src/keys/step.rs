@@ -36,7 +36,12 @@ pub const STEP_TABLE: Table = table("step", STEP).one_of(STEP_KINDS).needs(&[
 
 /// A step.
 pub const STEP: &[Key] = &[
-    must("id", Id, "Its name, which no other step of the playbook has: letters, digits and `_`.", "id: reboot"),
+    must(
+        "id",
+        Id,
+        "Its name, which no other step of the playbook has: letters, digits and `_`.",
+        "id: reboot",
+    ),
     key(
         "if",
         Cel,
@@ -59,7 +64,12 @@ pub const STEP: &[Key] = &[
         r#"with: {node: "{{ target }}", url: "http://{{ target.address }}/restart", method: POST}"#,
     )
     .codes(&[101, 108, 204, 308, 507]),
-    key("timeout", Duration, "Of `use`: how long one attempt may take; the action's own unless given.", "timeout: 5m")
+    key(
+        "timeout",
+        Duration,
+        "Of `use`: how long one attempt may take; the action's own unless given.",
+        "timeout: 5m",
+    )
         .codes(&[603]),
     key(
         "attempts",
@@ -94,7 +104,12 @@ pub const STEP: &[Key] = &[
         r#"target: "{{ target.standby }}""#,
     )
     .codes(&[205]),
-    key("inputs", Named(&Template), "Of `run`: its inputs, by name.", r#"inputs: {reason: "{{ inputs.reason }}"}"#),
+    key(
+        "inputs",
+        Named(&Template),
+        "Of `run`: its inputs, by name.",
+        r#"inputs: {reason: "{{ inputs.reason }}"}"#,
+    ),
     key(
         "parallel",
         Steps,

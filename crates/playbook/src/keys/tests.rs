@@ -88,7 +88,12 @@ pub const MOMENT: &[Key] = &[
         "The alert with these labels is over.",
         "resolved: {alertname: WebDown, node: w1}",
     ),
-    key("annotations", Named(&Text), "Annotations of that alert.", "annotations: {summary: w1 is down}"),
+    key(
+        "annotations",
+        Named(&Text),
+        "Of `firing` and `resolved`: annotations of that alert.",
+        "annotations: {summary: w1 is down}",
+    ),
     key(
         "verdicts",
         Named(&Words(&["up", "degraded", "down", "unknown"])),

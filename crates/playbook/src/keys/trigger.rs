@@ -28,7 +28,12 @@ pub(super) const TRIGGER_TABLE: Table = table("trigger", TRIGGER).one_of(TRIGGER
 
 /// A trigger.
 pub const TRIGGER: &[Key] = &[
-    key("id", Name, "Its name, for `correlate`. Its place in the list, from 1, unless given.", "id: node-down"),
+    key(
+        "id",
+        Name,
+        "Its name, for `correlate`. Its place in the list, from 1, unless given.",
+        "id: node-down",
+    ),
     key(
         "alert",
         List(&Matcher),
@@ -36,7 +41,12 @@ pub const TRIGGER: &[Key] = &[
         r#"alert: [alertname="WebDown", node!=""]"#,
     )
     .codes(&[503]),
-    key("verdict", Keys(&table("verdict", VERDICT)), "A verdict about a check.", "verdict: {check: web/*, is: down}"),
+    key(
+        "verdict",
+        Keys(&table("verdict", VERDICT)),
+        "A verdict about a check.",
+        "verdict: {check: web/*, is: down}",
+    ),
     key(
         "schedule",
         Keys(&table("schedule", SCHEDULE)),
@@ -79,10 +89,15 @@ pub const TRIGGER: &[Key] = &[
     key(
         "inputs",
         Named(&Template),
-        "Inputs of the run, by name.",
+        "Inputs of the run, by name. Not for `manual`, where the person gives them.",
         r#"inputs: {reason: "{{ event.data.reason }}"}"#,
     ),
-    key("for", Duration, "Of `alert` and `verdict`: how long it must last without a break before a run starts.", "for: 30s").or("0s"),
+    key(
+        "for",
+        Duration,
+        "Of `alert` and `verdict`: how long it must last without a break before a run starts.",
+        "for: 30s",
+    ).or("0s"),
 ];
 
 const IS: &[&str] = &{
@@ -113,7 +128,12 @@ pub const VERDICT: &[Key] = &[
 
 /// `schedule:` of a trigger.
 pub const SCHEDULE: &[Key] = &[
-    must("cron", Cron, "When: minute, hour, day of the month, month, day of the week.", r#"cron: "0 3 * * *""#),
+    must(
+        "cron",
+        Cron,
+        "When: minute, hour, day of the month, month, day of the week.",
+        r#"cron: "0 3 * * *""#,
+    ),
     key("zone", Text, "Time zone, by its name in the IANA database.", "zone: Europe/Berlin").or("UTC"),
     key(
         "missed",

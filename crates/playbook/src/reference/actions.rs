@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt::Write as _, sync::Arc};
 
-use regreen_schemas::action::{Effect, ParamType};
+use regreen_schemas::action::{Effect, HTTP_REQUEST, ParamType};
 
 use super::cell;
 use crate::action::{Action, Param, ParamKind};
@@ -26,18 +26,31 @@ pub(super) fn page(actions: &BTreeMap<Arc<str>, Arc<Action>>) -> String {
 
 fn section(out: &mut String, action: &Action) {
     let _ = writeln!(out, "\n## {}\n\n{}\n", action.name, action.doc);
-    let harm = match (action.destructive, action.irreversible) {
-        (true, true) => "destructive, irreversible",
-        (true, false) => "destructive",
-        (false, true) => "irreversible",
-        (false, false) => "not by itself",
-    };
+    let (effect, harm) = nature(action);
     let undo = action.undo.as_ref().map_or_else(|| "none".to_owned(), |undo| format!("`{undo}`"));
-    let _ = writeln!(out, "| effect | destroys | undo | timeout |\n|---|---|---|---|");
-    let _ = writeln!(out, "| `{}` | {harm} | {undo} | {} |\n", effect(action.effect), action.timeout);
+    let _ = writeln!(out, "| effect | can destroy | undo | timeout |\n|---|---|---|---|");
+    let _ = writeln!(out, "| {effect} | {harm} | {undo} | {} |\n", action.timeout);
     out.push_str("| parameter | type | | meaning |\n|---|---|---|---|\n");
     action.params.iter().for_each(|param| parameter(out, param));
     let _ = writeln!(out, "\n{}", result(action));
+}
+
+/// Its effect, and whether it can destroy.
+fn nature(action: &Action) -> (String, &'static str) {
+    let effect = format!("`{}`", effect(action.effect));
+    if *action.name == *HTTP_REQUEST.name {
+        return (
+            format!("{effect}, unless its parameters say otherwise"),
+            "unless the method is GET or HEAD",
+        );
+    }
+    let harm = match (action.destructive, action.irreversible) {
+        (true, true) => "yes, for ever",
+        (true, false) => "yes",
+        (false, true) => "no, but it can't be undone",
+        (false, false) => "no",
+    };
+    (effect, harm)
 }
 
 fn parameter(out: &mut String, param: &Param) {

@@ -24,7 +24,7 @@ pub(super) fn page() -> String {
     let mut out = HEAD.to_owned();
     let codes: Vec<String> = EVERYWHERE.iter().map(|code| code_link(*code)).collect();
     let _ = writeln!(out, "Errors that any place can give: {}.\n", codes.join(", "));
-    let documents: Vec<String> = DOCUMENTS.iter().map(|table| link(table)).collect();
+    let documents: Vec<String> = DOCUMENTS.iter().map(link).collect();
     let _ = writeln!(
         out,
         "A file begins with `apiVersion: regreen/v1`; the next key says what it is: {}. Several documents in a file are \
@@ -48,27 +48,22 @@ fn section(out: &mut String, table: &Table) {
         return;
     }
     out.push_str("| key | type | default | meaning | example | errors |\n|---|---|---|---|---|---|\n");
-    table.keys.iter().for_each(|key| line(out, table, key));
+    table.keys.iter().for_each(|key| line(out, key));
     if table.name == "check" {
         kinds(out);
     }
 }
 
-fn line(out: &mut String, table: &Table, key: &Key) {
+fn line(out: &mut String, key: &Key) {
     let default = match key.default {
         Some(default) => format!("`{default}`"),
         None if key.required => "**required**".to_owned(),
         None => String::new(),
     };
-    let needs =
-        table.needs.iter().find(|(name, _)| *name == key.name).map_or(String::new(), |(_, others)| {
-            let others: Vec<String> = others.iter().map(|other| format!("`{other}`")).collect();
-            format!(" Only with {}.", others.join(" or "))
-        });
     let errors: Vec<String> = key.findings().into_iter().map(code_link).collect();
     let _ = writeln!(
         out,
-        "| `{}` | {} | {} | {}{needs} | `{}` | {} |",
+        "| `{}` | {} | {} | {} | `{}` | {} |",
         key.name,
         cell(&kind(&key.shape)),
         cell(&default),
