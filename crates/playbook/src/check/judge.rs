@@ -248,7 +248,7 @@ impl Judge<'_> {
         let all: Vec<&str> = known.clone().collect();
         let hint = did_you_mean(nearest(name, known), || match all.as_slice() {
             [] => format!("there is no {what}"),
-            _ => format!("there are {}", all.join(", ")),
+            _ => format!("known: {}", all.join(", ")),
         });
         self.error(205, node, format!("unknown {what} `{name}`"), "not declared", hint);
         false
