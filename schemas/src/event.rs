@@ -882,6 +882,47 @@ pub enum RunEvent {
     },
 }
 
+impl RunEvent {
+    /// The step instance that it is about; none where it is about the run as a whole, or about a sub-run's conclusion.
+    #[must_use]
+    pub fn instance(&self) -> Option<&Instance> {
+        match self {
+            Self::Started { .. }
+            | Self::Joined { .. }
+            | Self::LockTaken { .. }
+            | Self::Held { .. }
+            | Self::Cancelled { .. }
+            | Self::Resolved
+            | Self::Concluded { .. }
+            | Self::Ended { .. } => None,
+            Self::ApprovalAsked { ask } => Some(&ask.instance),
+            Self::Chosen { instance, .. }
+            | Self::ParallelBegan { instance }
+            | Self::LoopBegan { instance, .. }
+            | Self::SubBegan { instance, .. }
+            | Self::SubEnded { instance, .. }
+            | Self::StepSkipped { instance }
+            | Self::Dispatched { instance, .. }
+            | Self::Overdue { instance, .. }
+            | Self::Revoked { instance, .. }
+            | Self::Began { instance, .. }
+            | Self::AttemptFailed { instance, .. }
+            | Self::AttemptUnknown { instance, .. }
+            | Self::Observed { instance, .. }
+            | Self::Settled { instance, .. }
+            | Self::StepSucceeded { instance, .. }
+            | Self::StepFailed { instance, .. }
+            | Self::WaitBegan { instance, .. }
+            | Self::VerifyBegan { instance, .. }
+            | Self::VerifyHeld { instance }
+            | Self::VerifyMissed { instance, .. }
+            | Self::Approved { instance, .. }
+            | Self::Denied { instance, .. }
+            | Self::ApprovalExpired { instance } => Some(instance),
+        }
+    }
+}
+
 /// What follows when a step has failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]

@@ -15,6 +15,8 @@ pub enum Mutation {
     IgnoreCooldown,
     /// Spends more than the budget.
     IgnoreBudget,
+    /// Acts while most of a group is not up.
+    IgnoreStorm,
     /// Acts below the healthy minimum.
     IgnoreMinHealthy,
     /// Takes looks from before the effect for a verify (rule 23).

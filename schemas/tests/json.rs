@@ -14,6 +14,7 @@ fn all() -> Vec<(&'static str, Schema)> {
         ("fact.operator", schema_for!(fact::Message<fact::Operator>)),
         ("fact.set", schema_for!(fact::Message<fact::Set>)),
         ("fact.engine", schema_for!(fact::Message<fact::Engine>)),
+        ("fact.event", schema_for!(fact::Message<fact::Event>)),
         ("decision", schema_for!(record::Record)),
         ("tick", schema_for!(record::Tick)),
         ("command", schema_for!(command::Command)),

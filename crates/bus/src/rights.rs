@@ -102,6 +102,7 @@ impl Role {
             Self::Admin => return None,
             Self::Ingest => vec![
                 names.facts_of(Some(FactKind::Alerts)),
+                names.facts_of(Some(FactKind::Event)),
                 // Clicks on Slack's buttons; who may answer is decided from the user that they name.
                 names.fact(FactKind::Operator, CLICKS),
                 names.dead_letter("ingest"),

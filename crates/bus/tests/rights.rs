@@ -52,12 +52,16 @@ async fn nobody_may_write_what_is_not_theirs() {
         .await
         .expect("streams");
     let alerts = names.fact(FactKind::Alerts, "local");
+    let event = names.fact(FactKind::Event, "deploys");
     let stop = names.stop(1);
     // What each would gain most from.
     let foreign = [
         (&users[1], vec![names.decision(), names.fact(FactKind::Operator, "local"), stop.clone()]),
         (&users[2], vec![alerts.clone(), names.fact(FactKind::Looks, "other"), names.decision()]),
-        (&users[3], vec![alerts.clone(), names.fact(FactKind::Operator, "local"), stop.clone()]),
+        (
+            &users[3],
+            vec![alerts.clone(), event.clone(), names.fact(FactKind::Operator, "local"), stop.clone()],
+        ),
         (&users[4], vec![names.decision(), names.fact(FactKind::Result, "other"), stop.clone()]),
         (&users[5], vec![names.decision(), names.fact(FactKind::Result, "main"), stop.clone()]),
         (
@@ -67,6 +71,7 @@ async fn nobody_may_write_what_is_not_theirs() {
                 names.fact(FactKind::Operator, "other"),
                 names.fact(FactKind::Operator, CLICKS),
                 alerts.clone(),
+                event.clone(),
             ],
         ),
         (&users[7], vec![names.decision(), alerts.clone(), stop.clone()]),
@@ -103,17 +108,14 @@ async fn nobody_may_write_what_is_not_theirs() {
     for subject in [alerts, names.decision(), stop] {
         admin.nats().client.publish(subject, "{}".into()).await.expect("it leaves");
     }
-    // Clicks on Slack's buttons are ingest's to say.
+    // Clicks on Slack's buttons, and events from outside, are ingest's to say.
     let ingest = connect(nats.url(), &users[1]).await;
-    ingest
-        .nats()
-        .client
-        .publish(names.fact(FactKind::Operator, CLICKS), "{}".into())
-        .await
-        .expect("it leaves");
-    wait_for("four messages", Duration::from_secs(10), async || {
+    for subject in [names.fact(FactKind::Operator, CLICKS), event] {
+        ingest.nats().client.publish(subject, "{}".into()).await.expect("it leaves");
+    }
+    wait_for("five messages", Duration::from_secs(10), async || {
         let now = sum().await;
-        if now == before + 4 { Ok(()) } else { Err(now) }
+        if now == before + 5 { Ok(()) } else { Err(now) }
     })
     .await;
 }

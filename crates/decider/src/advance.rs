@@ -1,32 +1,28 @@
 //! What a run does next: looked at again and again until it waits for a fact or a moment. Each turn writes one
-//! event; the transition itself stands in `run`.
+//! event; the transition itself stands in `run`, the way through its steps in `course`.
 
 use std::sync::Arc;
 
 use regreen_playbook::{
     Set,
-    model::{Playbook, Step, StepKind, Verify},
-    template::plain,
+    model::{Playbook, Use},
 };
 use regreen_schemas::{
     Instance, RunId, Timestamp,
     action::Effect,
-    command::Kind,
-    event::{AfterUnknown, Event, Mode, RunEvent, Watch},
+    event::{AfterUnknown, Event, RunEvent, Then},
     fact::Answer,
     mutation::{self, Mutation},
     run::{Block, RunResult},
-    view::Check,
 };
 use serde_json::Value;
 
 use crate::{
     bounds,
+    course::{Flow, then},
+    cx::Cx,
     decide::Decider,
-    dispatch::held,
-    env::World,
-    evaluate::judge,
-    run::{Attempt, CLOSING, Run, Stage},
+    run::{Act, Attempt, Progress, Run, Watching},
     state::Illegal,
 };
 
@@ -40,6 +36,10 @@ const QUEUE_TURNS: usize = 16;
 pub(crate) enum Next {
     /// This happens.
     Event(RunEvent),
+    /// A step says something to somebody.
+    Say { instance: Instance, to: Arc<str>, text: Arc<str> },
+    /// A step moves a service to another group.
+    Move { instance: Instance, service: Arc<str>, active: Arc<str> },
     /// It waits.
     Wait,
 }
@@ -52,22 +52,45 @@ impl Decider<'_> {
             match self.next(&run) {
                 Next::Wait => return Ok(()),
                 Next::Event(RunEvent::Ended { result, reason }) => return self.end(&run, result, reason),
-                Next::Event(RunEvent::VerifyMissed { instance, reason }) => {
-                    self.missed(&run, instance, reason)?;
-                }
+                Next::Event(what @ RunEvent::SubEnded { .. }) => self.end_sub(&run, what)?,
+                Next::Event(RunEvent::ApprovalExpired { instance }) => self.expired(id, instance)?,
                 Next::Event(what) => self.run_event(id, what)?,
+                Next::Say { instance, to, text } => {
+                    self.say(&run, &instance, &to, text)?;
+                    self.run_event(id, RunEvent::StepSucceeded { instance, result: Value::Null })?;
+                }
+                Next::Move { instance, service, active } => {
+                    self.emit(Event::ServiceMoved { service, active, run: id.clone() })?;
+                    self.run_event(id, RunEvent::StepSucceeded { instance, result: Value::Null })?;
+                }
             }
         }
         Err(Illegal(format!("run {id} goes round in circles")))
     }
 
-    /// Ends a run and tells whom it concerns.
+    /// Ends a run, tells whom it concerns, and lets others follow it.
     fn end(&mut self, run: &Run, result: RunResult, reason: Arc<str>) -> Result<(), Illegal> {
+        let (result, reason) = self.judge_drill(run, result, reason);
         self.run_event(&run.id, RunEvent::Ended { result, reason: reason.clone() })?;
         if result.escalates() {
             self.escalate(run, result, &reason)?;
         }
-        Ok(())
+        self.outcome_of(&run.playbook, run, result, run.trial)?;
+        self.after_end(run, result)
+    }
+
+    fn end_sub(&mut self, run: &Run, what: RunEvent) -> Result<(), Illegal> {
+        let RunEvent::SubEnded { instance, result, .. } = &what else { return Ok(()) };
+        let (result, playbook) =
+            (*result, run.subs.get(instance).map(|sub| (sub.playbook.clone(), sub.effects_before)));
+        self.run_event(&run.id, what)?;
+        match playbook {
+            // What did nothing says nothing about repairs of its kind.
+            Some((playbook, before)) if run.effects > before => {
+                self.outcome_of(&playbook, run, result, false)
+            }
+            _ => Ok(()),
+        }
     }
 
     /// A lock was released: those in line for one go on, a few an item, so that a queue of thousands fits no single
@@ -78,61 +101,84 @@ impl Decider<'_> {
         self.emit(Event::QueueLooked { more: !next.is_empty() })
     }
 
-    /// A verify did not hold in time: the closing one ends the run, any other fails its step at once.
-    fn missed(&mut self, run: &Run, instance: Instance, reason: Arc<str>) -> Result<(), Illegal> {
-        self.run_event(
-            &run.id,
-            RunEvent::VerifyMissed { instance: instance.clone(), reason: reason.clone() },
-        )?;
-        if instance.as_str() == CLOSING {
-            return Ok(());
-        }
-        let goes_on =
-            self.plan(run).and_then(|(_, playbook)| playbook.steps.get(run.at).map(|step| step.goes_on));
-        self.run_event(&run.id, RunEvent::StepFailed { instance, reason, goes_on: goes_on.unwrap_or(false) })
-    }
-
     fn next(&self, run: &Run) -> Next {
-        let now = self.s.now;
-        let Some((set, playbook)) = self.plan(run) else {
+        let set = self.pinned(run);
+        let Some((set, playbook)) =
+            set.as_ref().and_then(|set| Some((set, set.playbooks.get(&run.playbook)?)))
+        else {
             // The shell brings every set that an open run pins before it decides: this is our own mistake.
             return Next::Wait;
         };
-        if let Some(next) = run.cancelled.as_ref().and_then(|why| cancelled(&run.stage, why)) {
+        if run.progress == Progress::Queued {
+            return self.queued(run, playbook);
+        }
+        let cx = Cx::root(&self.s, set, run, playbook);
+        if let Some(next) = self.cut(&cx) {
             return next;
         }
-        match &run.stage {
-            Stage::Queued => self.queued(run, &playbook),
-            Stage::Ready => self.ready(run, &set, &playbook),
-            Stage::Dispatched(attempt) if now >= attempt.overdue() => self.overdue(attempt),
-            Stage::Running(attempt, until) if now >= *until => {
-                Next::Event(self.unknown(run, attempt, "no answer in time"))
-            }
-            Stage::Again(attempt, at) if now >= (*at).min(attempt.until) => {
-                self.again(run, &set, &playbook, attempt)
-            }
-            Stage::Looking(attempt, at, _) if now >= (*at).min(attempt.until) => self.look(run, attempt),
-            Stage::Approving(ask) => self.unanswered(run, ask),
-            Stage::Asking(_) if run.until.is_some_and(|until| now >= until) => {
-                ended(RunResult::Unknown, "nobody said whether the effect took place")
-            }
-            Stage::Waiting(instance, until) if now >= *until => {
-                Next::Event(RunEvent::StepSucceeded { instance: instance.clone(), result: Value::Null })
-            }
-            Stage::Verifying(instance, watching) => verifying(instance, watching, now),
-            Stage::Ending(result, reason) => ended(*result, reason.as_ref()),
-            _ => Next::Wait,
+        match self.level(&cx) {
+            Flow::Next(next) => next,
+            Flow::Over(result, _) if result.is_well() && self.drill_waits(run) => Next::Wait,
+            Flow::Over(result, reason) => ended(result, reason),
+            // A playbook as a whole neither fails nor goes well: it ends.
+            Flow::Wait | Flow::Well | Flow::Failed(_) => Next::Wait,
         }
     }
 
+    /// What ends a run before its end: a person, or that its alerts are over.
+    fn cut(&self, cx: &Cx<'_>) -> Option<Next> {
+        let run = cx.run;
+        if run.concluded.is_some() {
+            return None;
+        }
+        let under_way = run.calls().next().is_some() || run.in_doubt().next().is_some();
+        let untouched = run.effects == 0 && !under_way;
+        if let Some(why) = &run.cancelled {
+            return Some(if untouched {
+                ended(RunResult::Cancelled, why.clone())
+            } else {
+                self.conclude_run(RunResult::Cancelled, why.clone())
+            });
+        }
+        if !run.resolved {
+            return None;
+        }
+        let nothing = "the alert resolved before anything was done";
+        if untouched {
+            return Some(ended(RunResult::Cancelled, nothing));
+        }
+        if run.effects == 0 {
+            return Some(self.conclude_run(RunResult::Cancelled, nothing));
+        }
+        // A playbook within that goes on is not cut short.
+        let goes_on = run.subs.values().any(|sub| sub.goes_on && sub.ended.is_none());
+        let why = "its alerts are over: what was left is dropped";
+        (!goes_on && self.steps_are_open(cx)).then(|| self.conclude_run(RunResult::Done, why))
+    }
+
+    /// Whether there is anything left to be dropped.
+    fn steps_are_open(&self, cx: &Cx<'_>) -> bool {
+        !matches!(self.list(cx, &cx.level().playbook.steps), Flow::Well)
+    }
+
+    fn conclude_run(&self, result: RunResult, reason: impl Into<Arc<str>>) -> Next {
+        let until = self.s.now + bounds::GRACE;
+        Next::Event(RunEvent::Concluded { instance: None, result, reason: reason.into(), undo: false, until })
+    }
+
     fn queued(&self, run: &Run, playbook: &Playbook) -> Next {
+        if let Some(why) = &run.cancelled {
+            return ended(RunResult::Cancelled, why.clone());
+        }
         if run.resolved {
             return ended(RunResult::Cancelled, "the alert resolved while it waited for the lock");
         }
         let taken = Next::Event(RunEvent::LockTaken { deadline: self.s.now + playbook.deadline });
-        let Some(lock) = &run.lock else { return taken };
-        match self.s.lock_holder(lock) {
-            None if self.s.first_in_line(run.order, lock) => taken,
+        if run.locks.is_empty() {
+            return taken;
+        }
+        match self.s.locks_holder(&run.locks) {
+            None if self.s.first_in_line(run.order, &run.locks) => taken,
             holder if self.s.now >= run.wait_until => match holder {
                 Some((held, by)) => ended(RunResult::Blocked, format!("lock: {held} is held by run {by}")),
                 None => ended(RunResult::Blocked, "lock: others were before it in line"),
@@ -141,92 +187,8 @@ impl Decider<'_> {
         }
     }
 
-    fn ready(&self, run: &Run, set: &Set, playbook: &Playbook) -> Next {
-        if playbook.mode == Mode::Observe {
-            let plan = self.plan_lines(run, set, &playbook.steps).join("; ");
-            return ended(RunResult::Observed, format!("it would do {plan}"));
-        }
-        if run.resolved && run.effects == 0 {
-            return ended(RunResult::Cancelled, "the alert resolved before anything was done");
-        }
-        let step = playbook.steps.get(run.at).filter(|_| !run.resolved);
-        let Some(step) = step else { return self.closing(run, set, playbook) };
-        if run.until.is_some_and(|until| self.s.now >= until) {
-            return match &run.held {
-                Some(by) => ended(RunResult::Blocked, format!("the deadline passed while it was held: {by}")),
-                None => ended(RunResult::Failed, format!("the deadline passed before step {}", step.id)),
-            };
-        }
-        let instance = Instance::new(step.id.clone());
-        let world = World::of(&self.s, set, run);
-        if let Some(condition) = &step.condition {
-            match judge(condition, &world).0 {
-                Ok(true) => {}
-                Ok(false) => return Next::Event(RunEvent::StepSkipped { instance }),
-                Err(because) => return failed(instance, format!("`if`: {because}"), step.goes_on),
-            }
-        }
-        match &step.kind {
-            StepKind::Wait(span) => Next::Event(RunEvent::WaitBegan { instance, until: self.s.now + *span }),
-            StepKind::Verify(verify) => match self.watches(run, set, playbook, verify) {
-                Ok(watches) => Next::Event(RunEvent::VerifyBegan { instance, watches }),
-                Err(why) => failed(instance, why, step.goes_on),
-            },
-            StepKind::Approve(approve) => match self.holds() {
-                // While catching up `now` is of the past: nobody could answer in time.
-                Some(by) => held(run, by),
-                None => self.step_asks(run, set, step, approve),
-            },
-            StepKind::Use(action) if action.effect != Effect::Read && self.holds().is_none() => self
-                .first_asks(run, set, playbook)
-                .unwrap_or_else(|| self.perform(run, set, playbook, step, action)),
-            StepKind::Use(action) => self.perform(run, set, playbook, step, action),
-        }
-    }
-
-    fn closing(&self, run: &Run, set: &Set, playbook: &Playbook) -> Next {
-        if playbook.verify.is_empty() {
-            return ended(RunResult::Done, "all steps went well");
-        }
-        let watches: Result<Vec<Vec<Watch>>, String> =
-            playbook.verify.iter().map(|verify| self.watches(run, set, playbook, verify)).collect();
-        match watches {
-            Ok(watches) => {
-                let watches = watches.concat();
-                Next::Event(RunEvent::VerifyBegan { instance: Instance::from(CLOSING), watches })
-            }
-            Err(why) => ended(RunResult::Failed, format!("closing verify: {why}")),
-        }
-    }
-
-    /// What a verify waits for: the check, or all that an `all` joins.
-    fn watches(
-        &self,
-        run: &Run,
-        set: &Set,
-        playbook: &Playbook,
-        verify: &Verify,
-    ) -> Result<Vec<Watch>, String> {
-        let name = verify.check.render(&World::of(&self.s, set, run), plain)?.to_string();
-        let looked_at = set.looked_at(&name, verify.is)?;
-        Ok(looked_at.into_iter().map(|check| self.watch(run, check, playbook, verify)).collect())
-    }
-
-    /// Only looks begun after the record that took in the last effect count.
-    fn watch(&self, run: &Run, check: &Check, playbook: &Playbook, verify: &Verify) -> Watch {
-        Watch {
-            check: check.name.clone(),
-            is: verify.is,
-            hold: verify.hold,
-            until: self.s.now + verify.within,
-            fresh: check.fresh,
-            quorum: playbook.guard.quorum.unwrap_or(check.quorum),
-            after: run.effect_seq,
-        }
-    }
-
     /// Nobody can begin any more. A ticket must be won back first; a look has no ticket, its answer is lost.
-    fn overdue(&self, attempt: &Attempt) -> Next {
+    pub(crate) fn overdue(&self, attempt: &Attempt) -> Next {
         let (instance, number) = (attempt.instance.clone(), attempt.number);
         let ticketless = attempt.overdue() != attempt.task.claim_by;
         if ticketless || mutation::is(Mutation::RepeatBlindly) {
@@ -242,36 +204,40 @@ impl Decider<'_> {
     }
 
     /// The same effect again, unless the step has run out of time.
-    fn again(&self, run: &Run, set: &Set, playbook: &Playbook, attempt: &Attempt) -> Next {
-        let step = playbook.steps.get(run.at);
-        if run.resolved {
-            // What is under way was settled; a new try would be a new effect.
-            return failed(attempt.instance.clone(), "the alert resolved before the next try".into(), true);
-        }
+    pub(crate) fn again(
+        &self,
+        cx: &Cx<'_>,
+        act: &Act,
+        attempt: &Attempt,
+        action: Option<&Use>,
+        then: Then,
+    ) -> Flow {
+        let instance = attempt.instance.clone();
         if self.s.now >= attempt.until {
-            let reason = match &run.held {
-                Some(by) => {
-                    return ended(RunResult::Blocked, format!("the deadline passed while it was held: {by}"));
+            let reason = match &cx.run.held {
+                Some(by) if !cx.ending => {
+                    let why = format!("the deadline passed while it was held: {by}");
+                    return self.conclude(cx, RunResult::Blocked, why, false);
                 }
+                Some(by) => format!("no time was left while it was held: {by}"),
                 None => {
                     format!("no runner took {} in zone {} in time", attempt.task.action, attempt.task.zone)
                 }
             };
-            return failed(attempt.instance.clone(), reason, step.is_some_and(|step| step.goes_on));
+            return Flow::event(RunEvent::StepFailed { instance, reason: reason.into(), then });
         }
-        match step.map(|step| (step, &step.kind)) {
-            Some((step, StepKind::Use(action))) => self.perform(run, set, playbook, step, action),
-            _ => Next::Wait,
+        match action {
+            Some(action) => self.perform(cx, instance, action, Some((act, attempt)), then),
+            None => Flow::Wait,
         }
     }
 
     /// What is done about an unknown outcome, by effect class (rule 17).
-    pub(crate) fn unknown(&self, run: &Run, attempt: &Attempt, reason: &str) -> RunEvent {
-        let budget = self.step(run).map_or(1, |(attempts, _)| attempts);
+    pub(crate) fn unknown(&self, act: &Act, attempt: &Attempt, budget: u32, reason: &str) -> RunEvent {
         let next = match attempt.task.effect {
             Effect::Reconcilable => AfterUnknown::Observe,
-            Effect::Read | Effect::Idempotent | Effect::Tell if run.tries < budget => {
-                AfterUnknown::Retry { at: self.s.now + backoff(run.tries) }
+            Effect::Read | Effect::Idempotent | Effect::Tell if act.tries < budget => {
+                AfterUnknown::Retry { at: self.s.now + backoff(act.tries) }
             }
             Effect::Read | Effect::Tell => AfterUnknown::Fail,
             Effect::Idempotent | Effect::AtMostOnce => AfterUnknown::Ask,
@@ -284,22 +250,33 @@ impl Decider<'_> {
         }
     }
 
-    /// Attempts of the run's step, and whether the run goes on without it.
-    pub(crate) fn step(&self, run: &Run) -> Option<(u32, bool)> {
-        let (_, playbook) = self.plan(run)?;
-        let Step { kind: StepKind::Use(action), goes_on, .. } = playbook.steps.get(run.at)? else {
-            return None;
+    /// What a step instance of a run may do: attempts, and what follows its failure.
+    pub(crate) fn terms(&self, run: &Run, instance: &Instance) -> Terms {
+        let once = Terms { attempts: 1, then: Then::Stop };
+        let set = self.pinned(run);
+        let Some((set, playbook)) =
+            set.as_ref().and_then(|set| Some((set, set.playbooks.get(&run.playbook)?)))
+        else {
+            return once;
         };
-        Some((action.attempts, *goes_on))
+        let cx = Cx::root(&self.s, set, run, playbook);
+        let Some((_, step)) = cx.locate(instance) else { return once };
+        let regreen_playbook::model::StepKind::Use(action) = &step.kind else { return once };
+        let undoes = instance.as_str().ends_with(')');
+        match &action.undo {
+            regreen_playbook::model::Undo::Action(undo) if undoes => {
+                Terms { attempts: undo.attempts, then: Then::Stop }
+            }
+            _ => Terms { attempts: action.attempts, then: then(step) },
+        }
     }
 
     /// Two looks that agree settle an outcome; anything else is a human's.
-    pub(crate) fn settle_looks(&self, run: &Run, second: &Answer) -> Settled {
-        let budget = self.step(run).map_or(1, |(attempts, _)| attempts);
-        match (&run.seen, second) {
+    pub(crate) fn settle_looks(act: &Act, budget: u32, second: &Answer) -> Settled {
+        match (&act.seen, second) {
             (Some(Answer::Done { .. }), Answer::Done { result }) => Settled::Done(result.clone()),
             // Seen not done twice: one more try beyond `attempts` is safe.
-            (Some(Answer::NotDone), Answer::NotDone) if run.tries <= budget => Settled::Retry,
+            (Some(Answer::NotDone), Answer::NotDone) if act.tries <= budget => Settled::Retry,
             (Some(Answer::NotDone), Answer::NotDone) => Settled::NotDone,
             _ => Settled::Ask,
         }
@@ -323,32 +300,24 @@ impl Decider<'_> {
         instance: &Instance,
         reason: Arc<str>,
     ) -> Result<(), Illegal> {
-        let goes_on = self.s.runs.get(run).and_then(|run| self.step(run)).is_some_and(|(_, goes_on)| goes_on);
-        self.run_event(run, RunEvent::StepFailed { instance: instance.clone(), reason, goes_on })?;
+        let Some(open) = self.s.runs.get(run).cloned() else { return Ok(()) };
+        let then = self.terms(&open, instance).then;
+        self.run_event(run, RunEvent::StepFailed { instance: instance.clone(), reason, then })?;
         self.advance(run)
+    }
+
+    /// The set that a run pins.
+    pub(crate) fn pinned(&self, run: &Run) -> Option<Arc<Set>> {
+        self.library.sets.get(&run.set).cloned()
     }
 }
 
-/// What a person's end means where the run stands; `None`: what is under way is settled first, as always.
-fn cancelled(stage: &Stage, why: &Arc<str>) -> Option<Next> {
-    match stage {
-        Stage::Queued
-        | Stage::Ready
-        | Stage::Again(..)
-        | Stage::Approving(_)
-        | Stage::Waiting(..)
-        | Stage::Verifying(..) => Some(ended(RunResult::Cancelled, why.clone())),
-        Stage::Asking(attempt) => {
-            let reason = format!("{why}; nobody said whether {} took place", attempt.instance);
-            Some(ended(RunResult::Unknown, reason))
-        }
-        // Perhaps nobody has begun yet.
-        Stage::Dispatched(attempt) if attempt.task.kind == Kind::Perform => {
-            let (instance, attempt) = (attempt.instance.clone(), attempt.number);
-            Some(Next::Event(RunEvent::Overdue { instance, attempt, refused: None }))
-        }
-        _ => None,
-    }
+/// What a step instance may do.
+pub(crate) struct Terms {
+    /// Attempts, the first included.
+    pub attempts: u32,
+    /// What follows its failure.
+    pub then: Then,
 }
 
 /// How two looks at an unknown outcome ended.
@@ -363,35 +332,22 @@ pub(crate) enum Settled {
     Ask,
 }
 
-fn verifying(instance: &Instance, watching: &[crate::run::Watching], now: Timestamp) -> Next {
+/// What a verify comes to now; none: it waits.
+pub(crate) fn verifying(instance: &Instance, watching: &[Watching], now: Timestamp) -> Option<RunEvent> {
     if watching.iter().all(|w| w.held(now)) {
-        return Next::Event(RunEvent::VerifyHeld { instance: instance.clone() });
+        return Some(RunEvent::VerifyHeld { instance: instance.clone() });
     }
-    let missed = watching.iter().find(|w| now >= w.watch.until);
-    missed.map_or(Next::Wait, |_| {
-        let seen: Vec<String> = watching
-            .iter()
-            .filter(|w| !w.held(now))
-            .map(|w| {
-                format!(
-                    "{} is {}, {} for {} was wanted",
-                    w.watch.check,
-                    w.status(now).word(),
-                    w.watch.is.word(),
-                    w.watch.hold
-                )
-            })
-            .collect();
-        Next::Event(RunEvent::VerifyMissed { instance: instance.clone(), reason: seen.join("; ").into() })
-    })
+    watching.iter().find(|w| now >= w.watch.until)?;
+    let wanted = |w: &Watching| {
+        let (check, is, hold) = (&w.watch.check, w.watch.is.word(), w.watch.hold);
+        format!("{check} is {}, {is} for {hold} was wanted", w.status(now).word())
+    };
+    let seen: Vec<String> = watching.iter().filter(|w| !w.held(now)).map(wanted).collect();
+    Some(RunEvent::VerifyMissed { instance: instance.clone(), reason: seen.join("; ").into() })
 }
 
 pub(crate) fn ended(result: RunResult, reason: impl Into<Arc<str>>) -> Next {
     Next::Event(RunEvent::Ended { result, reason: reason.into() })
-}
-
-pub(crate) fn failed(instance: Instance, reason: String, goes_on: bool) -> Next {
-    Next::Event(RunEvent::StepFailed { instance, reason: reason.into(), goes_on })
 }
 
 /// Doubles from [`bounds::RETRY_MIN`] to [`bounds::RETRY_MAX`]. No jitter: decisions replay, and one engine decides.

@@ -4,26 +4,27 @@ use std::sync::Arc;
 
 use regreen_playbook::{
     Set,
-    model::{OnResolved, Playbook, Trigger},
+    model::{Busy, On, OnResolved, Playbook},
 };
 use regreen_schemas::{
     Fingerprint, RunId, Timestamp,
     alert::{Alert, Status},
-    event::{Closing, Event, Mode, Origin, Read, RunEvent},
+    event::{Closing, Event, Mode, Origin, Read, RunEvent, Source},
     mutation::{self, Mutation},
-    run::{Decision, Outcome, RunResult, Skip},
+    run::{Block, Decision, Outcome, RunResult, Skip},
 };
 
 use crate::{
     bounds,
     decide::Decider,
-    evaluate::{Evaluation, evaluate},
+    evaluate::{Evaluation, Signal, evaluate},
     guards,
+    signals::open_for,
     state::Illegal,
 };
 
 /// Decisions of one alert with what they read.
-struct Judged {
+pub(crate) struct Judged {
     decisions: Vec<Decision>,
     reads: Vec<Read>,
     again_at: Option<Timestamp>,
@@ -59,9 +60,9 @@ impl Decider<'_> {
         }
         let open = self.s.episodes.get(fingerprint).is_some_and(|episode| episode.closed.is_none());
         if !open && self.s.episodes.len() < bounds::EPISODES_MAX {
-            self.emit(Event::EpisodeOpened { alert: alert.clone() })?;
+            self.emit(Event::EpisodeOpened { alert: alert.clone(), source: Source::Alert })?;
         }
-        let judged = self.judge(alert, trace)?;
+        let judged = self.judge(alert, &Source::Alert, trace)?;
         self.write(fingerprint, judged, Some(alert.status))
     }
 
@@ -73,7 +74,9 @@ impl Decider<'_> {
             .episodes
             .get(fingerprint)
             .is_some_and(|episode| episode.closed.is_none() && ended >= episode.alert.starts_at);
-        self.write(fingerprint, self.skipped(alert, &Skip::Resolved), Some(alert.status))?;
+        let mut judged = self.judge(alert, &Source::Alert, None)?;
+        judged.decisions.extend(self.skipped(alert, &Skip::Resolved).decisions);
+        self.write(fingerprint, judged, Some(alert.status))?;
         if !closes {
             return Ok(());
         }
@@ -82,7 +85,7 @@ impl Decider<'_> {
     }
 
     /// Messages that wait for this alert are dropped; runs whose alerts are all over learn of it.
-    fn after_closing(&mut self, fingerprint: &Fingerprint) -> Result<(), Illegal> {
+    pub(crate) fn after_closing(&mut self, fingerprint: &Fingerprint) -> Result<(), Illegal> {
         self.close_tells(fingerprint)?;
         let concerned: Vec<RunId> = self
             .s
@@ -96,8 +99,10 @@ impl Decider<'_> {
                 .episodes
                 .iter()
                 .all(|fp| self.s.episodes.get(fp).is_none_or(|episode| episode.closed.is_some()));
-            let cancels =
-                self.plan(run).is_some_and(|(_, playbook)| playbook.on_resolved == OnResolved::Cancel);
+            let set = self.pinned(run);
+            let playbook = set.as_ref().and_then(|set| set.playbooks.get(&run.playbook));
+            let cancels = playbook.is_some_and(|playbook| playbook.on_resolved == OnResolved::Cancel)
+                && run.source.lasts();
             if over && cancels {
                 self.run_event(&id, RunEvent::Resolved)?;
                 self.advance(&id)?;
@@ -106,18 +111,13 @@ impl Decider<'_> {
         Ok(())
     }
 
-    /// The set and playbook that a run pins.
-    pub(crate) fn plan(&self, run: &crate::run::Run) -> Option<(Arc<Set>, Playbook)> {
-        let set = self.library.sets.get(&run.set)?;
-        Some((set.clone(), set.playbooks.get(&run.playbook)?.clone()))
-    }
-
     /// Decisions for an alert that no playbook may start on.
     fn skipped(&self, alert: &Alert, skip: &Skip) -> Judged {
         let set = self.set().unwrap_or_default();
         let matches = |playbook: &&Playbook| {
             playbook.triggers.iter().any(|trigger| {
-                matches!(trigger, Trigger::Alert { matchers, .. } if matchers.iter().all(|matcher| matcher.matches(&alert.labels)))
+                let On::Alert { matchers, resolved: false } = &trigger.on else { return false };
+                matchers.iter().all(|matcher| matcher.matches(&alert.labels))
             })
         };
         let decisions = set
@@ -133,20 +133,32 @@ impl Decider<'_> {
     }
 
     /// Lets every playbook judge the alert, and starts what wants to start. A start is seen by the next playbook.
-    fn judge(&mut self, alert: &Alert, trace: Option<&Arc<str>>) -> Result<Judged, Illegal> {
+    pub(crate) fn judge(
+        &mut self,
+        alert: &Alert,
+        source: &Source,
+        trace: Option<&Arc<str>>,
+    ) -> Result<Judged, Illegal> {
         let mut judged = Judged { decisions: Vec::new(), reads: vec![Read::Domain], again_at: None };
         let Some(set) = self.set() else { return Ok(judged) };
         for playbook in set.playbooks.values() {
-            let evaluation = evaluate(&self.s, &set, playbook, alert);
+            let evaluation = self.evaluated(&set, playbook, alert, source)?;
             if !evaluation.matched {
                 continue;
             }
             match &evaluation.outcome {
                 Outcome::Started { run } => {
                     let origin = Origin::Alert { fingerprint: alert.fingerprint.clone() };
-                    self.start(playbook, run, &evaluation, origin, Default::default(), trace)?;
+                    self.start(playbook, run, &evaluation, origin, trace)?;
+                    self.started_from_window(playbook, alert, run)?;
                 }
                 Outcome::Joined { run } => self.join(run, &alert.fingerprint)?,
+                Outcome::Blocked(Block::Storm { group, down, of }) => {
+                    let text = format!(
+                        "storm: {down} of {of} nodes of {group} are not up; nothing destructive is done to it"
+                    );
+                    self.tell_system(&format!("storm/{group}"), &text)?;
+                }
                 Outcome::Blocked(block) => {
                     let text = format!("{} is blocked for {}: {block}", playbook.name, describe(alert));
                     self.tell_playbook(&playbook.name, &alert.fingerprint, &text)?;
@@ -165,7 +177,7 @@ impl Decider<'_> {
         Ok(judged)
     }
 
-    fn join(&mut self, run: &RunId, fingerprint: &Fingerprint) -> Result<(), Illegal> {
+    pub(crate) fn join(&mut self, run: &RunId, fingerprint: &Fingerprint) -> Result<(), Illegal> {
         let known = self.s.runs.get(run).is_none_or(|run| run.episodes.contains(fingerprint));
         if known {
             Ok(())
@@ -180,7 +192,6 @@ impl Decider<'_> {
         run: &RunId,
         evaluation: &Evaluation,
         origin: Origin,
-        inputs: std::collections::BTreeMap<Arc<str>, serde_json::Value>,
         trace: Option<&Arc<str>>,
     ) -> Result<(), Illegal> {
         let hash = self
@@ -189,29 +200,73 @@ impl Decider<'_> {
             .as_ref()
             .map(|(hash, _)| hash.clone())
             .ok_or_else(|| Illegal("a start without set".into()))?;
+        let Some(set) = self.set() else { return Err(Illegal("a start without set".into())) };
+        let mode = playbook.started_mode().min(set.ceilings.mode);
+        let target = evaluation.target.clone();
+        let locks = match mode {
+            Mode::Observe => Vec::new(),
+            Mode::Approve | Mode::Auto => guards::locks(&set, playbook, target.as_ref()),
+        };
+        let active = target.as_ref().and_then(|target| self.s.serving_of(&set, target));
+        let in_the_way = self.s.locks_holder(&locks).map(|(_, holder)| holder.clone());
         self.run_event(
             run,
             RunEvent::Started {
                 playbook: playbook.name.clone(),
                 set: hash,
-                target: evaluation.target.clone(),
+                target,
                 origin,
-                inputs,
-                mode: playbook.mode,
-                lock: if playbook.mode == Mode::Observe {
-                    None
-                } else {
-                    guards::lock(playbook, evaluation.target.as_ref())
-                },
+                inputs: evaluation.inputs.clone(),
+                mode,
+                locks,
                 wait_until: self.s.now + playbook.guard.wait,
+                trigger: evaluation.trigger.clone(),
+                asks: evaluation.asks.clone(),
+                trial: evaluation.trial,
+                active,
                 trace: trace.cloned(),
             },
         )?;
+        if let Some(holder) = in_the_way.filter(|_| playbook.guard.busy == Busy::CancelRunning) {
+            self.give_way(&holder, playbook)?;
+        }
         self.advance(run)
     }
 
+    /// Ends the run that holds a lock: another one is more urgent, says its playbook.
+    fn give_way(&mut self, holder: &RunId, playbook: &Playbook) -> Result<(), Illegal> {
+        if self.s.runs.get(holder).is_none_or(|run| run.cancelled.is_some()) {
+            return Ok(());
+        }
+        let by = playbook.name.as_str().into();
+        let reason = "it needs the lock (`busy: cancel_running`)".into();
+        self.run_event(holder, RunEvent::Cancelled { by, reason })?;
+        self.advance(holder)
+    }
+
+    /// What a playbook makes of something; one that correlates takes it into its window first.
+    fn evaluated(
+        &mut self,
+        set: &Set,
+        playbook: &Playbook,
+        alert: &Alert,
+        source: &Source,
+    ) -> Result<Evaluation, Illegal> {
+        let opened = self.s.episodes.get(&alert.fingerprint).map_or(self.s.now, |episode| episode.opened);
+        let signal = Signal { alert, source, opened };
+        let evaluation = evaluate(&self.s, set, playbook, signal);
+        let waits = matches!(evaluation.outcome, Outcome::Skipped(Skip::Correlation { .. }));
+        match &evaluation.trigger {
+            Some(trigger) if waits => {
+                self.correlate(playbook, trigger, alert)?;
+                Ok(evaluate(&self.s, set, playbook, signal))
+            }
+            _ => Ok(evaluation),
+        }
+    }
+
     /// `status`: the alert as it came; none when it is decided again.
-    fn write(
+    pub(crate) fn write(
         &mut self,
         fingerprint: &Fingerprint,
         judged: Judged,
@@ -222,7 +277,14 @@ impl Decider<'_> {
         let waits = decisions.iter().any(|d| {
             matches!(
                 d.outcome,
-                Outcome::Blocked(_) | Outcome::Skipped(Skip::WhenFalse | Skip::WhenUnknown { .. })
+                Outcome::Blocked(_)
+                    | Outcome::Skipped(
+                        Skip::WhenFalse
+                            | Skip::WhenUnknown { .. }
+                            | Skip::Pending { .. }
+                            | Skip::Correlation { .. }
+                            | Skip::Maintenance { .. }
+                    )
             )
         });
         let reads = if waits || decisions.is_empty() { reads } else { Vec::new() };
@@ -242,10 +304,10 @@ impl Decider<'_> {
             if !episode.straggler {
                 return Ok(());
             }
-            self.emit(Event::EpisodeOpened { alert: episode.alert.clone() })?;
+            self.emit(Event::EpisodeOpened { alert: episode.alert.clone(), source: episode.source.clone() })?;
             return self.reconsider(fingerprint);
         }
-        if self.s.now >= episode.heard + bounds::SILENT_AFTER {
+        if open_for(&episode.source).is_some_and(|open| self.s.now >= episode.heard + open) {
             self.emit(Event::EpisodeClosed { fingerprint: fp, ended: self.s.now, why: Closing::Silent })?;
             return self.after_closing(fingerprint);
         }
@@ -269,9 +331,12 @@ impl Decider<'_> {
         }
     }
 
-    fn reconsider(&mut self, fingerprint: &Fingerprint) -> Result<(), Illegal> {
+    pub(crate) fn reconsider(&mut self, fingerprint: &Fingerprint) -> Result<(), Illegal> {
         let Some(episode) = self.s.episodes.get(fingerprint).cloned() else { return Ok(()) };
-        let judged = self.judge(&episode.alert, None)?;
+        if episode.closed.is_some() {
+            return Ok(());
+        }
+        let judged = self.judge(&episode.alert, &episode.source, None)?;
         if judged.decisions == episode.decisions && judged.again_at == episode.again_at {
             return Ok(());
         }

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use regreen_playbook::{
-    Set,
-    model::{Approval, Arg, Playbook, Step, StepKind, Subject, Use},
+    model::{Approve, Arg, Step, StepKind, Subject, Use},
     template::plain,
 };
 use regreen_schemas::{
     Instance, RunId,
-    event::{Event, RunEvent},
+    action::Effect,
+    event::{Asks, Event, RunEvent},
     hash::h,
     message::Ask,
     mutation::{self, Mutation},
@@ -17,13 +17,16 @@ use regreen_schemas::{
 };
 
 use crate::{
-    advance::{Next, ended},
     bounds,
+    course::Flow,
+    cx::{Cx, Level},
     decide::Decider,
     env::World,
-    run::{Run, Stage},
     state::Illegal,
 };
+
+/// Deepest nesting of playbooks that a plan shows.
+const PLAN_DEPTH_MAX: usize = 8;
 
 /// Instance of the approval before the first effect.
 pub const GUARD: &str = "guard";
@@ -38,40 +41,57 @@ pub(crate) struct Answer<'a> {
 }
 
 impl Decider<'_> {
-    /// What a run asks before its first effect; `None` when it need not ask, or was told yes.
-    pub(crate) fn first_asks(&self, run: &Run, set: &Set, playbook: &Playbook) -> Option<Next> {
-        let approval = playbook.guard.approval.as_ref().filter(|_| run.approved.is_none())?;
-        let plan = self.plan_lines(run, set, &playbook.steps[run.at..]);
-        Some(self.asks(run, Instance::from(GUARD), plan, approval))
+    /// What playbooks at work ask before their first effect, the outermost first; `None` when none of them need ask, or
+    /// they were told yes.
+    pub(crate) fn first_asks(&self, cx: &Cx<'_>, action: &Use) -> Option<Flow> {
+        if action.effect == Effect::Read {
+            return None;
+        }
+        let unasked = |level: &&Level<'_>| {
+            let instance = Instance::from(format!("{}{GUARD}", level.base));
+            level.asks.is_some() && !cx.run.done.contains_key(&instance)
+        };
+        let level = cx.levels.iter().find(unasked)?;
+        let asks = level.asks.as_ref()?;
+        let instance = Instance::from(format!("{}{GUARD}", level.base));
+        if cx.run.acts.contains_key(&instance) {
+            return Some(Flow::Wait);
+        }
+        let steps = level.playbook.steps.iter();
+        let open: Vec<&Step> = steps
+            .filter(|step| !cx.run.done.contains_key(&Instance::from(format!("{}{}", level.base, step.id))))
+            .collect();
+        let plan = self.plan_of(cx, &open);
+        Some(self.asks(cx, instance, plan, asks))
     }
 
     /// Steps, a line each.
-    pub(crate) fn plan_lines(&self, run: &Run, set: &Set, steps: &[Step]) -> Vec<Arc<str>> {
-        let mut lines: Vec<Arc<str>> =
-            steps.iter().take(bounds::PLAN_LINES_MAX).map(|step| self.line(step, run, set)).collect();
-        if let Some(more) = steps.len().checked_sub(bounds::PLAN_LINES_MAX).filter(|more| *more > 0) {
+    pub(crate) fn plan_lines(&self, cx: &Cx<'_>, steps: &[Step]) -> Vec<Arc<str>> {
+        self.plan_of(cx, &steps.iter().collect::<Vec<_>>())
+    }
+
+    fn plan_of(&self, cx: &Cx<'_>, steps: &[&Step]) -> Vec<Arc<str>> {
+        let mut lines = Vec::new();
+        steps.iter().for_each(|step| lines_of(cx, step, 0, &mut lines));
+        if let Some(more) = lines.len().checked_sub(bounds::PLAN_LINES_MAX).filter(|more| *more > 0) {
+            lines.truncate(bounds::PLAN_LINES_MAX);
             lines.push(format!("and {more} more").into());
         }
         lines
     }
 
     /// What a step asks.
-    pub(crate) fn step_asks(
-        &self,
-        run: &Run,
-        set: &Set,
-        step: &Step,
-        asked: &regreen_playbook::model::Approve,
-    ) -> Next {
-        let world = World::of(&self.s, set, run);
-        let says = asked.text.as_ref().map(|text| text.text(&world));
+    pub(crate) fn step_asks(&self, cx: &Cx<'_>, step: &Step, instance: Instance, asked: &Approve) -> Flow {
+        let says = asked.text.as_ref().map(|text| text.text(&cx.world()));
         let says = says.map(|text| text[..text.floor_char_boundary(bounds::TELL_BYTES_MAX)].into());
-        let plan = says.into_iter().chain([self.line(step, run, set)]).collect();
-        self.asks(run, Instance::new(step.id.clone()), plan, &asked.asked)
+        let plan = says.into_iter().chain([line(cx, step)]).collect();
+        let asks = Asks { by: asked.asked.by.clone(), within: asked.asked.within };
+        self.asks(cx, instance, plan, &asks)
     }
 
-    fn asks(&self, run: &Run, instance: Instance, plan: Vec<Arc<str>>, approval: &Approval) -> Next {
-        let target = run.target.as_ref().map_or_else(Default::default, |target| target.lock());
+    fn asks(&self, cx: &Cx<'_>, instance: Instance, plan: Vec<Arc<str>>, asks: &Asks) -> Flow {
+        let run = cx.run;
+        let target = cx.level().target.map_or_else(Default::default, |target| target.lock());
         let mut parts: Vec<&[u8]> = vec![
             run.id.as_str().as_bytes(),
             instance.as_str().as_bytes(),
@@ -80,44 +100,30 @@ impl Decider<'_> {
         ];
         parts.extend(plan.iter().map(|line| line.as_bytes()));
         let plan_hash = h(&parts).into();
-        let within = self.s.now + approval.within;
-        let until = run.until.map_or(within, |deadline| deadline.min(within));
-        let by = approval.by.clone();
+        let within = self.s.now + asks.within;
+        let until = cx.until().map_or(within, |deadline| deadline.min(within));
+        let by = asks.by.clone();
         let ask = Box::new(Ask { run: run.id.clone(), instance, plan_hash, plan, by, until });
-        Next::Event(RunEvent::ApprovalAsked { ask })
+        Flow::event(RunEvent::ApprovalAsked { ask })
     }
 
-    /// A step in a line, as far as it is known now.
-    fn line(&self, step: &Step, run: &Run, set: &Set) -> Arc<str> {
-        let world = World::of(&self.s, set, run);
-        let condition = step.condition.as_ref().map_or_else(String::new, |c| format!(" if {}", c.text));
-        let what = match &step.kind {
-            StepKind::Wait(span) => format!("wait {span}"),
-            StepKind::Approve(approve) => format!("ask {}", approve.asked.by),
-            StepKind::Verify(verify) => {
-                let check =
-                    verify.check.render(&world, plain).map_or_else(|why| why, |name| name.to_string());
-                format!("verify {check} is {} for {}", verify.is.word(), verify.hold)
-            }
-            StepKind::Use(action) => used(action, run, &world),
-        };
-        let line = format!("{}: {what}{condition}", step.id);
-        line[..line.floor_char_boundary(bounds::PLAN_LINE_MAX)].into()
+    /// What becomes of what is asked, when nobody has answered.
+    pub(crate) fn unanswered(&self, ask: &Ask) -> Flow {
+        if self.s.now < ask.until {
+            return Flow::Wait;
+        }
+        Flow::event(RunEvent::ApprovalExpired { instance: ask.instance.clone() })
     }
 
-    /// What becomes of a run that asks, when nobody has answered.
-    pub(crate) fn unanswered(&self, run: &Run, ask: &Ask) -> Next {
-        if run.resolved {
-            return if run.effects == 0 {
-                ended(RunResult::Cancelled, "the alert resolved before anything was done")
-            } else {
-                Next::Event(RunEvent::StepSkipped { instance: ask.instance.clone() })
-            };
-        }
-        if self.s.now >= ask.until {
-            return Next::Event(RunEvent::ApprovalExpired { instance: ask.instance.clone() });
-        }
-        Next::Wait
+    /// Nobody answered in time: that is a no.
+    pub(crate) fn expired(&mut self, run: &RunId, instance: Instance) -> Result<(), Illegal> {
+        let asked = self.s.runs.get(run).and_then(|run| {
+            run.approvals().find(|ask| ask.instance == instance).map(|ask| (ask.by.clone(), ask.until))
+        });
+        self.run_event(run, RunEvent::ApprovalExpired { instance: instance.clone() })?;
+        let Some((by, until)) = asked else { return Ok(()) };
+        let why = format!("nobody of `{by}` said yes until {until}");
+        self.ended_by_answer(run, &instance, RunResult::Expired, why)
     }
 
     /// Takes an answer in, if it is to what is asked, and from who may give it.
@@ -126,10 +132,11 @@ impl Decider<'_> {
         let (run, instance) = (*run, *instance);
         let word = if no.is_some() { "deny" } else { "approve" };
         let wanted = || format!("{word} {instance} of run {run}");
-        let asked = self.s.runs.get(run).and_then(|run| match &run.stage {
-            Stage::Approving(ask) if ask.instance == *instance => Some(ask.clone()),
-            _ => None,
-        });
+        let asked = self
+            .s
+            .runs
+            .get(run)
+            .and_then(|run| run.approvals().find(|ask| ask.instance == *instance).cloned());
         let Some(ask) = asked else {
             return self.refuse(by, wanted(), "nothing is asked there, or not any more");
         };
@@ -142,15 +149,37 @@ impl Decider<'_> {
         if !self.is_one_of(by, &ask.by) {
             return self.refuse(by, wanted(), format!("{by} is not one of the approvers `{}`", ask.by));
         }
-        let (instance, by) = (instance.clone(), by.into());
+        let (instance, by) = (instance.clone(), Arc::<str>::from(by));
+        let Some(reason) = no else {
+            self.run_event(run, RunEvent::Approved { instance, by })?;
+            return self.advance(run);
+        };
         self.run_event(
             run,
-            match no {
-                None => RunEvent::Approved { instance, by },
-                Some(reason) => RunEvent::Denied { instance, by, reason: (*reason).clone() },
-            },
+            RunEvent::Denied { instance: instance.clone(), by: by.clone(), reason: (*reason).clone() },
         )?;
+        let why = if reason.is_empty() { String::new() } else { format!(": {reason}") };
+        self.ended_by_answer(run, &instance, RunResult::Denied, format!("{by} said no{why}"))?;
         self.advance(run)
+    }
+
+    /// An answer ends the playbook that asked.
+    fn ended_by_answer(
+        &mut self,
+        id: &RunId,
+        instance: &Instance,
+        result: RunResult,
+        reason: String,
+    ) -> Result<(), Illegal> {
+        let Some(run) = self.s.runs.get(id).filter(|run| run.concluded.is_none()) else { return Ok(()) };
+        let asks = |sub: &&Instance| {
+            instance.as_str().strip_prefix(sub.as_str()).is_some_and(|rest| rest.starts_with('.'))
+        };
+        let open = run.subs.iter().filter(|(_, sub)| sub.ended.is_none()).map(|(path, _)| path);
+        let sub = open.filter(asks).max_by_key(|path| path.as_str().len()).cloned();
+        let until = self.s.now + bounds::GRACE;
+        let reason = reason.into();
+        self.run_event(id, RunEvent::Concluded { instance: sub, result, reason, undo: false, until })
     }
 
     /// Whether the set in force counts somebody among a group of approvers. Whoever was taken out of it may not any
@@ -172,13 +201,50 @@ impl Decider<'_> {
     }
 }
 
+/// A step and what it holds, a line each.
+fn lines_of(cx: &Cx<'_>, step: &Step, depth: usize, out: &mut Vec<Arc<str>>) {
+    let indent = "  ".repeat(depth);
+    out.push(format!("{indent}{}", line(cx, step)).into());
+    if let StepKind::Run(call) = &step.kind
+        && depth < PLAN_DEPTH_MAX
+        && let Some(playbook) = cx.set.playbooks.get(&call.playbook)
+    {
+        let inner = cx.planned(playbook);
+        playbook.steps.iter().for_each(|step| lines_of(&inner, step, depth + 1, out));
+    }
+    step.inner().into_iter().flatten().for_each(|step| lines_of(cx, step, depth + 1, out));
+}
+
+/// A step in a line, as far as it is known now.
+fn line(cx: &Cx<'_>, step: &Step) -> Arc<str> {
+    let world = cx.world();
+    let condition = step.condition.as_ref().map_or_else(String::new, |c| format!(" if {}", c.text));
+    let what = match &step.kind {
+        StepKind::Wait(span) => format!("wait {span}"),
+        StepKind::Approve(approve) => format!("ask {}", approve.asked.by),
+        StepKind::Verify(verify) => {
+            format!("verify {} is {} for {}", verify.check.text(&world), verify.is.word(), verify.hold)
+        }
+        StepKind::Use(action) => used(action, cx, &world),
+        StepKind::Run(call) => format!("run {}", call.playbook),
+        StepKind::Parallel(parallel) => format!("{} at once", parallel.at_once),
+        StepKind::ForEach(each) => format!("for each of {} as {}", each.list.text, each.name),
+        StepKind::Choose(branches) => format!("one of {}", branches.len()),
+        StepKind::Set(values) => {
+            format!("set {}", values.iter().map(|(name, _)| &**name).collect::<Vec<_>>().join(", "))
+        }
+    };
+    let line = format!("{}: {what}{condition}", step.id);
+    line[..line.floor_char_boundary(bounds::PLAN_LINE_MAX)].into()
+}
+
 /// Use of an action: its name, what it acts on, and its parameters.
-fn used(action: &Use, run: &Run, world: &World<'_>) -> String {
+fn used(action: &Use, cx: &Cx<'_>, world: &World<'_>) -> String {
     let on = match &action.subject {
         None => String::new(),
-        Some(Subject::Node(name) | Subject::Group(name)) => format!(" on {name}"),
+        Some(Subject::Node(name) | Subject::Group(name) | Subject::Service(name)) => format!(" on {name}"),
         Some(Subject::Path(path)) => {
-            let own = || run.target.as_ref().map(|target| target.name().to_string());
+            let own = || cx.level().target.map(|target| target.name().to_string());
             let value = path.render(world, plain).ok();
             let name = value.as_ref().and_then(|value| value.name().map(ToString::to_string));
             format!(" on {}", name.or_else(own).unwrap_or_default())
@@ -196,6 +262,7 @@ fn shown(arg: &Arg, world: &World<'_>) -> String {
         Arg::Constant(value) => value.to_string(),
         Arg::Template(text, _) => text.text(world),
         Arg::Secret(name) => format!("{{secret: {name}}}"),
+        Arg::File(file) => format!("{{template: {}}}", file.path),
         Arg::Map(entries) => {
             let entries = entries.iter().map(|(key, arg)| format!("{key}: {}", shown(arg, world)));
             format!("{{{}}}", entries.collect::<Vec<_>>().join(", "))

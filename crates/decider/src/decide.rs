@@ -94,12 +94,16 @@ impl Decider<'_> {
     pub fn run_event(&mut self, run: &RunId, what: RunEvent) -> Result<(), Illegal> {
         let followed = self.s.runs.get(run).filter(|run| self.is_followed(run)).map(|run| Run::clone(run));
         let told = followed.map(|before| (before, what.clone()));
+        let instance = what.instance().cloned();
         let asks = matches!(what, RunEvent::AttemptUnknown { next: AfterUnknown::Ask, .. });
         self.emit(Event::Run { run: run.clone(), what })?;
         if let Some((before, what)) = told {
             self.follow(run, &what, before)?;
         }
-        if asks { self.ask(run) } else { Ok(()) }
+        match instance {
+            Some(instance) if asks => self.ask(run, &instance),
+            _ => Ok(()),
+        }
     }
 
     /// The set in force.
@@ -120,6 +124,8 @@ impl Decider<'_> {
             TimerKey::Flap(check) => self.emit(Event::Steady { check: check.clone() })?,
             TimerKey::Watchdog => self.watchdog_due()?,
             TimerKey::Queue => self.look_at_queue()?,
+            TimerKey::Window(playbook, key) => self.window_due(playbook, key)?,
+            TimerKey::Schedule(playbook, trigger) => self.schedule_due(playbook, trigger)?,
         }
         if self.s.armed.get(&key) == Some(&at) {
             return Err(Illegal(format!("deadline {key:?} moved nothing")));

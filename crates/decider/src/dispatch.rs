@@ -5,7 +5,7 @@ use std::sync::Arc;
 use regreen_playbook::{
     Set,
     cel::Env as _,
-    model::{Arg, Escape, Playbook, Step, Subject, Use},
+    model::{Arg, BudgetScope, Escape, Subject, Use},
     template::{self, Part, Template, plain},
     value::Value,
 };
@@ -13,71 +13,80 @@ use regreen_schemas::{
     Instance, Zone,
     action::Effect,
     command::{Kind, Task},
-    event::{RunEvent, Target},
+    event::{AfterUnknown, RunEvent, Spend, Target, Then},
     run::{Block, RunResult},
 };
 
 use crate::{
-    advance::{Next, ended, failed},
+    advance::Next,
     bounds,
+    course::{Flow, failed},
+    cx::Cx,
     decide::Decider,
     env::World,
     evaluate::judge,
-    run::{Attempt, Run, Stage},
-    state::State,
+    guards::{self, At},
+    run::{Act, Attempt, Run, Stage},
 };
 
 impl Decider<'_> {
     /// Dispatches an attempt of a step, or says why not.
     pub(crate) fn perform(
         &self,
-        run: &Run,
-        set: &Set,
-        playbook: &Playbook,
-        step: &Step,
+        cx: &Cx<'_>,
+        instance: Instance,
         action: &Use,
-    ) -> Next {
+        again: Option<(&Act, &Attempt)>,
+        then: Then,
+    ) -> Flow {
+        let run = cx.run;
+        if cx.until().is_some_and(|until| self.s.now >= until) {
+            let reason = "no time was left for it".into();
+            return Flow::event(RunEvent::StepFailed { instance, reason, then });
+        }
         if let Some(by) = self.holds() {
-            return held(run, by);
+            return Flow::Next(held(run, by));
         }
-        if let Some(by) = self.s.unserved(set, playbook, run.target.as_ref()) {
-            return held(run, by);
+        if let Some(by) = self.s.unserved_action(cx.set, action, cx.level().target) {
+            return Flow::Next(held(run, by));
         }
-        let instance = Instance::new(step.id.clone());
+        if let Some(asks) = self.first_asks(cx, action) {
+            return asks;
+        }
         // A run that waited in line was not judged before: its first effect is, destructive or not.
         let first_effect = run.effects == 0 && action.effect != Effect::Read;
+        let tries = again.map_or(0, |(act, _)| act.tries);
         if (action.destructive || first_effect)
-            && let Some(next) = self.judged_again(run, set, playbook)
+            && let Some(refused) = self.judged_again(cx, tries)
         {
-            return next;
+            return refused;
         }
-        let world = World::of(&self.s, set, run);
-        let filled = params(action, &world).and_then(|params| Ok((params, subject(action, set, &world)?)));
+        let world = cx.world();
+        let filled = params(action, &world).and_then(|params| Ok((params, subject(action, cx.set, &world)?)));
         let (params, node) = match filled {
             Ok(filled) => filled,
-            Err(why) => return failed(instance, why, step.goes_on),
+            Err(why) => return Flow::event(RunEvent::StepFailed { instance, reason: why.into(), then }),
         };
         let zone =
-            node.as_ref().map_or_else(|| Zone::from("main"), |target| set.inventory.zone(Some(target)));
+            node.as_ref().map_or_else(|| Zone::from("main"), |target| cx.set.inventory.zone(Some(target)));
         let task = Task {
             kind: Kind::Perform,
-            action: action.action.name.into(),
+            action: action.action.name.clone(),
             effect: action.effect,
             zone,
             params: Arc::new(params),
-            node: node.map(|target| target.name().clone()),
+            node: node.as_ref().map(|target| target.name().clone()),
             claim_by: self.s.now + bounds::CLAIM,
             timeout: action.timeout,
         };
-        let spends =
-            if action.destructive { State::spends(set, playbook, run.target.as_ref()) } else { Vec::new() };
-        let until = match &run.stage {
-            Stage::Again(attempt, _) => attempt.until,
-            _ => run.until.unwrap_or(self.s.now),
+        let spends = if action.destructive { spends(cx, action, node.as_ref()) } else { Vec::new() };
+        let until = match again {
+            Some((_, attempt)) => attempt.until,
+            None => cx.until().unwrap_or(self.s.now),
         };
-        Next::Event(RunEvent::Dispatched {
+        Flow::event(RunEvent::Dispatched {
             instance,
-            attempt: run.attempts + 1,
+            attempt: again.map_or(0, |(act, _)| act.attempts) + 1,
             task,
             stop_no: self.s.stop_no,
             spends,
@@ -85,36 +94,62 @@ impl Decider<'_> {
         })
     }
 
-    /// `when` and the guards, before each destructive step: what was true at the start may not be now. Another try
-    /// of the same effect is no new decision to act: `when` is not asked again for it.
-    fn judged_again(&self, run: &Run, set: &Set, playbook: &Playbook) -> Option<Next> {
-        if let Some(when) = playbook.when.as_ref().filter(|_| run.tries == 0) {
-            match judge(when, &World::of(&self.s, set, run)).0 {
-                Ok(true) => {}
-                Ok(false) => return Some(ended(RunResult::Cancelled, "recovered: `when` is no longer true")),
-                Err(because) => {
-                    let block = Block::WhenUnknown { because: because.into() };
-                    return Some(ended(RunResult::Blocked, block.to_string()));
+    /// `when` and the guards of every playbook at work, before each destructive step: what was true at the start may
+    /// not be now. Another try of the same effect is no new decision to act, and what is done at the end is no longer
+    /// about why it began: `when` is not asked again for these.
+    fn judged_again(&self, cx: &Cx<'_>, tries: u32) -> Option<Flow> {
+        for depth in 0..cx.levels.len() {
+            let mut at = cx.clone();
+            at.levels.truncate(depth + 1);
+            let level = &cx.levels[depth];
+            let world = cx.world_of(level);
+            let when = level.playbook.when.as_ref().filter(|_| tries == 0 && !cx.ending);
+            if let Some(when) = when {
+                match judge(when, &world).0 {
+                    Ok(true) => {}
+                    Ok(false) => {
+                        let why = "recovered: `when` is no longer true";
+                        return Some(self.refused(&at, RunResult::Cancelled, why.to_owned()));
+                    }
+                    Err(because) => {
+                        let block = Block::WhenUnknown { because: because.into() };
+                        return Some(self.refused(&at, RunResult::Blocked, block.to_string()));
+                    }
                 }
             }
+            let begins = false;
+            let said = self.s.guards(
+                &At { set: cx.set, playbook: level.playbook, target: level.target, world: &world, begins },
+                &mut Vec::new(),
+            );
+            if let Some(block) = said.into_iter().find_map(|said| said.block) {
+                return Some(self.refused(&at, RunResult::Blocked, block.to_string()));
+            }
         }
-        let said = self.s.guards(set, playbook, run.target.as_ref(), &mut Vec::new());
-        said.into_iter().find_map(|said| said.block).map(|block| ended(RunResult::Blocked, block.to_string()))
+        None
+    }
+
+    /// A playbook may not go on. One that is at its end already gives up the rest.
+    fn refused(&self, cx: &Cx<'_>, result: RunResult, why: String) -> Flow {
+        if cx.level().concluded.is_some() || cx.ending {
+            return failed(why.into(), Then::Stop);
+        }
+        self.conclude(cx, result, why, false)
     }
 
     /// Sends a look at an unknown outcome.
-    pub(crate) fn look(&self, run: &Run, attempt: &Attempt) -> Next {
+    pub(crate) fn look(&self, run: &Run, act: &Act, attempt: &Attempt) -> Next {
         if self.s.now >= attempt.until {
             let (instance, number) = (attempt.instance.clone(), attempt.number);
             let reason = "it could not be looked up in time".into();
-            let next = regreen_schemas::event::AfterUnknown::Ask;
+            let next = AfterUnknown::Ask;
             return Next::Event(RunEvent::AttemptUnknown { instance, attempt: number, reason, next });
         }
         // A look changes nothing; yet a stopped or suspect system stays away from the provider altogether.
         if let Some(by) = self.holds() {
             return held(run, by);
         }
-        let number = if matches!(run.stage, Stage::Looking(_, _, Some(_))) { 2 } else { 1 };
+        let number = if matches!(act.stage, Stage::Looking(_, _, Some(_))) { 2 } else { 1 };
         let task = Task {
             kind: Kind::Observe(number),
             claim_by: self.s.now + bounds::LOOK_CLAIM,
@@ -131,6 +166,33 @@ impl Decider<'_> {
     }
 }
 
+/// What a destructive attempt counts against: every kind of budget in use, of every playbook at work, so that one
+/// playbook's attempts count in another's.
+fn spends(cx: &Cx<'_>, action: &Use, on: Option<&Target>) -> Vec<Spend> {
+    let mut out: Vec<Spend> = Vec::new();
+    for (scope, max) in &cx.set.budgets {
+        let keep = (*max).max(bounds::SPENDS_MIN);
+        let keys: Vec<Arc<str>> = match scope {
+            BudgetScope::Playbook => {
+                cx.levels.iter().map(|level| format!("playbook/{}", level.playbook.name).into()).collect()
+            }
+            BudgetScope::Group => {
+                let targets = cx.levels.iter().filter_map(|level| level.target).chain(on);
+                let groups = targets.flat_map(|target| guards::groups(cx.set, target));
+                groups.map(|group| format!("group/{group}").into()).collect()
+            }
+            BudgetScope::Provider => vec![format!("provider/{}", action.action.provider()).into()],
+            BudgetScope::Domain => vec!["domain".into()],
+        };
+        for key in keys {
+            if !out.iter().any(|spend| spend.key == key) {
+                out.push(Spend { key, keep });
+            }
+        }
+    }
+    out
+}
+
 /// Says once what holds the run.
 pub(crate) fn held(run: &Run, by: Block) -> Next {
     if run.held.as_ref() == Some(&by) { Next::Wait } else { Next::Event(RunEvent::Held { by }) }
@@ -143,6 +205,7 @@ fn subject(action: &Use, set: &Set, world: &World<'_>) -> Result<Option<Target>,
         None => return Ok(None),
         Some(Subject::Node(name)) => inventory.node(name),
         Some(Subject::Group(name)) => inventory.group(name),
+        Some(Subject::Service(name)) => inventory.service(name),
         Some(Subject::Path(path)) => {
             // The run's own target keeps its kind; any other path is an object with a name.
             if let (Some(target), Some(value)) = (world.target, world.root("target"))
@@ -151,7 +214,10 @@ fn subject(action: &Use, set: &Set, world: &World<'_>) -> Result<Option<Target>,
                 Some(target.clone())
             } else {
                 let value = path.render(world, plain)?;
-                value.name().and_then(|name| inventory.node(name).or_else(|| inventory.group(name)))
+                let any = |name| {
+                    inventory.node(name).or_else(|| inventory.group(name)).or_else(|| inventory.service(name))
+                };
+                value.name().and_then(|name| any(name))
             }
         }
     };
@@ -162,9 +228,10 @@ fn subject(action: &Use, set: &Set, world: &World<'_>) -> Result<Option<Target>,
 fn params(action: &Use, world: &World<'_>) -> Result<serde_json::Value, String> {
     let mut out = serde_json::Map::new();
     for (name, value) in &action.args {
-        out.insert((*name).to_owned(), fill(value, world)?);
+        out.insert(name.to_string(), fill(value, world)?);
     }
-    if action.effect == Effect::Reconcilable && !out.contains_key("observe") {
+    let http = *action.action.name == *regreen_schemas::action::HTTP_REQUEST.name;
+    if http && action.effect == Effect::Reconcilable && !out.contains_key("observe") {
         return Err("nothing says how to look its outcome up".into());
     }
     Ok(out.into())
@@ -174,6 +241,7 @@ fn fill(arg: &Arg, world: &World<'_>) -> Result<serde_json::Value, String> {
     Ok(match arg {
         Arg::Constant(value) => value.clone(),
         Arg::Secret(name) => serde_json::json!({"secret": name}),
+        Arg::File(file) => file.render(world)?.into(),
         Arg::Map(entries) => {
             let filled = entries.iter().map(|(key, arg)| Ok((key.clone(), fill(arg, world)?)));
             serde_json::Value::Object(filled.collect::<Result<_, String>>()?)

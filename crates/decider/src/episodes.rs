@@ -9,13 +9,14 @@ use std::{
 use regreen_schemas::{
     Fingerprint, PlaybookName, RunId, Timestamp,
     alert::Alert,
-    event::Read,
+    event::{Read, Source},
     run::{Decision, RunResult},
 };
 use serde::{Deserialize, Serialize};
 
 use crate::{
     bounds,
+    signals::open_for,
     state::{Illegal, State, TimerKey},
 };
 
@@ -24,6 +25,8 @@ use crate::{
 pub struct Episode {
     /// The alert that opened it.
     pub alert: Alert,
+    /// What that is.
+    pub source: Source,
     /// When it was opened, in `now`.
     pub opened: Timestamp,
     /// When it was heard of last.
@@ -46,13 +49,16 @@ pub struct Episode {
     pub running: BTreeMap<PlaybookName, RunId>,
     /// Playbooks whose blocking was told, or whose alert outlived its repair.
     pub told: BTreeSet<PlaybookName>,
+    /// Windows of `correlate` that it stands in.
+    pub windows: Vec<(PlaybookName, Arc<str>)>,
 }
 
 impl State {
-    pub(crate) fn open_episode(&mut self, alert: &Alert) {
+    pub(crate) fn open_episode(&mut self, alert: &Alert, source: &Source) {
         self.forget_episode(&alert.fingerprint);
         let episode = Episode {
             alert: alert.clone(),
+            source: source.clone(),
             opened: self.now,
             heard: self.now,
             closed: None,
@@ -64,6 +70,7 @@ impl State {
             handled: BTreeMap::new(),
             running: BTreeMap::new(),
             told: BTreeSet::new(),
+            windows: Vec::new(),
         };
         self.episodes.insert(alert.fingerprint.clone(), Arc::new(episode));
         self.change_episode(&alert.fingerprint, |_| {});
@@ -78,6 +85,7 @@ impl State {
             return Err(Illegal(format!("episode {fingerprint} is not open")));
         }
         self.unread(fingerprint);
+        self.leave_windows(fingerprint);
         let now = self.now;
         self.change_episode(fingerprint, |episode| {
             episode.closed = Some((ended, now));
@@ -89,6 +97,7 @@ impl State {
 
     pub(crate) fn forget_episode(&mut self, fingerprint: &Fingerprint) {
         self.unread(fingerprint);
+        self.leave_windows(fingerprint);
         self.episodes.remove(fingerprint);
         self.arm(TimerKey::Episode(fingerprint.clone()), None);
     }
@@ -152,25 +161,21 @@ impl State {
         let Some(episode) = self.episodes.get_mut(fingerprint) else { return };
         change(Arc::make_mut(episode));
         let at = episode.deadline();
-        self.arm(TimerKey::Episode(fingerprint.clone()), Some(at));
+        self.arm(TimerKey::Episode(fingerprint.clone()), at);
     }
 }
 
 impl Episode {
     /// When it must be looked at next.
-    fn deadline(&self) -> Timestamp {
+    fn deadline(&self) -> Option<Timestamp> {
         if let Some((_, learned)) = self.closed {
-            return learned + bounds::STRAGGLERS;
+            return Some(learned + bounds::STRAGGLERS);
         }
-        let mut at = self.heard + bounds::SILENT_AFTER;
-        if let Some(again) = self.again_at {
-            at = at.min(again);
-        }
-        for (playbook, (_, result, ended)) in &self.handled {
-            if *result == RunResult::Repaired && !self.told.contains(playbook) {
-                at = at.min(*ended + bounds::STILL_FIRING);
-            }
-        }
-        at
+        let silent = open_for(&self.source).map(|open| self.heard + open);
+        let still = self.handled.iter().filter_map(|(playbook, (_, result, ended))| {
+            let outlived = *result == RunResult::Repaired && !self.told.contains(playbook);
+            (outlived && self.source.lasts()).then_some(*ended + bounds::STILL_FIRING)
+        });
+        silent.into_iter().chain(self.again_at).chain(still).min()
     }
 }

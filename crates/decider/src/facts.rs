@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use regreen_schemas::{
-    RunId, Timestamp,
+    Instance, RunId, Timestamp,
     command::Kind,
     event::{Event, RunEvent, Suspicion},
     fact::{Answer, Engine, Failure, Item, Outcome, Serves, Verb},
@@ -16,7 +16,7 @@ use crate::{
     advance::{Settled, backoff},
     bounds,
     decide::Decider,
-    run::{Attempt, Run, Stage},
+    run::{Act, Attempt, Run, Stage},
     state::Illegal,
 };
 
@@ -53,9 +53,11 @@ impl Decider<'_> {
                 let by = (source != LOADER).then(|| source.into());
                 self.emit(Event::SetAccepted { set: set.clone(), hash: set.hash(), by })?;
                 self.verdicts_changed(None)?;
+                self.schedule_all()?;
                 self.expect_watchdog()?;
             }
             Item::Engine(engine) => self.engine(engine)?,
+            Item::Event(event) => self.webhook(event)?,
         }
         self.caught_up(seq)
     }
@@ -68,13 +70,16 @@ impl Decider<'_> {
         if !anew {
             return Ok(());
         }
-        let out = |(id, run): (&RunId, &Arc<Run>)| match &run.stage {
-            Stage::Dispatched(open) if open.task.zone == serves.zone => {
-                Some((id.clone(), open.instance.clone(), open.number, open.task.kind))
-            }
-            _ => None,
+        let out = |(id, run): (&RunId, &Arc<Run>)| -> Vec<_> {
+            let open = run.stages().filter_map(|(_, stage)| match stage {
+                Stage::Dispatched(open) if open.task.zone == serves.zone => {
+                    Some((id.clone(), open.instance.clone(), open.number, open.task.kind))
+                }
+                _ => None,
+            });
+            open.collect()
         };
-        let out: Vec<_> = self.s.runs.iter().filter_map(out).take(ASKED_AT_ONCE).collect();
+        let out: Vec<_> = self.s.runs.iter().flat_map(out).take(ASKED_AT_ONCE).collect();
         for (run, instance, attempt, kind) in out {
             let what = match kind {
                 Kind::Perform => RunEvent::Overdue { instance, attempt, refused: None },
@@ -92,7 +97,7 @@ impl Decider<'_> {
         match engine {
             Engine::Here { .. } => Ok(()),
             Engine::Revoked { run, instance, attempt } => {
-                self.with_attempt(run, instance.as_str(), *attempt, |this, open, _| {
+                self.with_attempt(run, instance, *attempt, |this, open, _| {
                     let again_at = this.s.now + bounds::RETRY_MIN;
                     this.run_event(
                         run,
@@ -103,14 +108,14 @@ impl Decider<'_> {
                             again_at,
                         },
                     )?;
-                    match &open.stage {
-                        Stage::Revoking(_, Some(why)) => this.fail_step(run, instance, why.clone()),
+                    match open.acts.get(instance).map(|act| &act.stage) {
+                        Some(Stage::Revoking(_, Some(why))) => this.fail_step(run, instance, why.clone()),
                         _ => this.advance(run),
                     }
                 })
             }
             Engine::Started { run, instance, attempt, .. } => {
-                self.with_attempt(run, instance.as_str(), *attempt, |this, _, open| {
+                self.with_attempt(run, instance, *attempt, |this, _, open| {
                     let until = this.s.now + bounds::CALL_WINDOW + open.task.timeout;
                     this.run_event(
                         run,
@@ -132,17 +137,16 @@ impl Decider<'_> {
     fn with_attempt(
         &mut self,
         run: &RunId,
-        instance: &str,
+        instance: &Instance,
         number: u32,
         then: impl FnOnce(&mut Self, &Run, &Attempt) -> Result<(), Illegal>,
     ) -> Result<(), Illegal> {
         let Some(open) = self.s.runs.get(run).cloned() else { return Ok(()) };
-        match open.attempt() {
-            Some(attempt)
-                if attempt.instance.as_str() == instance
-                    && attempt.number == number
+        match open.attempt(instance) {
+            Some((act, attempt))
+                if attempt.number == number
                     && attempt.task.kind == Kind::Perform
-                    && matches!(open.stage, Stage::Dispatched(_) | Stage::Revoking(..)) =>
+                    && matches!(act.stage, Stage::Dispatched(_) | Stage::Revoking(..)) =>
             {
                 then(self, &open, attempt)
             }
@@ -163,11 +167,10 @@ impl Decider<'_> {
         let Some(run) = self.s.runs.get(&outcome.run).cloned() else {
             return self.emit(ignored("late: the run has ended"));
         };
-        let open =
-            run.attempt().filter(|open| open.instance == outcome.instance && open.number == outcome.attempt);
-        let Some(open) = open else { return self.emit(ignored("late: this attempt is closed")) };
+        let open = run.attempt(&outcome.instance).filter(|(_, open)| open.number == outcome.attempt);
+        let Some((act, open)) = open else { return self.emit(ignored("late: this attempt is closed")) };
         if let Verb::Observed { look, answer } = &outcome.outcome {
-            return self.observed(&run, open, *look, answer);
+            return self.observed(&run, act, open, *look, answer);
         }
         if matches!(open.task.kind, Kind::Observe(_)) {
             // A look that went wrong says nothing about the effect: it is looked again.
@@ -187,7 +190,7 @@ impl Decider<'_> {
             return match &outcome.outcome {
                 // A refusal without ticket: the engine must win the ticket before it believes that nothing began.
                 Verb::NotCalled { reason, detail }
-                    if ticket.is_none() && matches!(run.stage, Stage::Dispatched(_)) =>
+                    if ticket.is_none() && matches!(act.stage, Stage::Dispatched(_)) =>
                 {
                     let refused = (!reason.again()).then(|| detail.clone());
                     let (instance, attempt) = (open.instance.clone(), open.number);
@@ -196,20 +199,20 @@ impl Decider<'_> {
                 _ => self.emit(ignored("the sender does not hold the ticket")),
             };
         }
-        self.outcome(&run, open, &outcome.outcome)
+        self.outcome(&run, act, open, &outcome.outcome)
     }
 
-    fn outcome(&mut self, run: &Run, open: &Attempt, outcome: &Verb) -> Result<(), Illegal> {
+    fn outcome(&mut self, run: &Run, act: &Act, open: &Attempt, outcome: &Verb) -> Result<(), Illegal> {
         let (id, instance, attempt) = (&run.id, open.instance.clone(), open.number);
-        let (budget, _) = self.step(run).unwrap_or((1, false));
+        let budget = self.terms(run, &open.instance).attempts;
         match outcome {
             Verb::Ok { result } => {
                 self.run_event(id, RunEvent::StepSucceeded { instance, result: result.clone() })?;
                 self.advance(id)
             }
             Verb::Failed { kind, reason, retry_after } => {
-                let again = *kind == Failure::Transient && run.tries < budget;
-                let pause = backoff(run.tries).max(retry_after.unwrap_or_default());
+                let again = *kind == Failure::Transient && act.tries < budget;
+                let pause = backoff(act.tries).max(retry_after.unwrap_or_default());
                 let again_at = again.then(|| self.s.now + pause);
                 let what = RunEvent::AttemptFailed {
                     instance: instance.clone(),
@@ -219,16 +222,12 @@ impl Decider<'_> {
                     again_at,
                 };
                 self.run_event(id, what)?;
-                if again { self.advance(id) } else { self.fail_step(id, &instance, reason.clone()) }
+                self.advance(id)
             }
             Verb::Unknown { reason } => {
-                let what = self.unknown(run, open, reason);
-                let fails = matches!(
-                    what,
-                    RunEvent::AttemptUnknown { next: regreen_schemas::event::AfterUnknown::Fail, .. }
-                );
+                let what = self.unknown(act, open, budget, reason);
                 self.run_event(id, what)?;
-                if fails { self.fail_step(id, &instance, reason.clone()) } else { self.advance(id) }
+                self.advance(id)
             }
             Verb::NotCalled { reason, detail } => {
                 let again_at =
@@ -246,7 +245,14 @@ impl Decider<'_> {
         }
     }
 
-    fn observed(&mut self, run: &Run, open: &Attempt, look: u8, answer: &Answer) -> Result<(), Illegal> {
+    fn observed(
+        &mut self,
+        run: &Run,
+        act: &Act,
+        open: &Attempt,
+        look: u8,
+        answer: &Answer,
+    ) -> Result<(), Illegal> {
         if open.task.kind != Kind::Observe(look) {
             return Ok(());
         }
@@ -262,7 +268,8 @@ impl Decider<'_> {
             let at = self.s.now + bounds::SECOND_LOOK;
             return self.run_event(id, said(Some(at)));
         }
-        match self.settle_looks(run, answer) {
+        let budget = self.terms(run, instance).attempts;
+        match Self::settle_looks(act, budget, answer) {
             Settled::Done(result) => {
                 self.run_event(id, said(None))?;
                 self.run_event(id, RunEvent::StepSucceeded { instance: instance.clone(), result })?;
@@ -279,7 +286,7 @@ impl Decider<'_> {
             }
             Settled::Ask => {
                 self.run_event(id, said(None))?;
-                self.ask(id)
+                self.ask(id, instance)
             }
         }
     }

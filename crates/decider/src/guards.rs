@@ -5,17 +5,19 @@ use std::sync::Arc;
 use imbl::OrdMap;
 use regreen_playbook::{
     Set,
-    model::{Budget, BudgetScope, LockScope, MinHealthy, Playbook, StepKind},
+    cel::Env as _,
+    model::{Budget, BudgetScope, LockScope, Maintenance, MinHealthy, Needed, Playbook, StepKind, Use},
+    template::plain,
 };
 use regreen_schemas::{
     CheckName, PlaybookName, RunId, Span, Timestamp,
     check::Status,
-    event::{Read, Spend, Target},
+    event::{Read, Target},
     mutation::{self, Mutation},
     run::Block,
 };
 
-use crate::{bounds, state::State};
+use crate::{env::World, state::State};
 
 /// What a guard said.
 #[derive(Clone, Debug)]
@@ -30,19 +32,57 @@ pub struct Said {
     pub until: Option<Timestamp>,
 }
 
-fn passes(guard: &'static str, saw: impl Into<String>) -> Said {
+pub(crate) fn passes(guard: &'static str, saw: impl Into<String>) -> Said {
     Said { guard, saw: saw.into(), block: None, until: None }
 }
 
-/// The lock that a playbook needs for a target; none without target.
+/// A playbook at the moment when it wants to begin, or to go on.
+pub(crate) struct At<'a> {
+    pub set: &'a Set,
+    pub playbook: &'a Playbook,
+    pub target: Option<&'a Target>,
+    pub world: &'a World<'a>,
+    /// It wants to begin: what only stands before the first step is judged too.
+    pub begins: bool,
+}
+
+/// The locks that a playbook needs for a target; none without target. A drill takes none: what it measures needs them.
 #[must_use]
-pub fn lock(playbook: &Playbook, target: Option<&Target>) -> Option<Arc<str>> {
-    match (playbook.guard.scope, target) {
-        (LockScope::Domain, _) => Some(DOMAIN.into()),
-        (_, None) => None,
-        (LockScope::Group, Some(target)) => Some(target.group().clone()),
-        (LockScope::Target, Some(target)) => Some(target.lock()),
+pub fn locks(set: &Set, playbook: &Playbook, target: Option<&Target>) -> Vec<Arc<str>> {
+    if playbook.drill.is_some() {
+        return Vec::new();
     }
+    match (playbook.guard.scope, target) {
+        (LockScope::Domain, _) => vec![DOMAIN.into()],
+        (_, None) => Vec::new(),
+        (LockScope::Group, Some(target)) => groups(set, target).cloned().collect(),
+        (LockScope::Service, Some(target)) => {
+            let of = |(name, sides): (&Arc<str>, &Vec<Arc<str>>)| {
+                let own = matches!(target, Target::Service { name: own } if own == name);
+                let holds = target.group().is_some_and(|group| sides.contains(group));
+                (own || holds).then(|| Target::Service { name: name.clone() })
+            };
+            let services = set.inventory.services.iter().filter_map(of);
+            let mut locks: Vec<Arc<str>> =
+                services.flat_map(|service| set.inventory.locks(&service)).collect();
+            if locks.is_empty() {
+                locks = set.inventory.locks(target);
+            }
+            locks.sort();
+            locks.dedup();
+            locks
+        }
+        (LockScope::Target, Some(target)) => set.inventory.locks(target),
+    }
+}
+
+/// The groups that a target is, stands in, or is served by.
+pub(crate) fn groups<'s>(set: &'s Set, target: &'s Target) -> impl Iterator<Item = &'s Arc<str>> {
+    let sides = match target {
+        Target::Service { name } => set.inventory.services.get(name).map_or(&[][..], |sides| &sides[..]),
+        Target::Node { .. } | Target::Group { .. } => &[],
+    };
+    target.group().into_iter().chain(sides)
 }
 
 /// The lock over everything.
@@ -74,57 +114,120 @@ fn holder<'m>(locks: &'m OrdMap<Arc<str>, RunId>, lock: &str) -> Option<(&'m Arc
 }
 
 impl State {
-    /// Who holds a lock that conflicts with this one.
+    /// Who holds a lock that conflicts with one of these.
     #[must_use]
-    pub fn lock_holder(&self, lock: &str) -> Option<(&Arc<str>, &RunId)> {
+    pub fn locks_holder(&self, locks: &[Arc<str>]) -> Option<(&Arc<str>, &RunId)> {
         if mutation::is(Mutation::IgnoreLock) {
             return None;
         }
-        holder(&self.locks, lock)
+        locks.iter().find_map(|lock| holder(&self.locks, lock))
     }
 
-    /// The queued runs that could have their lock now, in their order: none before them in line wants a lock that is
+    /// The queued runs that could have their locks now, in their order: none before them in line wants a lock that is
     /// in the way, and nobody holds one.
     pub(crate) fn first_in_lines(&self) -> impl Iterator<Item = &RunId> {
         let mut wanted: OrdMap<Arc<str>, RunId> = OrdMap::new();
         self.queue.values().filter(move |id| {
-            let Some(lock) = self.runs.get(*id).and_then(|run| run.lock.clone()) else { return true };
-            let free = holder(&self.locks, &lock).is_none() && holder(&wanted, &lock).is_none();
-            wanted.insert(lock, (*id).clone());
+            let locks = self.runs.get(*id).map(|run| run.locks.clone()).unwrap_or_default();
+            let free =
+                |lock: &Arc<str>| holder(&self.locks, lock).is_none() && holder(&wanted, lock).is_none();
+            let free = locks.iter().all(free);
+            wanted.extend(locks.into_iter().map(|lock| (lock, (*id).clone())));
             free
         })
     }
 
-    /// Whether a queued run is the first in line for what it needs.
+    /// Whether a queued run is the first in line for all that it needs.
     #[must_use]
-    pub(crate) fn first_in_line(&self, order: u64, lock: &str) -> bool {
-        !self.queue.range(..order).any(|(_, id)| {
-            self.runs.get(id).and_then(|run| run.lock.as_deref()).is_some_and(|other| conflict(other, lock))
-        })
+    pub(crate) fn first_in_line(&self, order: u64, locks: &[Arc<str>]) -> bool {
+        let wants = |id: &RunId| {
+            let others = self.runs.get(id).map(|run| &run.locks[..]).unwrap_or_default();
+            others.iter().any(|other| locks.iter().any(|lock| conflict(other, lock)))
+        };
+        !self.queue.range(..order).any(|(_, id)| wants(id))
     }
 
     /// All guards but the lock, in order, each with what it saw. The first block is the reason.
     #[must_use]
-    pub fn guards(
-        &self,
-        set: &Set,
-        playbook: &Playbook,
-        target: Option<&Target>,
-        reads: &mut Vec<Read>,
-    ) -> Vec<Said> {
+    pub(crate) fn guards(&self, at: &At<'_>, reads: &mut Vec<Read>) -> Vec<Said> {
+        let (set, playbook, target) = (at.set, at.playbook, at.target);
         let mut said = Vec::new();
+        if at.begins {
+            said.extend(self.breaker(playbook));
+        } else {
+            said.extend(self.maintained(at));
+        }
         if let Some(cooldown) = playbook.guard.cooldown {
             said.push(self.cooldown(&playbook.name, target, cooldown));
         }
-        for budget in &playbook.guard.budgets {
-            for key in budget_keys(budget.scope, playbook, target) {
+        for budget in playbook.guard.budgets.iter().chain(&set.ceilings.budgets) {
+            for key in budget_keys(budget.scope, set, playbook, target) {
                 said.push(self.budget(*budget, &key));
             }
         }
-        if let Some(wanted) = playbook.guard.min_healthy {
-            said.push(self.min_healthy(set, playbook, target, wanted, reads));
+        if let Some(wanted) = &playbook.guard.min_healthy {
+            said.push(self.min_healthy(at, wanted, reads));
+        }
+        if destroys(set, playbook, 0) {
+            let groups: Vec<Arc<str>> =
+                target.into_iter().flat_map(|target| groups(set, target)).cloned().collect();
+            said.extend(groups.iter().filter_map(|group| self.storm(at, group, reads)));
         }
         said
+    }
+
+    /// Too many of a group are not up: what is wrong is bigger than one node.
+    fn storm(&self, at: &At<'_>, name: &Arc<str>, reads: &mut Vec<Read>) -> Option<Said> {
+        let group = at.set.inventory.groups.get(name)?;
+        let health = group.health.as_ref()?;
+        let bound = group.storm.unwrap_or(at.set.ceilings.storm);
+        let checks = group.nodes.keys().map(|node| CheckName::from(format!("{health}/{node}")));
+        let mut down = 0;
+        for check in checks {
+            down += u32::from(at.world.verdict(check.as_str()) != Status::Up);
+            reads.push(Read::Verdict(check));
+        }
+        let of = u32::try_from(group.nodes.len()).unwrap_or(u32::MAX);
+        let saw = format!("{down} of {of} nodes of {name} are not up, {bound} % are allowed");
+        if u64::from(down) * 100 <= u64::from(of) * u64::from(bound) || mutation::is(Mutation::IgnoreStorm) {
+            return Some(passes("storm", saw));
+        }
+        let block = Some(Block::Storm { group: name.clone(), down, of });
+        Some(Said { guard: "storm", saw, block, until: None })
+    }
+
+    /// Whether the target is in maintenance, before a destructive step.
+    fn maintained(&self, at: &At<'_>) -> Option<Said> {
+        let until = self.maintenance(at)?;
+        let saw = until.map_or_else(|| "silenced".to_owned(), |until| format!("until {until}"));
+        Some(Said { guard: "maintenance", saw, block: Some(Block::Maintenance), until })
+    }
+
+    /// The maintenance that the target is in: with its end, where that is known. By the calendar of its groups, or by a
+    /// silence that one of the checks for that has found.
+    pub(crate) fn maintenance(&self, at: &At<'_>) -> Option<Option<Timestamp>> {
+        if at.playbook.guard.maintenance == Maintenance::Ignore {
+            return None;
+        }
+        let target = at.target?;
+        let calendar =
+            groups(at.set, target).filter_map(|group| at.set.inventory.maintained_until(group, self.now));
+        if let Some(until) = calendar.max() {
+            return Some(Some(until));
+        }
+        self.silences(at.set, target)
+            .any(|check| at.world.verdict(check.as_str()) == Status::Degraded)
+            .then_some(None)
+    }
+
+    /// Checks of silences that concern a target.
+    pub(crate) fn silences<'s>(
+        &self,
+        set: &'s Set,
+        target: &'s Target,
+    ) -> impl Iterator<Item = &'s CheckName> {
+        let names = std::iter::once(target.name()).chain(groups(set, target));
+        names.filter_map(|name| set.silences.get(name)).flatten()
     }
 
     fn cooldown(&self, playbook: &PlaybookName, target: Option<&Target>, cooldown: Span) -> Said {
@@ -161,31 +264,41 @@ impl State {
         }
     }
 
-    fn min_healthy(
-        &self,
-        set: &Set,
-        playbook: &Playbook,
-        target: Option<&Target>,
-        wanted: MinHealthy,
-        reads: &mut Vec<Read>,
-    ) -> Said {
-        let group = target.and_then(|target| set.inventory.groups.get(target.group()));
-        let Some(group) = group else { return passes("min_healthy", "no group") };
+    fn min_healthy(&self, at: &At<'_>, wanted: &MinHealthy, reads: &mut Vec<Read>) -> Said {
+        let named = wanted.group.as_ref().map(|group| {
+            let value = group.render(at.world, plain)?;
+            Ok::<Arc<str>, String>(value.name().cloned().unwrap_or_else(|| value.to_string().into()))
+        });
+        let name = match named {
+            Some(Ok(name)) => Some(name),
+            Some(Err(_)) => None,
+            None => at.target.and_then(Target::group).cloned(),
+        };
+        let group = name.as_ref().and_then(|name| at.set.inventory.groups.get(name));
+        let Some(group) = group else {
+            if wanted.group.is_none() && at.target.is_none() {
+                return passes("min_healthy", "no group");
+            }
+            // A group that is not there has nobody healthy.
+            let block = Some(Block::MinHealthy { healthy: 0, needed: 1 });
+            return Said { guard: "min_healthy", saw: "no such group".into(), block, until: None };
+        };
         let total = u32::try_from(group.nodes.len()).unwrap_or(u32::MAX);
-        let needed = match wanted {
-            MinHealthy::AtLeast(n) => n,
-            MinHealthy::Percent(share) => (total * share).div_ceil(100),
+        let needed = match wanted.needed {
+            Needed::AtLeast(n) => n,
+            Needed::Percent(share) => (total * share).div_ceil(100),
         };
         let others = group
             .nodes
             .keys()
-            .filter(|name| !matches!(target, Some(Target::Node { name: own, .. }) if own == *name));
+            .filter(|node| !matches!(at.target, Some(Target::Node { name: own, .. }) if own == *node));
         let mut healthy = 0;
-        for name in others {
+        for node in others {
             // Without a health check nobody can say that a node is healthy.
             let Some(health) = &group.health else { continue };
-            let check = CheckName::from(format!("{health}/{name}"));
-            healthy += u32::from(self.verdict(set, check.as_str(), playbook.guard.quorum) == Status::Up);
+            let check = CheckName::from(format!("{health}/{node}"));
+            let quorum = at.playbook.guard.quorum;
+            healthy += u32::from(self.verdict(at.set, check.as_str(), quorum) == Status::Up);
             reads.push(Read::Verdict(check));
         }
         let saw = format!("{healthy} healthy others, {needed} needed");
@@ -198,57 +311,60 @@ impl State {
     /// The first action that nobody serves where the target wants it.
     #[must_use]
     pub fn unserved(&self, set: &Set, playbook: &Playbook, target: Option<&Target>) -> Option<Block> {
-        let zone = set.inventory.zone(target);
-        playbook.steps.iter().find_map(|step| {
-            let StepKind::Use(action) = &step.kind else { return None };
-            let mut other = None;
-            for (runner, serves) in self.servers.iter().filter(|(_, serves)| serves.zone == zone) {
-                match serves.actions.get(action.action.name) {
-                    Some(declared) if *declared == action.declared => return None,
-                    Some(_) => other = Some(runner.clone()),
-                    None => {}
-                }
-            }
-            let action: Arc<str> = action.action.name.into();
-            Some(match other {
-                Some(runner) => Block::OtherDeclaration { action, runner },
-                None => Block::NoServer { action, zone: zone.clone() },
-            })
-        })
+        playbook.uses().find_map(|action| self.unserved_action(set, action, target))
     }
 
-    /// What a destructive attempt counts against: every kind of budget in use, so that one playbook's attempts
-    /// count in another's.
+    /// Why nobody does an action where the target wants it.
     #[must_use]
-    pub(crate) fn spends(set: &Set, playbook: &Playbook, target: Option<&Target>) -> Vec<Spend> {
-        set.budgets
-            .iter()
-            .flat_map(|(scope, max)| {
-                let keep = (*max).max(bounds::SPENDS_MIN);
-                budget_keys(*scope, playbook, target).into_iter().map(move |key| Spend { key, keep })
-            })
-            .collect()
+    pub(crate) fn unserved_action(&self, set: &Set, action: &Use, target: Option<&Target>) -> Option<Block> {
+        if action.action.internal() {
+            return None;
+        }
+        let zone = set.inventory.zone(target);
+        let mut other = None;
+        for (runner, serves) in self.servers.iter().filter(|(_, serves)| serves.zone == zone) {
+            match serves.actions.get(&action.action.name) {
+                Some(declared) if *declared == action.action.declared => return None,
+                Some(_) => other = Some(runner.clone()),
+                None => {}
+            }
+        }
+        let action = action.action.name.clone();
+        Some(match other {
+            Some(runner) => Block::OtherDeclaration { action, runner },
+            None => Block::NoServer { action, zone },
+        })
     }
 }
 
-fn budget_keys(scope: BudgetScope, playbook: &Playbook, target: Option<&Target>) -> Vec<Arc<str>> {
+/// Whether a playbook can destroy, itself or by what it runs.
+pub(crate) fn destroys(set: &Set, playbook: &Playbook, depth: u32) -> bool {
+    playbook.destructive()
+        || depth < CALLS_MAX
+            && playbook.all_steps().into_iter().any(|step| match &step.kind {
+                StepKind::Run(call) => {
+                    set.playbooks.get(&call.playbook).is_some_and(|inner| destroys(set, inner, depth + 1))
+                }
+                _ => false,
+            })
+}
+
+/// Deepest nesting of playbooks that is followed.
+const CALLS_MAX: u32 = 8;
+
+fn budget_keys(scope: BudgetScope, set: &Set, playbook: &Playbook, target: Option<&Target>) -> Vec<Arc<str>> {
     match scope {
         BudgetScope::Playbook => vec![format!("playbook/{}", playbook.name).into()],
         BudgetScope::Domain => vec!["domain".into()],
         BudgetScope::Group => {
-            target.map(|target| format!("group/{}", target.group()).into()).into_iter().collect()
+            let groups = target.into_iter().flat_map(|target| groups(set, target));
+            groups.map(|group| format!("group/{group}").into()).collect()
         }
         BudgetScope::Provider => {
-            let mut keys: Vec<Arc<str>> = playbook
-                .steps
-                .iter()
-                .filter_map(|step| match &step.kind {
-                    StepKind::Use(action) if action.destructive => {
-                        Some(format!("provider/{}", action.action.provider()).into())
-                    }
-                    _ => None,
-                })
-                .collect();
+            let destructive = playbook.uses().filter(|action| action.destructive);
+            let mut keys: Vec<Arc<str>> =
+                destructive.map(|action| format!("provider/{}", action.action.provider()).into()).collect();
+            keys.sort();
             keys.dedup();
             keys
         }

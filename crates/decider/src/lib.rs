@@ -4,6 +4,11 @@
 mod advance;
 mod alerts;
 pub mod approve;
+mod begin;
+mod breaker;
+mod compound;
+mod course;
+mod cx;
 mod decide;
 mod dispatch;
 pub mod env;
@@ -14,21 +19,26 @@ mod guards;
 mod operators;
 mod run;
 mod runs;
+mod signals;
 mod state;
 mod story;
 mod tells;
 mod thread;
+mod undo;
 mod verdicts;
 mod watchdog;
+mod windows;
 
+pub use breaker::Breaker;
 pub use decide::{Input, Library, decide, due};
 pub use episodes::Episode;
 pub use facts::suspicion;
-pub use run::{Attempt, Run, Seen, Stage, Watching};
+pub use run::{Act, Attempt, Done, How, Progress, Run, Seen, Stage, Watching};
 pub use state::{Flap, Illegal, Phase, Saw, State, TimerKey, fold, fold_items};
 pub use story::Stories;
 pub use thread::Tell;
 pub use watchdog::Watchdog;
+pub use windows::{Member, Window};
 
 /// Bounds and times of the domain, each with its name.
 pub mod bounds {
@@ -44,6 +54,20 @@ pub mod bounds {
     pub const LOOK_CLAIM: Span = Span::seconds(5);
     /// Longest time between a ticket and the call (rule 18).
     pub const CALL_WINDOW: Span = Span::seconds(5);
+    /// How long an answer is waited for, where the playbook does not say.
+    pub const APPROVAL_WITHIN: Span = Span::minutes(30);
+    /// What is left to do at a run's end, undos and `finally`, may begin so long after its deadline.
+    pub const GRACE: Span = Span::minutes(30);
+    /// Most events in a window of `correlate`.
+    pub const WINDOW_MAX: usize = 1000;
+    /// Failed runs of a playbook that its breaker remembers.
+    pub const FAILURES_MAX: usize = 100;
+    /// How long what has no end of its own may still start a playbook: an event, a time, the end of a run.
+    pub const EVENT_OPEN: Span = Span::minutes(60);
+    /// How long it is watched whether a repair may be taken back.
+    pub const FAILBACK_OPEN: Span = Span::minutes(30 * 24 * 60);
+    /// A time that is looked at so late was missed.
+    pub const SCHEDULE_LATE: Span = Span::minutes(1);
     /// Time between two looks at an unknown outcome (wire.md).
     pub const SECOND_LOOK: Span = Span::seconds(2);
     /// An alert that was not heard of for this long is over.

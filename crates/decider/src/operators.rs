@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use regreen_playbook::{model::Trigger, set::OPERATORS};
+use regreen_playbook::{model::On, set::OPERATORS};
 use regreen_schemas::{
     Instance, PlaybookName, RunId,
     event::{Event, Origin, RunEvent},
@@ -15,7 +15,6 @@ use crate::{
     approve::Answer,
     decide::Decider,
     evaluate::evaluate_manual,
-    run::Stage,
     state::{Illegal, Phase},
 };
 
@@ -81,7 +80,8 @@ impl Decider<'_> {
     fn clear_cooldown(&mut self, by: &str, name: &PlaybookName, target: Option<&str>) -> Result<(), Illegal> {
         let found = target.and_then(|target| {
             let set = self.set()?;
-            set.inventory.node(target).or_else(|| set.inventory.group(target))
+            let inventory = &set.inventory;
+            inventory.node(target).or_else(|| inventory.group(target)).or_else(|| inventory.service(target))
         });
         let known = target.is_some() == found.is_some()
             && self.s.cooldowns.contains_key(&(name.clone(), found.clone()));
@@ -113,9 +113,9 @@ impl Decider<'_> {
         let Some(playbook) = set.playbooks.get(name) else {
             return self.emit(refused("there is no such playbook".into()));
         };
-        let mut manual = playbook.triggers.iter().filter_map(|trigger| match trigger {
-            Trigger::Manual { by } => Some(by.as_deref()),
-            Trigger::Alert { .. } => None,
+        let mut manual = playbook.triggers.iter().filter_map(|trigger| match &trigger.on {
+            On::Manual { by } => Some(by.as_deref()),
+            _ => None,
         });
         match manual.next() {
             None => return self.emit(refused("it has no trigger `manual`".into())),
@@ -124,18 +124,18 @@ impl Decider<'_> {
             }
             Some(_) => {}
         }
-        let inputs = match playbook.typed_inputs(inputs) {
+        let inputs = match crate::env::inputs(&self.s, &set, playbook, inputs) {
             Ok(inputs) => inputs,
             Err(why) => return self.emit(refused(why)),
         };
-        let evaluation = evaluate_manual(&self.s, &set, playbook, target);
+        let evaluation = evaluate_manual(&self.s, &set, playbook, target, &inputs);
         match &evaluation.outcome {
             Decided::Started { run } => {
                 if let Some(open) = self.s.open.get(&(name.clone(), evaluation.target.clone())) {
                     let reason = format!("run {open} is open for it");
                     return self.emit(refused(reason));
                 }
-                self.start(playbook, run, &evaluation, Origin::Manual { by: by.into() }, inputs, None)
+                self.start(playbook, run, &evaluation, Origin::Manual { by: by.into() }, None)
             }
             Decided::Blocked(block) => self.emit(refused(block.to_string())),
             Decided::Skipped(skip) => self.emit(refused(skip.to_string())),
@@ -152,10 +152,8 @@ impl Decider<'_> {
         done: bool,
     ) -> Result<(), Illegal> {
         let Some(open) = self.s.runs.get(run).cloned() else { return Ok(()) };
-        let Stage::Asking(asked) = &open.stage else { return Ok(()) };
-        if asked.instance != *instance || asked.number != attempt {
-            return Ok(());
-        }
+        let asked = open.in_doubt().any(|asked| asked.instance == *instance && asked.number == attempt);
+        let Some(act) = open.acts.get(instance).filter(|_| asked) else { return Ok(()) };
         self.run_event(run, RunEvent::Settled { instance: instance.clone(), attempt, done, by: by.into() })?;
         if done {
             self.run_event(
@@ -164,8 +162,7 @@ impl Decider<'_> {
             )?;
             return self.advance(run);
         }
-        let budget = self.step(&open).map_or(1, |(attempts, _)| attempts);
-        if open.tries < budget {
+        if act.tries < self.terms(&open, instance).attempts {
             self.advance(run)
         } else {
             self.fail_step(run, instance, format!("not done, says {by}").into())

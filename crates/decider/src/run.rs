@@ -1,4 +1,5 @@
 //! A run: where it stands, and every legal transition of it in one `match`. What is not listed there is illegal.
+//! Its steps are a tree; where it stands in that tree follows from what is done and what is under way, each by its path.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -10,7 +11,7 @@ use regreen_schemas::{
     alert::Alert,
     check::Status,
     command::{Kind, Task},
-    event::{AfterUnknown, Mode, Origin, RunEvent, Target, Watch},
+    event::{AfterUnknown, Asks, Mode, Origin, RunEvent, Source, Target, Then, Watch},
     fact::Answer,
     id::Vantage,
     message::Ask,
@@ -61,13 +62,20 @@ pub struct Watching {
     pub since: Option<Timestamp>,
 }
 
-/// Where a run stands.
+/// Where a run stands as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Progress {
+    /// Waits for its locks.
+    Queued,
+    /// Has them.
+    Going,
+    /// Ended.
+    Over,
+}
+
+/// What is under way at one step instance.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Stage {
-    /// Waits for its lock.
-    Queued,
-    /// Before step `at`; behind the last one stands the closing verify.
-    Ready,
     /// A command is out; nobody is known to have begun.
     Dispatched(Attempt),
     /// The engine tries to revoke the ticket; with the reason if a runner refused for good.
@@ -83,23 +91,98 @@ pub enum Stage {
     /// A person is asked whether it may go on.
     Approving(Box<Ask>),
     /// Lets time pass.
-    Waiting(Instance, Timestamp),
+    Waiting(Timestamp),
     /// Watches checks.
-    Verifying(Instance, Vec<Watching>),
-    /// Only its end is left to be written.
-    Ending(RunResult, Arc<str>),
-    /// Ended.
-    Over,
+    Verifying(Vec<Watching>),
+    /// Only its failure is left to be written.
+    Failing(Arc<str>),
+    /// This branch of a `choose` was taken.
+    Branch(u32),
+    /// Several steps at once.
+    Parallel,
+    /// The same steps for each of some items: which, stands in the run's `loops`.
+    Loop,
+    /// Another playbook within this run: which, stands in the run's `subs`.
+    Sub,
 }
 
-/// What became of an earlier step.
+/// The items of a `for_each`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub enum Done {
+pub struct Loop {
+    /// What each is called in the paths of its steps.
+    pub names: Vec<Arc<str>>,
+    /// The items, as in the event that began it.
+    pub items: Vec<Value>,
+}
+
+/// A playbook that runs within a run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Sub {
+    /// The playbook.
+    pub playbook: PlaybookName,
+    /// What it acts on.
+    pub target: Option<Target>,
+    /// The group that served its target, a service, when it began.
+    pub active: Option<Arc<str>>,
+    /// Its inputs.
+    pub inputs: BTreeMap<Arc<str>, Value>,
+    /// Whether it may act.
+    pub mode: Mode,
+    /// None of its steps begins later.
+    pub until: Timestamp,
+    /// It goes on though the alert is over.
+    pub goes_on: bool,
+    /// Effects of the run before it.
+    pub effects_before: u32,
+    /// How it will end, where that is known before its end.
+    pub concluded: Option<Conclusion>,
+    /// How it ended.
+    pub ended: Option<RunResult>,
+}
+
+/// How a run or sub-run will end: only settling, undoing and `finally` are left.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Conclusion {
+    /// How.
+    pub result: RunResult,
+    /// Why, for people.
+    pub reason: Arc<str>,
+    /// What was done is undone first.
+    pub undo: bool,
+    /// Nothing of what is left begins later.
+    pub until: Timestamp,
+}
+
+/// What is under way at a step instance, with what was tried there.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Act {
+    /// Where it stands.
+    pub stage: Stage,
+    /// Tickets used.
+    pub attempts: u32,
+    /// Tries that count.
+    pub tries: u32,
+    /// Answer of the first look at an unknown outcome, while the second is out.
+    pub seen: Option<Answer>,
+}
+
+/// What became of a step instance.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Done {
+    /// Its place among all that are done, from 0.
+    pub order: u32,
+    /// How it ended.
+    pub how: How,
+}
+
+/// How a step instance ended.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum How {
     /// With the action's result.
     Ok(Value),
-    /// With the reason.
-    Failed(Arc<str>),
-    /// Its `if` was false.
+    /// With the reason, and what follows.
+    Failed(Arc<str>, Then),
+    /// Its `if` was false, or it was dropped.
     Skipped,
 }
 
@@ -114,60 +197,95 @@ pub struct Run {
     pub set: SetHash,
     /// What it acts on.
     pub target: Option<Target>,
+    /// The group that served its target, a service, when it began.
+    pub active: Option<Arc<str>>,
     /// How it came to be.
     pub origin: Origin,
+    /// Which of the playbook's triggers started it.
+    pub trigger: Option<Arc<str>>,
     /// Its inputs.
     pub inputs: BTreeMap<Arc<str>, Value>,
     /// Whether it may act.
     pub mode: Mode,
-    /// The alert that started it.
+    /// Who must say yes before its first effect.
+    pub asks: Option<Asks>,
+    /// It is the one that is tried after the breaker's rest.
+    pub trial: bool,
+    /// The alert that started it, or what was written like one.
     pub alert: Option<Alert>,
+    /// What that is.
+    pub source: Source,
     /// When it started.
     pub started: Timestamp,
     /// No step begins later; counts from the lock.
     pub until: Option<Timestamp>,
-    /// The lock it needs, or holds.
-    pub lock: Option<Arc<str>>,
-    /// When it stops waiting for the lock.
+    /// The locks it needs, or holds.
+    pub locks: Vec<Arc<str>>,
+    /// When it stops waiting for them.
     pub wait_until: Timestamp,
     /// Its place in line.
     pub order: u64,
-    /// Where it stands.
-    pub stage: Stage,
-    /// Index of the step.
-    pub at: usize,
-    /// What became of earlier steps.
-    pub steps: BTreeMap<Arc<str>, Done>,
+    /// Where it stands as a whole.
+    pub progress: Progress,
+    /// What is under way, by path.
+    pub acts: BTreeMap<Instance, Act>,
+    /// What is done, by path.
+    pub done: BTreeMap<Instance, Done>,
+    /// Every loop that began, by path.
+    pub loops: BTreeMap<Instance, Loop>,
+    /// Every playbook that ran within it, by path.
+    pub subs: BTreeMap<Instance, Sub>,
+    /// How it will end, where that is known before its end.
+    pub concluded: Option<Conclusion>,
     /// Effects dispatched: anything but reads.
     pub effects: u32,
+    /// When the first of them was.
+    pub first_effect: Option<Timestamp>,
     /// The record that took in the last result of an effect, or began the run.
     pub effect_seq: u64,
-    /// Tickets used for the step.
-    pub attempts: u32,
-    /// Tries of the step that count.
-    pub tries: u32,
     /// Alerts that started or joined it.
     pub episodes: BTreeSet<Fingerprint>,
     /// All of them are resolved and the playbook goes by that.
     pub resolved: bool,
-    /// Who said yes before its first effect.
-    pub approved: Option<Arc<str>>,
     /// Who ended it, and why.
     pub cancelled: Option<Arc<str>>,
-    /// Answer of the first look at an unknown outcome, while the second is out.
-    pub seen: Option<Answer>,
     /// What holds it now.
     pub held: Option<Block>,
+    /// What held it is gone, and it was not looked at since.
+    pub woken: bool,
+    /// Of a drill: the run that repaired, and how long it took.
+    pub measured: Option<(RunId, RunResult, Span)>,
     /// Trace context of the request that started it.
     pub trace: Option<Arc<str>>,
+}
+
+/// What an event leaves at its step instance.
+enum Left {
+    /// This is under way.
+    Under(Stage),
+    /// It is over.
+    Over(How),
 }
 
 impl Run {
     /// A run from its first event.
     #[must_use]
     pub fn started(id: RunId, event: &RunEvent, now: Timestamp, order: u64) -> Option<Self> {
-        let RunEvent::Started { playbook, set, target, origin, inputs, mode, lock, wait_until, trace } =
-            event
+        let RunEvent::Started {
+            playbook,
+            set,
+            target,
+            origin,
+            inputs,
+            mode,
+            locks,
+            wait_until,
+            trigger,
+            asks,
+            trial,
+            active,
+            trace,
+        } = event
         else {
             return None;
         };
@@ -180,223 +298,302 @@ impl Run {
             playbook: playbook.clone(),
             set: set.clone(),
             target: target.clone(),
+            active: active.clone(),
             origin: origin.clone(),
+            trigger: trigger.clone(),
             inputs: inputs.clone(),
             mode: *mode,
+            asks: asks.clone(),
+            trial: *trial,
             alert: None,
+            source: Source::Alert,
             started: now,
             until: None,
-            lock: lock.clone(),
+            locks: locks.clone(),
             wait_until: *wait_until,
             order,
-            stage: Stage::Queued,
-            at: 0,
-            steps: BTreeMap::new(),
+            progress: Progress::Queued,
+            acts: BTreeMap::new(),
+            done: BTreeMap::new(),
+            loops: BTreeMap::new(),
+            subs: BTreeMap::new(),
+            concluded: None,
             effects: 0,
+            first_effect: None,
             effect_seq: 0,
-            attempts: 0,
-            tries: 0,
             episodes,
             resolved: false,
-            approved: None,
             cancelled: None,
-            seen: None,
             held: None,
+            woken: false,
+            measured: None,
             trace: trace.clone(),
         })
     }
 
-    /// **Every legal transition of a run.** `seq` is the record that holds the event.
+    /// Takes an event in. `seq` is the record that holds it.
     ///
     /// # Errors
-    /// [`Illegal`] for everything that is not listed.
-    #[expect(clippy::too_many_lines, reason = "every legal transition stands in this one match, on purpose")]
+    /// [`Illegal`] for everything that is not listed in the two matches below.
     pub fn next(&mut self, event: &RunEvent, now: Timestamp, seq: u64) -> Result<(), Illegal> {
-        use RunEvent as E;
-        use Stage as S;
-        let stage = std::mem::replace(&mut self.stage, S::Over);
-        if !matches!(event, E::Held { .. }) {
+        if !matches!(event, RunEvent::Held { .. }) {
             self.held = None;
         }
-        self.stage = match (stage, event) {
-            // What changes no stage.
-            (stage, E::Joined { fingerprint }) => {
+        self.woken = false;
+        match event.instance() {
+            Some(instance) if self.progress == Progress::Going => self.step(instance, event, now, seq),
+            Some(_) => Err(self.illegal(event)),
+            None => self.whole(event, now, seq),
+        }
+    }
+
+    fn illegal(&self, event: &RunEvent) -> Illegal {
+        let at = event.instance().and_then(|instance| self.acts.get(instance)).map(|act| &act.stage);
+        Illegal(format!("run {}: {event:?} in {:?}, {at:?}", self.id, self.progress))
+    }
+
+    /// **Every legal transition of a run as a whole.**
+    fn whole(&mut self, event: &RunEvent, now: Timestamp, seq: u64) -> Result<(), Illegal> {
+        use RunEvent as E;
+        match (self.progress, event) {
+            (Progress::Queued | Progress::Going, E::Joined { fingerprint }) => {
                 self.episodes.insert(fingerprint.clone());
-                stage
             }
-            (stage, E::Held { by }) => {
-                self.held = Some(by.clone());
-                stage
-            }
-            (stage, E::Resolved) => {
-                self.resolved = true;
-                stage
-            }
-            (stage, E::Cancelled { by, reason }) => {
+            (Progress::Queued | Progress::Going, E::Held { by }) => self.held = Some(by.clone()),
+            (Progress::Queued | Progress::Going, E::Resolved) => self.resolved = true,
+            (Progress::Queued | Progress::Going, E::Cancelled { by, reason }) => {
                 let why = if reason.is_empty() { String::new() } else { format!(": {reason}") };
                 self.cancelled = Some(format!("cancelled by {by}{why}").into());
-                stage
             }
-
-            // In line for the lock.
-            (S::Queued, E::LockTaken { deadline }) => {
+            (Progress::Queued, E::LockTaken { deadline }) => {
                 self.until = Some(*deadline);
                 self.effect_seq = seq;
-                S::Ready
+                self.progress = Progress::Going;
             }
+            (Progress::Going, E::Concluded { instance, result, reason, undo, until }) => {
+                let concluded =
+                    Conclusion { result: *result, reason: reason.clone(), undo: *undo, until: *until };
+                let place = match instance {
+                    None => Some(&mut self.concluded),
+                    Some(sub) => {
+                        self.subs.get_mut(sub).filter(|sub| sub.ended.is_none()).map(|sub| &mut sub.concluded)
+                    }
+                };
+                // What was concluded first stays, but for what turns out unknown.
+                let graver = |before: &Conclusion| {
+                    *result == RunResult::Unknown && before.result != RunResult::Unknown
+                };
+                match place {
+                    Some(place) if place.as_ref().is_none_or(graver) => *place = Some(concluded),
+                    _ => return Err(self.illegal(event)),
+                }
+            }
+            // A run with a call under way never ends before the call is settled.
+            (Progress::Queued | Progress::Going, E::Ended { .. }) if self.calls().next().is_none() => {
+                self.progress = Progress::Over;
+                self.acts.clear();
+            }
+            _ => return Err(self.illegal(event)),
+        }
+        let _ = now;
+        Ok(())
+    }
 
+    /// **Every legal transition of a step.**
+    #[expect(clippy::too_many_lines, reason = "every legal transition stands in this one match, on purpose")]
+    fn step(
+        &mut self,
+        instance: &Instance,
+        event: &RunEvent,
+        now: Timestamp,
+        seq: u64,
+    ) -> Result<(), Illegal> {
+        use Left::{Over, Under};
+        use RunEvent as E;
+        use Stage as S;
+        if self.done.contains_key(instance) {
+            return Err(self.illegal(event));
+        }
+        let illegal = self.illegal(event);
+        let before = self.acts.remove(instance);
+        let mut act = Act { stage: S::Parallel, attempts: 0, tries: 0, seen: None };
+        let stage = before.map(|before| {
+            let Act { stage, attempts, tries, seen } = before;
+            act = Act { stage: S::Parallel, attempts, tries, seen };
+            stage
+        });
+        let left = match (stage, event) {
             // A step begins.
-            (S::Ready, E::StepSkipped { instance }) => self.step_over(instance, Done::Skipped),
-            (S::Ready, E::WaitBegan { instance, until }) => S::Waiting(instance.clone(), *until),
-            (S::Ready, E::VerifyBegan { instance, watches }) => S::Verifying(
-                instance.clone(),
+            (None, E::WaitBegan { until, .. }) => Under(S::Waiting(*until)),
+            (None, E::VerifyBegan { watches, .. }) => Under(S::Verifying(
                 watches
                     .iter()
                     .map(|watch| Watching { watch: watch.clone(), seen: BTreeMap::new(), since: None })
                     .collect(),
-            ),
+            )),
+            (None, E::ApprovalAsked { ask }) => Under(S::Approving(ask.clone())),
+            (None, E::Chosen { branch, .. }) => Under(S::Branch(*branch)),
+            (None, E::ParallelBegan { .. }) => Under(S::Parallel),
+            (None, E::LoopBegan { names, items, .. }) => {
+                self.loops.insert(instance.clone(), Loop { names: names.clone(), items: items.clone() });
+                Under(S::Loop)
+            }
+            (None, E::SubBegan { playbook, target, inputs, mode, deadline, goes_on, active, .. }) => {
+                let sub = Sub {
+                    playbook: playbook.clone(),
+                    target: target.clone(),
+                    active: active.clone(),
+                    inputs: inputs.clone(),
+                    mode: *mode,
+                    until: *deadline,
+                    goes_on: *goes_on,
+                    effects_before: self.effects,
+                    concluded: None,
+                    ended: None,
+                };
+                self.subs.insert(instance.clone(), sub);
+                Under(S::Sub)
+            }
             (
-                S::Ready | S::Again(..) | S::Looking(_, _, None),
+                None | Some(S::Again(..) | S::Looking(_, _, None)),
                 E::Dispatched { instance, attempt, task, stop_no, until, .. },
-            ) => self.dispatch(instance, *attempt, task, *stop_no, *until, now, None),
-            (S::Looking(_, _, seen), E::Dispatched { instance, attempt, task, stop_no, until, .. }) => {
-                self.dispatch(instance, *attempt, task, *stop_no, *until, now, seen)
+            ) => Under(self.dispatch(&mut act, instance, *attempt, task, *stop_no, *until, now, None)),
+            (Some(S::Looking(_, _, seen)), E::Dispatched { instance, attempt, task, stop_no, until, .. }) => {
+                Under(self.dispatch(&mut act, instance, *attempt, task, *stop_no, *until, now, seen))
             }
 
             // A command is out.
-            (S::Dispatched(attempt), E::Overdue { refused, .. }) => S::Revoking(attempt, refused.clone()),
-            (S::Dispatched(attempt) | S::Revoking(attempt, _), E::Began { until, .. }) => {
-                S::Running(attempt, *until)
+            (Some(S::Dispatched(attempt)), E::Overdue { refused, .. }) => {
+                Under(S::Revoking(attempt, refused.clone()))
+            }
+            (Some(S::Dispatched(attempt) | S::Revoking(attempt, _)), E::Began { until, .. }) => {
+                Under(S::Running(attempt, *until))
             }
             (
-                S::Dispatched(attempt) | S::Revoking(attempt, _) | S::Running(attempt, _),
+                Some(S::Dispatched(attempt) | S::Revoking(attempt, _) | S::Running(attempt, _)),
                 E::Revoked { again_at, .. },
-            ) => {
-                if matches!(attempt.task.kind, Kind::Observe(_)) {
-                    // A look that was lost is looked again; the effect's own outcome is as unknown as before.
-                    S::Looking(attempt, *again_at, self.seen.take())
-                } else {
-                    // It never began, so it does not count towards `attempts`.
-                    self.tries = self.tries.saturating_sub(1);
-                    S::Again(attempt, *again_at)
-                }
-            }
-            (S::Dispatched(_) | S::Revoking(..) | S::Running(..), E::StepSucceeded { instance, result }) => {
+            ) => Under(if matches!(attempt.task.kind, Kind::Observe(_)) {
+                // A look that was lost is looked again; the effect's own outcome is as unknown as before.
+                S::Looking(attempt, *again_at, act.seen.take())
+            } else {
+                // It never began, so it does not count towards `attempts`.
+                act.tries = act.tries.saturating_sub(1);
+                S::Again(attempt, *again_at)
+            }),
+            (Some(S::Dispatched(_) | S::Revoking(..) | S::Running(..)), E::StepSucceeded { result, .. }) => {
                 self.effect_seq = seq;
-                self.step_over(instance, Done::Ok(result.clone()))
+                Over(How::Ok(result.clone()))
             }
             (
-                S::Dispatched(attempt) | S::Revoking(attempt, _) | S::Running(attempt, _),
-                E::AttemptFailed { again_at, .. },
+                Some(S::Dispatched(attempt) | S::Revoking(attempt, _) | S::Running(attempt, _)),
+                E::AttemptFailed { again_at, reason, .. },
             ) => {
                 self.effect_seq = seq;
-                // Without a next try the failure of the step follows in the same item.
-                S::Again(attempt, again_at.unwrap_or(Timestamp(i64::MAX)))
+                Under(again_at.map_or_else(|| S::Failing(reason.clone()), |at| S::Again(attempt, at)))
             }
             (
-                S::Dispatched(attempt) | S::Revoking(attempt, _) | S::Running(attempt, _),
-                E::AttemptUnknown { next, .. },
+                Some(S::Dispatched(attempt) | S::Revoking(attempt, _) | S::Running(attempt, _)),
+                E::AttemptUnknown { next, reason, .. },
             ) => {
                 self.effect_seq = seq;
-                match next {
+                Under(match next {
                     AfterUnknown::Retry { at } => S::Again(attempt, *at),
                     AfterUnknown::Observe => S::Looking(attempt, now, None),
                     AfterUnknown::Ask => S::Asking(attempt),
-                    AfterUnknown::Fail => S::Again(attempt, Timestamp(i64::MAX)),
-                }
+                    AfterUnknown::Fail => S::Failing(reason.clone()),
+                })
             }
 
             // The outcome is looked up: two looks that agree settle it (rule 17).
-            (S::Dispatched(attempt), E::Observed { look, answer, again_at, .. }) => {
+            (Some(S::Dispatched(attempt)), E::Observed { look, answer, again_at, .. }) => {
                 self.effect_seq = seq;
-                match again_at {
+                Under(match again_at {
                     Some(at) if *look == 1 => S::Looking(attempt, *at, Some(answer.clone())),
                     Some(at) => S::Again(attempt, *at),
                     None => S::Asking(attempt),
-                }
+                })
             }
-            (S::Asking(_) | S::Looking(..) | S::Again(..), E::StepSucceeded { instance, result }) => {
-                self.step_over(instance, Done::Ok(result.clone()))
+            (Some(S::Looking(attempt, ..)), E::AttemptUnknown { next: AfterUnknown::Ask, .. }) => {
+                Under(S::Asking(attempt))
             }
-            (S::Looking(attempt, ..), E::AttemptUnknown { next: AfterUnknown::Ask, .. }) => {
-                S::Asking(attempt)
-            }
-            (S::Asking(attempt), E::Settled { done, .. }) => {
+            (Some(S::Asking(attempt)), E::Settled { done, .. }) => {
                 self.effect_seq = seq;
                 // Done: success follows. Not done: failure follows, or another try.
-                S::Again(attempt, if *done { Timestamp(i64::MAX) } else { now })
+                Under(S::Again(attempt, if *done { Timestamp(i64::MAX) } else { now }))
+            }
+            (Some(S::Asking(_) | S::Looking(..) | S::Again(..)), E::StepSucceeded { result, .. }) => {
+                Over(How::Ok(result.clone()))
             }
 
-            // A person is asked, and answers or does not.
-            (S::Ready, E::ApprovalAsked { ask }) => S::Approving(ask.clone()),
-            (S::Approving(_), E::Approved { instance, by }) => {
+            // A person answers or does not.
+            (Some(S::Approving(_)), E::Approved { .. }) => {
                 self.effect_seq = seq;
-                if instance.as_str() == crate::approve::GUARD {
-                    self.approved = Some(by.clone());
-                    S::Ready
-                } else {
-                    self.step_over(instance, Done::Ok(Value::Null))
-                }
+                Over(How::Ok(Value::Null))
             }
-            (S::Approving(_), E::Denied { by, reason, .. }) => {
-                let why = if reason.is_empty() { String::new() } else { format!(": {reason}") };
-                S::Ending(RunResult::Denied, format!("{by} said no{why}").into())
-            }
-            (S::Approving(ask), E::ApprovalExpired { .. }) => {
-                let why = format!("nobody of `{}` said yes until {}", ask.by, ask.until);
-                S::Ending(RunResult::Expired, why.into())
-            }
-            (S::Approving(_), E::StepSkipped { instance }) => self.step_over(instance, Done::Skipped),
+            (Some(S::Approving(_)), E::Denied { .. } | E::ApprovalExpired { .. }) => Over(How::Skipped),
 
             // A step ends.
-            (S::Waiting(..), E::StepSucceeded { instance, result }) => {
-                self.step_over(instance, Done::Ok(result.clone()))
-            }
-            (S::Verifying(..), E::VerifyHeld { instance }) => {
-                if instance.as_str() == CLOSING {
-                    S::Ending(RunResult::Repaired, "the closing verify held".into())
-                } else {
-                    self.step_over(instance, Done::Ok(Value::Null))
-                }
-            }
-            (S::Verifying(..), E::VerifyMissed { instance, reason }) if instance.as_str() == CLOSING => {
-                S::Ending(RunResult::Failed, reason.clone())
-            }
-            (S::Verifying(instance, _), E::VerifyMissed { .. }) => S::Waiting(instance, Timestamp(i64::MAX)),
+            (Some(S::Verifying(..)), E::VerifyHeld { .. }) => Over(How::Ok(Value::Null)),
+            (Some(S::Verifying(..)), E::VerifyMissed { reason, .. }) => Under(S::Failing(reason.clone())),
             (
-                S::Ready | S::Again(..) | S::Waiting(..) | S::Asking(_) | S::Looking(..),
-                E::StepFailed { instance, reason, goes_on },
-            ) => {
-                let next = self.step_over(instance, Done::Failed(reason.clone()));
-                if *goes_on {
-                    next
+                // What the decider does itself succeeds at once.
+                None | Some(S::Waiting(..) | S::Branch(_) | S::Parallel | S::Loop),
+                E::StepSucceeded { result, .. },
+            ) => Over(How::Ok(result.clone())),
+            (Some(S::Sub), E::SubEnded { result, reason, outputs, then, .. }) => {
+                self.subs.entry(instance.clone()).and_modify(|sub| sub.ended = Some(*result));
+                Over(if result.is_well() {
+                    How::Ok(outputs.clone())
                 } else {
-                    S::Ending(RunResult::Failed, format!("{instance}: {reason}").into())
-                }
+                    How::Failed(reason.clone(), *then)
+                })
             }
-
-            // The end. A run with a call under way never ends before the call is settled.
             (
-                S::Queued
-                | S::Ready
-                | S::Again(..)
-                | S::Asking(_)
-                | S::Looking(..)
-                | S::Approving(_)
-                | S::Waiting(..)
-                | S::Verifying(..)
-                | S::Ending(..),
-                E::Ended { .. },
-            ) => S::Over,
+                None
+                | Some(
+                    S::Again(..)
+                    | S::Failing(_)
+                    | S::Asking(_)
+                    | S::Looking(..)
+                    | S::Branch(_)
+                    | S::Parallel
+                    | S::Loop,
+                ),
+                E::StepFailed { reason, then, .. },
+            ) => Over(How::Failed(reason.clone(), *then)),
+            // Left out, or dropped: nothing of it may be under way.
+            (
+                None
+                | Some(
+                    S::Again(..)
+                    | S::Failing(_)
+                    | S::Approving(_)
+                    | S::Waiting(_)
+                    | S::Verifying(_)
+                    | S::Branch(_)
+                    | S::Parallel
+                    | S::Loop
+                    | S::Sub,
+                ),
+                E::StepSkipped { .. },
+            ) => Over(How::Skipped),
 
-            (stage, event) => return Err(Illegal(format!("run {}: {event:?} in {stage:?}", self.id))),
+            _ => return Err(illegal),
         };
+        match left {
+            Under(stage) => drop(self.acts.insert(instance.clone(), Act { stage, ..act })),
+            Over(how) => {
+                let order = u32::try_from(self.done.len()).unwrap_or(u32::MAX);
+                self.done.insert(instance.clone(), Done { order, how });
+            }
+        }
         Ok(())
     }
 
     #[expect(clippy::too_many_arguments, reason = "the fields of one event, taken apart by the match above")]
     fn dispatch(
         &mut self,
+        act: &mut Act,
         instance: &Instance,
         number: u32,
         task: &Task,
@@ -406,11 +603,14 @@ impl Run {
         seen: Option<Answer>,
     ) -> Stage {
         if task.kind == Kind::Perform {
-            self.attempts = number;
-            self.tries += 1;
-            self.effects += u32::from(task.effect != regreen_schemas::action::Effect::Read);
+            act.attempts = number;
+            act.tries += 1;
+            if task.effect != regreen_schemas::action::Effect::Read {
+                self.effects += 1;
+                self.first_effect.get_or_insert(now);
+            }
         }
-        self.seen = seen;
+        act.seen = seen;
         Stage::Dispatched(Attempt {
             instance: instance.clone(),
             number,
@@ -421,76 +621,130 @@ impl Run {
         })
     }
 
-    fn step_over(&mut self, instance: &Instance, done: Done) -> Stage {
-        self.steps.insert(instance.as_str().into(), done);
-        self.at += 1;
-        self.attempts = 0;
-        self.tries = 0;
-        Stage::Ready
-    }
-
     /// The run's next moment; none while it waits for a fact alone.
     #[must_use]
     pub fn deadline(&self) -> Option<Timestamp> {
         if mutation::is(Mutation::NoDeadline) {
             return None;
         }
-        match &self.stage {
-            Stage::Queued => Some(self.wait_until),
-            // A run only rests here while something holds it; released, it is due at once.
-            Stage::Ready if self.held.is_none() => Some(Timestamp(0)),
-            Stage::Ready | Stage::Asking(_) => self.until,
+        match self.progress {
+            Progress::Over => None,
+            _ if self.woken => Some(Timestamp(0)),
+            Progress::Queued => Some(self.wait_until),
+            Progress::Going => {
+                let acts = self.acts.values().filter_map(|act| self.due(&act.stage));
+                // A run only rests without any act while something holds it.
+                // The other time is that of a drill whose repair is not over.
+                let rests = self.held.is_some() || self.acts.is_empty();
+                acts.chain(self.last().filter(|_| rests)).min()
+            }
+        }
+    }
+
+    /// When an act must be looked at again.
+    fn due(&self, stage: &Stage) -> Option<Timestamp> {
+        match stage {
             Stage::Dispatched(attempt) => Some(attempt.overdue()),
-            Stage::Revoking(..) | Stage::Over => None,
+            Stage::Revoking(..) | Stage::Branch(_) | Stage::Parallel | Stage::Loop | Stage::Sub => None,
             // Once its alerts are over it is due at once.
             Stage::Approving(_) if self.resolved => Some(Timestamp(0)),
             Stage::Approving(ask) => Some(ask.until),
-            Stage::Running(_, at) | Stage::Waiting(_, at) => Some(*at),
+            Stage::Asking(_) => self.last(),
+            Stage::Running(_, at) | Stage::Waiting(at) => Some(*at),
             Stage::Again(attempt, _) | Stage::Looking(attempt, ..) if self.held.is_some() => {
                 Some(attempt.until)
             }
             Stage::Again(attempt, at) | Stage::Looking(attempt, at, _) => Some((*at).min(attempt.until)),
-            Stage::Verifying(_, watching) => watching.iter().map(|w| w.watch.until).min(),
-            Stage::Ending(..) => Some(Timestamp(0)),
+            Stage::Verifying(watching) => watching.iter().map(|w| w.watch.until).min(),
+            Stage::Failing(_) => Some(Timestamp(0)),
         }
+    }
+
+    /// Nothing of it begins after this.
+    #[must_use]
+    pub fn last(&self) -> Option<Timestamp> {
+        self.concluded.as_ref().map(|concluded| concluded.until).or(self.until)
     }
 
     /// An effect that is under way may have been done: nobody can say from what is left of the streams.
     pub fn doubt(&mut self, now: Timestamp) {
-        if let Stage::Dispatched(open) | Stage::Revoking(open, _) | Stage::Running(open, _) = &self.stage
-            && open.task.kind == Kind::Perform
-        {
-            self.stage = Stage::Running(open.clone(), now);
+        for act in self.acts.values_mut() {
+            if let Stage::Dispatched(open) | Stage::Revoking(open, _) | Stage::Running(open, _) = &act.stage
+                && open.task.kind == Kind::Perform
+            {
+                act.stage = Stage::Running(open.clone(), now);
+            }
         }
     }
 
     /// Moves what concludes from absence (rule 13). Run deadlines and `claim_by` stay.
     pub fn shift(&mut self, away: Span) {
         self.wait_until = self.wait_until + away;
-        if let Stage::Verifying(_, watching) = &mut self.stage {
-            for w in watching {
-                w.watch.until = w.watch.until + away;
-                w.seen = BTreeMap::new();
-                w.since = None;
-            }
+        for w in self.watching_mut() {
+            w.watch.until = w.watch.until + away;
+            w.seen = BTreeMap::new();
+            w.since = None;
         }
+    }
+
+    /// Every check that an open verify watches.
+    pub(crate) fn watching_mut(&mut self) -> impl Iterator<Item = &mut Watching> {
+        let verifying = |act| match act {
+            &mut Act { stage: Stage::Verifying(ref mut watching), .. } => Some(watching),
+            _ => None,
+        };
+        self.acts.values_mut().filter_map(verifying).flatten()
     }
 
     /// Checks that an open verify watches.
     #[must_use]
     pub fn watched(&self) -> Vec<CheckName> {
-        match &self.stage {
-            Stage::Verifying(_, watching) => watching.iter().map(|w| w.watch.check.clone()).collect(),
+        let watched = |act: &Act| match &act.stage {
+            Stage::Verifying(watching) => watching.iter().map(|w| w.watch.check.clone()).collect(),
             _ => Vec::new(),
-        }
+        };
+        self.acts.values().flat_map(watched).collect()
     }
 
-    /// The open attempt, if a call may be under way.
+    /// Where its acts stand, by path.
+    pub fn stages(&self) -> impl Iterator<Item = (&Instance, &Stage)> {
+        self.acts.iter().map(|(instance, act)| (instance, &act.stage))
+    }
+
+    /// What it asks people to say yes to.
+    pub fn approvals(&self) -> impl Iterator<Item = &Ask> {
+        self.stages().filter_map(|(_, stage)| match stage {
+            Stage::Approving(ask) => Some(&**ask),
+            _ => None,
+        })
+    }
+
+    /// Effects of which a person must say whether they took place.
+    pub fn in_doubt(&self) -> impl Iterator<Item = &Attempt> {
+        self.stages().filter_map(|(_, stage)| match stage {
+            Stage::Asking(attempt) => Some(attempt),
+            _ => None,
+        })
+    }
+
+    /// Attempts whose call may be under way, and outcomes that are being looked up.
+    pub fn calls(&self) -> impl Iterator<Item = &Attempt> {
+        self.stages().filter_map(|(_, stage)| match stage {
+            Stage::Dispatched(attempt)
+            | Stage::Revoking(attempt, _)
+            | Stage::Running(attempt, _)
+            | Stage::Looking(attempt, ..) => Some(attempt),
+            _ => None,
+        })
+    }
+
+    /// The attempt at a step instance whose call may be under way.
     #[must_use]
-    pub fn attempt(&self) -> Option<&Attempt> {
-        match &self.stage {
+    pub fn attempt(&self, instance: &Instance) -> Option<(&Act, &Attempt)> {
+        let act = self.acts.get(instance)?;
+        match &act.stage {
             Stage::Dispatched(attempt) | Stage::Revoking(attempt, _) | Stage::Running(attempt, _) => {
-                Some(attempt)
+                Some((act, attempt))
             }
             _ => None,
         }

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use regreen_schemas::{
-    CheckName, RunId,
+    CheckName, Instance, RunId,
     event::{Read, RunEvent},
     run::{Block, RunResult},
 };
 
 use crate::{
-    run::{Run, Stage},
+    run::{Progress, Run},
     state::{Illegal, State, TimerKey},
 };
 
@@ -22,8 +22,8 @@ impl State {
         let run = Arc::make_mut(run);
         let unwatched = run.watched();
         run.next(what, self.now, self.seq)?;
-        let (watched, lock, order, deadline) = (run.watched(), run.lock.clone(), run.order, run.deadline());
-        let (ended, playbook) = (matches!(run.stage, Stage::Over), run.playbook.clone());
+        let (watched, locks, order, deadline) = (run.watched(), run.locks.clone(), run.order, run.deadline());
+        let (ended, playbook) = (run.progress == Progress::Over, run.playbook.clone());
         for check in unwatched.iter().filter(|check| ended || !watched.contains(check)) {
             self.unwatch(check, id);
         }
@@ -38,9 +38,7 @@ impl State {
             }
             RunEvent::LockTaken { .. } => {
                 self.queue.remove(&order);
-                if let Some(lock) = lock {
-                    self.locks.insert(lock, id.clone());
-                }
+                self.locks.extend(locks.into_iter().map(|lock| (lock, id.clone())));
             }
             RunEvent::Dispatched { spends, .. } => {
                 for spend in spends {
@@ -51,6 +49,7 @@ impl State {
                     }
                 }
             }
+            RunEvent::SubEnded { instance, result, .. } => self.end_sub(id, instance, *result),
             RunEvent::Ended { result, .. } => return self.end_run(id, *result),
             _ => {}
         }
@@ -74,12 +73,10 @@ impl State {
         self.ids += 1;
         let mut run =
             Run::started(id.clone(), what, self.now, self.ids).ok_or_else(|| Illegal("no start".into()))?;
-        run.alert = run
-            .episodes
-            .iter()
-            .next()
-            .and_then(|fp| self.episodes.get(fp))
-            .map(|episode| episode.alert.clone());
+        if let Some(episode) = run.episodes.iter().next().and_then(|fp| self.episodes.get(fp)) {
+            run.alert = Some(episode.alert.clone());
+            run.source = episode.source.clone();
+        }
         self.open.insert((run.playbook.clone(), run.target.clone()), id.clone());
         self.queue.insert(run.order, id.clone());
         for fingerprint in &run.episodes {
@@ -108,19 +105,20 @@ impl State {
             });
         }
         self.queue.remove(&run.order);
-        if run.lock.is_some() && !self.queue.is_empty() {
+        if !run.locks.is_empty() && !self.queue.is_empty() {
             self.arm(TimerKey::Queue, Some(self.now));
         }
-        if let Some(lock) = &run.lock
-            && self.locks.get(lock) == Some(id)
-        {
-            self.locks.remove(lock);
-            self.changed(&Read::Lock(lock.clone()));
+        for lock in &run.locks {
+            if self.locks.get(lock) == Some(id) {
+                self.locks.remove(lock);
+                self.changed(&Read::Lock(lock.clone()));
+            }
         }
         // A no is for the episode, not for its next notification.
         let refused = matches!(result, RunResult::Denied | RunResult::Expired);
         if run.effects > 0 {
             self.cooldowns.insert(key, self.now);
+            self.note_failure(&run.playbook, result);
         }
         if run.effects > 0 || refused {
             let now = self.now;
@@ -131,6 +129,15 @@ impl State {
             }
         }
         Ok(())
+    }
+
+    /// A playbook within a run is over: its own cooldown begins, where it did anything.
+    fn end_sub(&mut self, id: &RunId, instance: &Instance, result: RunResult) {
+        let Some(run) = self.runs.get(id) else { return };
+        let Some(sub) = run.subs.get(instance).filter(|sub| run.effects > sub.effects_before) else { return };
+        let key = (sub.playbook.clone(), sub.target.clone());
+        self.cooldowns.insert(key.clone(), self.now);
+        self.note_failure(&key.0, result);
     }
 
     pub(crate) fn change_run(&mut self, id: &RunId, change: impl FnOnce(&mut Run)) {
@@ -145,7 +152,10 @@ impl State {
         let held = |(id, run): (&RunId, &Arc<Run>)| run.held.as_ref().is_some_and(&ended).then(|| id.clone());
         let released: Vec<RunId> = self.runs.iter().filter_map(held).collect();
         for id in released {
-            self.change_run(&id, |run| run.held = None);
+            self.change_run(&id, |run| {
+                run.held = None;
+                run.woken = true;
+            });
         }
     }
 }

@@ -16,7 +16,9 @@ use regreen_schemas::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{bounds, episodes::Episode, run::Run, thread::Tell, watchdog::Watchdog};
+use crate::{
+    bounds, breaker::Breaker, episodes::Episode, run::Run, thread::Tell, watchdog::Watchdog, windows::Window,
+};
 
 /// An event that can't follow the state: the log and this build disagree. Stop, never skip (rule 27).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -98,6 +100,10 @@ pub enum TimerKey {
     Watchdog,
     /// A lock was released: those in line are looked at.
     Queue,
+    /// A window of a playbook's `correlate` ends.
+    Window(PlaybookName, Arc<str>),
+    /// A playbook's `schedule` is due.
+    Schedule(PlaybookName, Arc<str>),
 }
 
 /// A map as a list of pairs: JSON's own take only text for keys.
@@ -197,6 +203,16 @@ pub struct State {
     /// Episodes that read something.
     #[serde(with = "pairs")]
     pub readers: OrdMap<Read, OrdSet<Fingerprint>>,
+    /// Windows of `correlate` that are open.
+    #[serde(with = "pairs")]
+    pub windows: OrdMap<(PlaybookName, Arc<str>), Window>,
+    /// When each `schedule` is due next.
+    #[serde(with = "pairs")]
+    pub schedules: OrdMap<(PlaybookName, Arc<str>), Timestamp>,
+    /// How repairs went lately, where they failed.
+    pub breakers: OrdMap<PlaybookName, Breaker>,
+    /// The group that serves a service, where it was moved.
+    pub serving: OrdMap<Arc<str>, Arc<str>>,
     /// Deadlines in order.
     pub timers: OrdSet<(Timestamp, TimerKey)>,
     /// The deadline of each key.
@@ -241,6 +257,10 @@ impl Default for State {
             flaps: OrdMap::new(),
             watchers: OrdMap::new(),
             readers: OrdMap::new(),
+            windows: OrdMap::new(),
+            schedules: OrdMap::new(),
+            breakers: OrdMap::new(),
+            serving: OrdMap::new(),
             timers: OrdSet::new(),
             armed: OrdMap::new(),
         }
@@ -350,7 +370,13 @@ impl State {
             | Event::VerdictChanged { .. }
             | Event::Flapping { .. }
             | Event::Steady { .. } => self.apply_seeing(event),
-            Event::EpisodeOpened { alert } => self.open_episode(alert),
+            Event::EpisodeOpened { alert, source } => self.open_episode(alert, source),
+            Event::Correlated { .. } | Event::WindowClosed { .. } => self.apply_window(event),
+            Event::Scheduled { .. }
+            | Event::ServiceMoved { .. }
+            | Event::BreakerOpened { .. }
+            | Event::BreakerClosed { .. }
+            | Event::DrillMeasured { .. } => self.apply_signal(event),
             Event::EpisodeClosed { fingerprint, ended, .. } => self.close_episode(fingerprint, *ended)?,
             Event::EpisodeForgotten { fingerprint } => self.forget_episode(fingerprint),
             Event::AlertDecided { fingerprint, status, decisions, reads, again_at } => {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use regreen_playbook::set::Receiver;
 use regreen_schemas::{
-    Fingerprint, PlaybookName, RunId, Span, Zone,
+    Fingerprint, Instance, PlaybookName, RunId, Span, Zone,
     action::{Effect, TellVerb, telling},
     command::{Kind, Task},
     event::{Event, Mode, RunEvent, TellEvent},
@@ -16,18 +16,12 @@ use regreen_schemas::{
     run::RunResult,
 };
 
-use crate::{
-    advance::backoff,
-    bounds,
-    decide::Decider,
-    env::World,
-    run::{Run, Stage},
-    state::Illegal,
-    thread,
-};
+use crate::{advance::backoff, bounds, decide::Decider, env::World, run::Run, state::Illegal, thread};
 
 /// Numbers of messages that ask begin here.
 const ASKS: u32 = 1 << 24;
+/// Numbers of what steps say begin here.
+const SAYS: u32 = 1 << 16;
 /// Numbers of the threads that follow a run begin here.
 const FOLLOWS: u32 = 1 << 20;
 
@@ -92,7 +86,8 @@ impl Decider<'_> {
 
     /// A run failed, is unknown or blocked: its `escalate`, once an episode.
     pub(crate) fn escalate(&mut self, run: &Run, result: RunResult, reason: &str) -> Result<(), Illegal> {
-        let Some((set, playbook)) = self.plan(run) else { return Ok(()) };
+        let Some(set) = self.pinned(run) else { return Ok(()) };
+        let Some(playbook) = set.playbooks.get(&run.playbook) else { return Ok(()) };
         let told = |fp: &Fingerprint| {
             self.s.episodes.get(fp).is_some_and(|episode| episode.told.contains(&run.playbook))
         };
@@ -136,7 +131,9 @@ impl Decider<'_> {
     /// What happened to a run, to those who follow it: one thread, brought up to date.
     pub(crate) fn follow(&mut self, id: &RunId, what: &RunEvent, before: Run) -> Result<(), Illegal> {
         let run = self.s.runs.get(id).map_or(before, |run| Run::clone(run));
-        let (Some((_, playbook)), Some(said)) = (self.plan(&run), what.said()) else { return Ok(()) };
+        let set = self.pinned(&run);
+        let playbook = set.as_ref().and_then(|set| set.playbooks.get(&run.playbook));
+        let (Some(playbook), Some(said)) = (playbook, what.said()) else { return Ok(()) };
         let ask = match what {
             RunEvent::ApprovalAsked { ask } => Some(Ask::clone(ask)),
             _ => None,
@@ -146,7 +143,9 @@ impl Decider<'_> {
                 (if result.escalates() { Tone::Bad } else { Tone::Good }, TellVerb::Close)
             }
             RunEvent::ApprovalAsked { .. } => (Tone::Asking, TellVerb::Update),
-            _ if matches!(run.stage, Stage::Asking(_)) => (Tone::Asking, TellVerb::Update),
+            _ if run.in_doubt().next().is_some() || run.approvals().next().is_some() => {
+                (Tone::Asking, TellVerb::Update)
+            }
             _ => (Tone::Working, TellVerb::Update),
         };
         // What only observes has nothing to follow: its end is all there is to say.
@@ -179,6 +178,25 @@ impl Decider<'_> {
         Ok(())
     }
 
+    /// What a step says to somebody: it is said once, in a message of its own.
+    pub(crate) fn say(
+        &mut self,
+        run: &Run,
+        instance: &Instance,
+        to: &Arc<str>,
+        text: Arc<str>,
+    ) -> Result<(), Illegal> {
+        let n = SAYS + u32::try_from(run.done.len()).unwrap_or_default();
+        let key = TellKey { run: run.id.clone(), receiver: ReceiverName::new(to.clone()), n };
+        let thread = format!("{}/{}/{instance}", self.s.domain, run.id);
+        let message = Message {
+            tone: Tone::Working,
+            run: Some(run.id.clone()),
+            ..thread::plain(thread.into(), title(run).into(), cut(&text, bounds::TELL_BYTES_MAX))
+        };
+        self.queue(key, Span::ZERO, message, Asked { playbook: Some(&run.playbook), ..Asked::default() })
+    }
+
     /// Somebody is at it: what nobody has heard yet is not said any more, and who was told hears who has it.
     pub(crate) fn acknowledge(&mut self, by: &str, of: &Arc<str>) -> Result<(), Illegal> {
         let (run, alert) = (RunId::from(of.as_ref()), Fingerprint::from(of.as_ref()));
@@ -207,16 +225,17 @@ impl Decider<'_> {
 
     /// Nobody but a person can say whether an effect took place: they are asked at once, for until then the lock is
     /// held. Their `escalate` at the end comes all the same.
-    pub(crate) fn ask(&mut self, id: &RunId) -> Result<(), Illegal> {
+    pub(crate) fn ask(&mut self, id: &RunId, instance: &Instance) -> Result<(), Illegal> {
         let Some(run) = self.s.runs.get(id).cloned() else { return Ok(()) };
-        let (Stage::Asking(attempt), Some((_, playbook))) = (&run.stage, self.plan(&run)) else {
-            return Ok(());
-        };
-        if run.cancelled.is_some() || run.until.is_some_and(|until| self.s.now >= until) {
+        let set = self.pinned(&run);
+        let playbook = set.as_ref().and_then(|set| set.playbooks.get(&run.playbook));
+        let attempt = run.in_doubt().find(|attempt| attempt.instance == *instance);
+        let (Some(attempt), Some(playbook)) = (attempt, playbook) else { return Ok(()) };
+        if run.cancelled.is_some() || run.last().is_some_and(|until| self.s.now >= until) {
             // It ends at once, and that is told.
             return Ok(());
         }
-        let until = run.until.map_or_else(String::new, |at| format!(" At {at} it ends unknown."));
+        let until = run.last().map_or_else(String::new, |at| format!(" At {at} it ends unknown."));
         let text: Arc<str> = format!(
             "{}: did {} ({}, attempt {}) take place? Nobody but you can tell. `regreen settle {id} --done` or `--not-done`; until then nothing else acts there.{until}",
             title(&run), attempt.instance, attempt.task.action, attempt.number

@@ -17,7 +17,7 @@ use regreen_schemas::{
 use crate::{
     bounds,
     decide::Decider,
-    run::{Seen, Stage, Watching},
+    run::{Seen, Watching},
     state::{Illegal, Saw, State, TimerKey, VantageState},
 };
 
@@ -196,8 +196,7 @@ impl State {
             let now = self.now;
             for run in watchers {
                 self.change_run(&run, |run| {
-                    let Stage::Verifying(_, watching) = &mut run.stage else { return };
-                    for w in watching.iter_mut().filter(|w| w.watch.check == look.check) {
+                    for w in run.watching_mut().filter(|w| w.watch.check == look.check) {
                         w.see(name, look, status, now);
                     }
                 });
@@ -215,8 +214,7 @@ impl State {
         let watching: Vec<RunId> = self.watchers.values().flatten().cloned().collect();
         for run in watching {
             self.change_run(&run, |run| {
-                let Stage::Verifying(_, watching) = &mut run.stage else { return };
-                for w in watching {
+                for w in run.watching_mut() {
                     if w.seen.remove(name).is_some() {
                         w.judge(now);
                     }
@@ -338,6 +336,7 @@ impl Decider<'_> {
             let reason = self.s.because(&check, to);
             self.emit(Event::VerdictChanged { check: check.name.clone(), from, to, reason })?;
             self.flapping(&check.name)?;
+            self.verdict_signals(&check.name, to)?;
         }
         Ok(())
     }

@@ -3,7 +3,7 @@
 mod case;
 
 use case::{Case, SET};
-use regreen_decider::{Input, Stage};
+use regreen_decider::Input;
 use regreen_schemas::{
     RunId, Timestamp,
     action::TellVerb,
@@ -28,10 +28,7 @@ fn asks() -> Case {
 
 fn ask(case: &Case) -> Ask {
     let run = case.state.runs.values().next().expect("an open run");
-    match &run.stage {
-        Stage::Approving(ask) => Ask::clone(ask),
-        other => panic!("it does not ask: {other:?}"),
-    }
+    run.approvals().next().cloned().unwrap_or_else(|| panic!("it does not ask: {:?}", run.acts))
 }
 
 fn yes(ask: &Ask, user: Option<&str>) -> Item {

@@ -17,7 +17,7 @@ use std::{
 };
 
 use rand::{Rng, SeedableRng, rngs::SmallRng, seq::IndexedRandom};
-use regreen_decider::{Input, Library, Phase, Stage, State, TimerKey, decide, due};
+use regreen_decider::{Input, Library, Phase, Progress, Stage, State, TimerKey, decide, due};
 use regreen_playbook::{diagnostic::Source, load};
 use regreen_schemas::{
     CheckName, Fingerprint, Instance, RunId, Span, Timestamp,
@@ -39,7 +39,7 @@ use regreen_schemas::{
 const SET: &str = r#"apiVersion: regreen/v1
 inventory: lab
 groups:
-  web: {health: web, nodes: {a1: {}, a2: {}, a3: {}}}
+  web: {health: web, storm: 100%, nodes: {a1: {}, a2: {}, a3: {}}}
 ---
 apiVersion: regreen/v1
 checks:
@@ -464,13 +464,13 @@ impl Case {
         }
         assert_eq!(self.alerts, self.decided, "every stored alert has exactly one decision");
         for (id, run) in &self.state.runs {
-            let waits_for_a_fact = matches!(run.stage, Stage::Revoking(..));
+            let waits_for_a_fact = run.stages().any(|(_, stage)| matches!(stage, Stage::Revoking(..)));
             let at = self.state.armed.get(&TimerKey::Run(id.clone()));
-            assert!(at.is_none_or(|at| at.0 < i64::MAX), "run {id} waits for ever: {:?}", run.stage);
+            assert!(at.is_none_or(|at| at.0 < i64::MAX), "run {id} waits for ever: {:?}", run.acts);
             assert!(
                 waits_for_a_fact || self.state.armed.contains_key(&TimerKey::Run(id.clone())),
                 "run {id} has neither deadline nor question: {:?}",
-                run.stage
+                run.acts
             );
         }
     }
@@ -679,7 +679,7 @@ impl Case {
 
     fn say(&mut self, open: &Open, runner: &str, nonce: &str, outcome: Verb, ticket: Option<&Holder>) {
         self.timers();
-        let before = self.state.runs.get(&open.run).map(|run| run.stage.clone());
+        let before = self.state.runs.get(&open.run).map(|run| run.acts.clone());
         let outcome = Outcome {
             run: open.run.clone(),
             instance: open.instance.clone(),
@@ -695,7 +695,7 @@ impl Case {
         let succeeded = matches!(outcome.outcome, Verb::Ok { .. }) && self.caught_up;
         self.fact(runner, Item::Result(outcome), ticket);
         if !entitled && succeeded {
-            let after = self.state.runs.get(&open.run).map(|run| run.stage.clone());
+            let after = self.state.runs.get(&open.run).map(|run| run.acts.clone());
             assert_eq!(before, after, "a result from hands that do not hold the ticket was taken");
         }
     }
@@ -707,7 +707,7 @@ impl Case {
                 self.state
                     .runs
                     .get(&self.open[*at].run)
-                    .is_some_and(|run| matches!(run.stage, Stage::Revoking(..)))
+                    .is_some_and(|run| run.stages().any(|(_, stage)| matches!(stage, Stage::Revoking(..))))
             })
             .collect();
         let Some(at) = overdue.choose(&mut self.rng).copied() else { return };
@@ -734,10 +734,7 @@ impl Case {
 
     /// Somebody answers what is asked: who may, or a stranger; to the plan that was shown, or to another.
     fn approve(&mut self) {
-        let asked = self.state.runs.values().find_map(|run| match &run.stage {
-            Stage::Approving(ask) => Some(ask.clone()),
-            _ => None,
-        });
+        let asked = self.state.runs.values().find_map(|run| run.approvals().next().cloned());
         let Some(ask) = asked else { return };
         let (run, instance) = (ask.run.clone(), ask.instance.clone());
         let stranger = self.rng.random_bool(0.2);
@@ -763,9 +760,8 @@ impl Case {
     }
 
     fn settle(&mut self) {
-        let asked = self.state.runs.iter().find_map(|(id, run)| match &run.stage {
-            Stage::Asking(attempt) => Some((id.clone(), attempt.instance.clone(), attempt.number)),
-            _ => None,
+        let asked = self.state.runs.iter().find_map(|(id, run)| {
+            run.in_doubt().next().map(|attempt| (id.clone(), attempt.instance.clone(), attempt.number))
         });
         let Some((run, instance, attempt)) = asked else { return };
         let done = self.rng.random_bool(0.5);
@@ -781,9 +777,13 @@ fn run(seed: u64, library: &Library, set: &Set) -> BTreeSet<&'static str> {
     for _ in 0..80 {
         case.step();
         for run in case.state.runs.values() {
-            seen.insert(match run.stage {
-                Stage::Queued => "queued",
-                Stage::Ready => "ready",
+            if run.progress == Progress::Queued {
+                seen.insert("queued");
+            }
+            if run.acts.is_empty() && run.held.is_some() {
+                seen.insert("ready");
+            }
+            seen.extend(run.stages().map(|(_, stage)| match stage {
                 Stage::Dispatched(_) => "dispatched",
                 Stage::Revoking(..) => "revoking",
                 Stage::Running(..) => "running",
@@ -793,8 +793,12 @@ fn run(seed: u64, library: &Library, set: &Set) -> BTreeSet<&'static str> {
                 Stage::Approving(_) => "approving",
                 Stage::Waiting(..) => "waiting",
                 Stage::Verifying(..) => "verifying",
-                Stage::Ending(..) | Stage::Over => "ending",
-            });
+                Stage::Failing(_) => "failing",
+                Stage::Branch(_) => "branch",
+                Stage::Parallel => "parallel",
+                Stage::Loop => "loop",
+                Stage::Sub => "sub",
+            }));
         }
     }
     let (state, shadow) = (&case.state, &case.shadow);

@@ -27,6 +27,8 @@ pub struct Config {
     pub auth: BTreeMap<String, Credential>,
     /// Alertmanagers whose API is asked for what they cut off a payload, in this order.
     pub alertmanagers: Vec<Alertmanager>,
+    /// Where events from outside are posted, by the last part of the path.
+    pub events: BTreeMap<String, Door>,
     /// Certificate and key with which webhooks are taken in.
     pub tls: Option<Tls>,
     /// Secrets that actions refer to.
@@ -73,6 +75,32 @@ pub struct Alertmanager {
     pub url: String,
     /// How we prove who we are.
     pub auth: Option<Credential>,
+}
+
+/// A path that events are posted to, and the secret that their sender shows.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Door {
+    /// The secret's name, as `webhook` triggers write it.
+    pub secret: String,
+    /// The secret.
+    pub value: Reference,
+    /// How it is shown.
+    #[serde(default)]
+    pub scheme: Scheme,
+}
+
+/// How a sender of events shows that it has the secret.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Scheme {
+    /// `Authorization: Bearer …`.
+    #[default]
+    Bearer,
+    /// `X-Signature-256: sha256=…`: HMAC over the body as it came.
+    HmacSha256,
+    /// The same in `X-Hub-Signature-256`, as GitHub sends it.
+    Github,
 }
 
 /// How often the engine keeps its state, and how long the past can be explained.
@@ -133,6 +161,11 @@ pub enum Error {
     /// A credential's name can't be a source of facts.
     #[error("credential `{0}` must match [a-z0-9_-]{{1,40}}: it becomes the source of the facts")]
     Name(String),
+    /// A path can't be a source of facts, or no trigger could name the secret.
+    #[error(
+        "`{0}` under `events:` must match [a-z0-9_-]{{1,40}}: paths and secrets of events are named by triggers"
+    )]
+    Door(String),
 }
 
 impl Config {
@@ -143,6 +176,7 @@ impl Config {
     pub fn read(path: &PathBuf) -> Result<Self, Error> {
         let config: Self = read(path)?;
         names(&config.auth)?;
+        doors(&config.events)?;
         Ok(config)
     }
 
@@ -161,6 +195,18 @@ impl Config {
 pub fn names(auth: &BTreeMap<String, Credential>) -> Result<(), Error> {
     match auth.keys().find(|name| !regreen_schemas::id::is_token(name)) {
         Some(name) => Err(Error::Name(name.clone())),
+        None => Ok(()),
+    }
+}
+
+/// Doors for events whose names triggers can write.
+///
+/// # Errors
+/// [`Error::Door`].
+pub fn doors(events: &BTreeMap<String, Door>) -> Result<(), Error> {
+    let names = events.iter().flat_map(|(path, door)| [path, &door.secret]);
+    match names.into_iter().find(|name| !regreen_schemas::id::is_token(name)) {
+        Some(name) => Err(Error::Door(name.clone())),
         None => Ok(()),
     }
 }
@@ -188,6 +234,7 @@ mod tests {
             config,
             auth,
             alertmanagers,
+            events,
             tls,
             secrets,
             ca,
@@ -209,10 +256,31 @@ mod tests {
         assert_eq!((api_version.as_deref(), config.as_deref()), (Some("regreen/v1"), Some("example")));
         assert_eq!(ca.len(), 1);
         assert_eq!((auth.len(), alertmanagers.len(), tls.is_some(), reference.len()), (2, 2, true, 2));
+        let schemes: Vec<_> = events.values().map(|door| door.scheme).collect();
+        assert_eq!(schemes, [Scheme::Bearer, Scheme::HmacSha256, Scheme::Github]);
         assert!(
             otlp_endpoint.is_some() && secrets.get("web-token").is_err(),
             "named, and not on this machine"
         );
+    }
+
+    #[test]
+    fn doors_have_names_that_triggers_can_write() {
+        for (text, good) in [
+            ("deploys: {secret: ci, value: {env: CI}}", true),
+            ("deploys: {secret: ci, value: {env: CI}, scheme: hmac-sha256}", true),
+            ("Deploys: {secret: ci, value: {env: CI}}", false),
+            ("a/b: {secret: ci, value: {env: CI}}", false),
+            ("deploys: {secret: '', value: {env: CI}}", false),
+        ] {
+            let events: BTreeMap<String, Door> = serde_saphyr::from_str(text).expect(text);
+            assert_eq!(doors(&events).is_ok(), good, "{text}");
+        }
+        for wrong in
+            ["d: {secret: ci}", "d: {secret: ci, value: x}", "d: {secret: ci, value: {env: CI}, scheme: md5}"]
+        {
+            assert!(serde_saphyr::from_str::<BTreeMap<String, Door>>(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

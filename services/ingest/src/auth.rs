@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use axum::http::{HeaderMap, header::AUTHORIZATION};
 use data_encoding::BASE64;
 use regreen_kit::{config::Credential, secrets::Missing};
-use secrecy::ExposeSecret as _;
+use secrecy::{ExposeSecret as _, SecretString};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq as _;
 
@@ -31,6 +31,25 @@ fn digest(text: &str) -> [u8; 32] {
     Sha256::digest(text.as_bytes()).into()
 }
 
+/// Digest of the header that shows this token.
+pub fn bearer(token: &SecretString) -> [u8; 32] {
+    digest(&format!("Bearer {}", token.expose_secret()))
+}
+
+/// Digest of what the headers show.
+pub fn given(headers: &HeaderMap) -> Option<[u8; 32]> {
+    let (scheme, rest) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    // RFC 9110: the scheme is case-insensitive.
+    let scheme = if scheme.eq_ignore_ascii_case("bearer") {
+        "Bearer"
+    } else if scheme.eq_ignore_ascii_case("basic") {
+        "Basic"
+    } else {
+        scheme
+    };
+    Some(digest(&format!("{scheme} {}", rest.trim())))
+}
+
 impl Auth {
     /// Reads the credentials.
     ///
@@ -43,15 +62,13 @@ impl Auth {
                 reference.read(name).map_err(|source| Error { name: name.clone(), source })
             };
             let expected = match credential {
-                Credential::Bearer(token) => format!("Bearer {}", read(token)?.expose_secret()),
+                Credential::Bearer(token) => bearer(&read(token)?),
                 Credential::Basic { user, password } => {
-                    format!(
-                        "Basic {}",
-                        BASE64.encode(format!("{user}:{}", read(password)?.expose_secret()).as_bytes())
-                    )
+                    let pair = format!("{user}:{}", read(password)?.expose_secret());
+                    digest(&format!("Basic {}", BASE64.encode(pair.as_bytes())))
                 }
             };
-            known.push((name.clone(), digest(&expected)));
+            known.push((name.clone(), expected));
         }
         Ok(Self { known })
     }
@@ -74,17 +91,7 @@ impl Auth {
         if self.is_open() {
             return Some(LOCAL);
         }
-        let given = headers.get(AUTHORIZATION)?.to_str().ok()?;
-        let (scheme, rest) = given.split_once(' ')?;
-        // RFC 9110: the scheme is case-insensitive.
-        let scheme = if scheme.eq_ignore_ascii_case("bearer") {
-            "Bearer"
-        } else if scheme.eq_ignore_ascii_case("basic") {
-            "Basic"
-        } else {
-            scheme
-        };
-        let given = digest(&format!("{scheme} {}", rest.trim()));
+        let given = given(headers)?;
         let mut found = None;
         for (name, expected) in &self.known {
             if bool::from(expected.ct_eq(&given)) {

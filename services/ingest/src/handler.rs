@@ -1,6 +1,6 @@
 //! `POST /webhooks/alertmanager`: stored before 200; 503 when it can't be.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc};
 
 use axum::{
     body::Bytes,
@@ -13,20 +13,21 @@ use prometheus_client::{
     metrics::{counter::Counter, family::Family},
 };
 use regreen_bus::{
-    Bus, publish, streams,
+    Bus, publish,
     writer::{NotStored, Writer},
 };
 use regreen_kit::{health::Health, trace};
 use regreen_schemas::WIRE_VERSION;
 use serde_json::json;
-use tokio::sync::watch;
 
-use crate::{auth::Auth, payload, payload::Parsed, rest::Rest};
+use crate::{
+    auth::Auth,
+    payload,
+    payload::Parsed,
+    rest::Rest,
+    room::{self, Room},
+};
 
-/// Beyond this FACTS takes no alerts, so that results and operators still get in.
-const FULL_PERCENT: u64 = 80;
-/// How often FACTS is asked how full it is.
-const ROOM_EVERY: Duration = Duration::from_secs(2);
 /// Largest part of a bad alert that is kept for people.
 const DEAD_BYTES_MAX: usize = 64 * 1024;
 
@@ -45,30 +46,27 @@ struct Inner {
     bus: Bus,
     auth: Auth,
     rest: Rest,
-    full: watch::Receiver<bool>,
+    room: Room,
     writers: HashMap<String, Writer>,
     received: Counter,
     refused: Family<Reason, Counter>,
 }
 
 impl Ingest {
-    pub fn new(bus: &Bus, auth: Auth, rest: Rest, writers: HashMap<String, Writer>, health: &Health) -> Self {
+    pub fn new(
+        bus: &Bus,
+        auth: Auth,
+        rest: Rest,
+        room: Room,
+        writers: HashMap<String, Writer>,
+        health: &Health,
+    ) -> Self {
         let (received, refused) = (Counter::default(), Family::default());
         health.metrics(|registry| {
             registry.register("alerts_received", "Alerts stored", received.clone());
             registry.register("alerts_refused", "Requests and alerts refused, by reason", refused.clone());
         });
-        Self {
-            inner: Arc::new(Inner {
-                full: follow_room(bus),
-                bus: bus.clone(),
-                auth,
-                rest,
-                writers,
-                received,
-                refused,
-            }),
-        }
+        Self { inner: Arc::new(Inner { bus: bus.clone(), auth, rest, room, writers, received, refused }) }
     }
 
     fn refuse(&self, status: StatusCode, reason: &'static str, message: &str) -> Response {
@@ -117,27 +115,6 @@ impl Ingest {
     }
 }
 
-/// Whether FACTS has no room for alerts: beyond [`FULL_PERCENT`] results and operators alone get in (rule 25).
-fn follow_room(bus: &Bus) -> watch::Receiver<bool> {
-    let (tell, full) = watch::channel(false);
-    let bus = bus.clone();
-    tokio::spawn(async move {
-        while !tell.is_closed() {
-            match streams::filled_percent(&bus, bus.names.facts()).await {
-                Ok(percent) => {
-                    if tell.send_replace(percent > FULL_PERCENT) != (percent > FULL_PERCENT) {
-                        tracing::warn!(percent, "FACTS fills up: alerts are taken in up to {FULL_PERCENT}");
-                    }
-                }
-                // A write would fail as well, and says so.
-                Err(error) => tracing::debug!(%error, "FACTS can't be asked how full it is"),
-            }
-            tokio::time::sleep(ROOM_EVERY).await;
-        }
-    });
-    full
-}
-
 /// Takes a payload of Alertmanager in.
 pub async fn alertmanager(
     State(ingest): State<Ingest>,
@@ -149,9 +126,8 @@ pub async fn alertmanager(
         response.headers_mut().insert(WWW_AUTHENTICATE, axum::http::HeaderValue::from_static("Bearer"));
         return response;
     };
-    if *ingest.inner.full.borrow() {
-        let message = "FACTS is nearly full: trim it or make it larger";
-        return ingest.refuse(StatusCode::SERVICE_UNAVAILABLE, "full", message);
+    if ingest.inner.room.is_full() {
+        return ingest.refuse(StatusCode::SERVICE_UNAVAILABLE, "full", room::FULL);
     }
     let body = match body {
         Ok(body) => body,

@@ -1,12 +1,16 @@
-//! Takes webhooks and clicks in: authenticates, bounds, stores, and only then says 200. Alertmanager retries 5xx and never
+//! Takes webhooks, clicks and events in: authenticates, bounds, stores, and only then says 200. Alertmanager retries 5xx and never
 //! 4xx; so what may work later is 503, and what never will is 4xx or, half good, 200 with the bad part in DEAD.
 
 mod auth;
 mod clicks;
+mod cloudevent;
+mod events;
 mod handler;
 mod payload;
 pub mod process;
+mod proof;
 mod rest;
+mod room;
 mod slack;
 
 use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
@@ -23,6 +27,7 @@ use regreen_kit::{
 use regreen_schemas::subject::FactKind;
 
 use auth::Auth;
+use room::Room;
 
 /// Why webhooks can't be taken in.
 #[derive(Debug, thiserror::Error)]
@@ -38,6 +43,9 @@ pub enum Error {
     /// Where the rest of a payload is fetched.
     #[error(transparent)]
     Rest(#[from] rest::Error),
+    /// Who may post events.
+    #[error(transparent)]
+    Events(#[from] proof::Error),
     /// How clicks prove that they are Slack's.
     #[error("`slack.signing_secret`")]
     Slack(#[from] Missing),
@@ -59,7 +67,7 @@ pub fn closed(auth: &BTreeMap<String, Credential>, listen: SocketAddr) -> Result
     if auth.is_empty() && !listen.ip().is_loopback() { Err(Error::Open(listen)) } else { Ok(()) }
 }
 
-/// The routes that take webhooks in, and clicks where Slack's signing secret is configured.
+/// The routes that take webhooks in, clicks where Slack's signing secret is configured, and events where they have paths.
 ///
 /// # Errors
 /// [`Error`]: a credential can't be read, or an address is none.
@@ -69,15 +77,19 @@ pub fn router(bus: &Bus, config: &Config, health: &Health) -> Result<Router, Err
         .names()
         .map(|name| (name.to_owned(), Writer::start(bus, FactKind::Alerts, name, PATIENCE)))
         .collect();
-    let state = handler::Ingest::new(bus, auth, rest::Rest::new(&config.alertmanagers)?, writers, health);
-    let app = Router::new()
+    let (rest, room) = (rest::Rest::new(&config.alertmanagers)?, Room::follow(bus));
+    let state = handler::Ingest::new(bus, auth, rest, room.clone(), writers, health);
+    let mut app = Router::new()
         .route("/webhooks/alertmanager", post(handler::alertmanager))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .with_state(state);
-    Ok(match &config.slack.signing_secret {
-        Some(secret) => app.merge(clicks::router(bus, secret.read("slack.signing_secret")?, health)),
-        None => app,
-    })
+    if let Some(secret) = &config.slack.signing_secret {
+        app = app.merge(clicks::router(bus, secret.read("slack.signing_secret")?, health));
+    }
+    if !config.events.is_empty() {
+        app = app.merge(events::router(bus, proof::doors(&config.events)?, room, health));
+    }
+    Ok(app)
 }
 
 /// Serves routes until told to end, with TLS when there is a certificate. `bound` learns the address.

@@ -5,13 +5,13 @@ use std::{collections::BTreeMap, net::SocketAddr, process::ExitCode};
 use regreen_bus::{Bus, connect, rights::Role};
 use regreen_kit::{
     channels::{Slack, SlackApp},
-    config::{self, Alertmanager, Config, Credential, Tls},
+    config::{self, Alertmanager, Config, Credential, Door, Tls},
     daemon::{self, Failure, Process},
     health::Health,
 };
 use serde::Deserialize;
 
-use crate::{auth::Auth, rest::Rest, router, serve};
+use crate::{auth::Auth, proof, rest::Rest, router, serve};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -28,6 +28,9 @@ struct File {
     auth: BTreeMap<String, Credential>,
     #[serde(default)]
     alertmanagers: Vec<Alertmanager>,
+    /// Without them no events are taken.
+    #[serde(default)]
+    events: BTreeMap<String, Door>,
     tls: Option<Tls>,
     /// Without it no clicks are taken.
     slack: Option<SlackApp>,
@@ -43,6 +46,8 @@ impl daemon::Config for File {
         crate::closed(&self.auth, self.listen)?;
         Auth::new(&self.auth)?;
         Rest::new(&self.alertmanagers)?;
+        config::doors(&self.events)?;
+        proof::doors(&self.events)?;
         if let Some(slack) = &self.slack {
             slack.signing_secret.read("slack.signing_secret")?;
         }
@@ -61,11 +66,12 @@ pub fn main() -> ExitCode {
 }
 
 async fn run(file: File, health: Health, shutdown: regreen_kit::Shutdown) -> Result<(), Failure> {
-    let File { process, listen, auth, alertmanagers, tls, slack, .. } = file;
+    let File { process, listen, auth, alertmanagers, events, tls, slack, .. } = file;
     let (url, domain, seed) = process.place()?;
     let bus = Bus::connect_in_time(&connect::Options::of(&Role::Ingest, url, domain, seed)).await?;
     let slack = Slack { signing_secret: slack.map(|slack| slack.signing_secret), ..Slack::default() };
-    let app = router(&bus, &Config { auth, alertmanagers, slack, ..Config::default() }, &health)?;
+    let config = Config { auth, alertmanagers, events, slack, ..Config::default() };
+    let app = router(&bus, &config, &health)?;
     let told = |address| tracing::info!(%address, "webhooks are taken in");
     Ok(serve(app, listen, tls.as_ref(), told, shutdown).await?)
 }

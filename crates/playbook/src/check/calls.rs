@@ -229,7 +229,7 @@ impl Judge<'_> {
         if faults.is_empty() {
             let at = self.at(node.get("of").unwrap_or(node).range.clone());
             let hint = "a step with `use: fault.…`";
-            self.findings.warning(515, at, "this drill breaks nothing", "no `fault.*` step", hint);
+            self.findings.warning(517, at, "this drill breaks nothing", "no `fault.*` step", hint);
         }
     }
 
