@@ -44,9 +44,11 @@ pub(super) fn vars(walk: &mut Walk<'_>, node: &Node) -> BTreeMap<Arc<str>, Value
 mod tests {
     use std::{collections::BTreeMap, sync::Arc};
 
-    use serde_json::json;
+    use serde_json::{Value as Json, json};
 
     use super::super::tests::{each_is_told, good};
+
+    type Given<'a> = &'a [(&'a str, Json)];
 
     const INPUTS: &str = r"inputs:
   size: {type: int, default: 3, one_of: [1, 3]}
@@ -78,7 +80,7 @@ mod tests {
     #[test]
     fn what_is_given_becomes_what_was_declared() {
         let playbook = good(INPUTS);
-        let cases: &[(&[(&str, serde_json::Value)], Result<serde_json::Value, &str>)] = &[
+        let cases: &[(Given<'_>, Result<Json, &str>)] = &[
             (
                 &[("hard", json!("true"))],
                 Ok(json!({"grace": "5m", "hard": true, "nodes": ["a1", "a2"], "size": 3, "why": "7"})),

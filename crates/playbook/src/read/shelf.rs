@@ -21,8 +21,8 @@ pub(crate) struct Shelf {
 
 /// How a file's name ends, when it is text to be filled in.
 const TEMPLATE: &str = ".hbs";
-/// How a file's name ends, when it holds tests of playbooks, which are read elsewhere.
-const TESTS: &str = ".test.yaml";
+/// How a file's name may end, when it holds tests of playbooks, which are read elsewhere.
+const TESTS: [&str; 2] = [".test.yaml", ".test.yml"];
 
 /// What a file is, by its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,7 +39,7 @@ impl Form {
     pub fn of(source: &Source) -> Self {
         if source.path.ends_with(TEMPLATE) {
             Self::Template
-        } else if source.path.ends_with(TESTS) {
+        } else if TESTS.iter().any(|end| source.path.ends_with(end)) {
             Self::Tests
         } else {
             Self::Yaml
