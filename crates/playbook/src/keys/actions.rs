@@ -45,7 +45,7 @@ pub const ACTION: &[Key] = &[
         "irreversible: true",
     )
     .or("false"),
-    must(
+    key(
         "with",
         Named(&Keys(&table("parameter", PARAM).one_of(&["type", "one_of"]))),
         "Its parameters, by name.",
