@@ -28,6 +28,8 @@ const ESCALATE_MAX: usize = 16;
 pub(super) struct Judge<'a> {
     pub playbook: &'a Playbook,
     pub places: &'a Places,
+    /// What it can do together with all that it runs.
+    pub reach: &'a Reach,
     pub set: &'a Set,
     /// Where foreign actions are declared.
     pub declared: &'a BTreeMap<Arc<str>, Place>,
@@ -52,7 +54,7 @@ impl Judge<'_> {
         self.ceiling();
         self.triggers();
         self.correlate();
-        let mut scope = scope::start(playbook, places);
+        let mut scope = scope::start(playbook, places, self.set);
         self.when(&mut scope);
         self.guard(&scope);
         self.failback(&scope);
@@ -76,13 +78,9 @@ impl Judge<'_> {
         gives
     }
 
-    pub fn reach(&self) -> Option<&Reach> {
-        self.book.reach(self.playbook.name.as_str())
-    }
-
     /// Whether it starts by itself, and not only within another's run.
     pub fn starts(&self) -> bool {
-        !self.playbook.triggers.is_empty() || self.places.document.get("triggers").is_some()
+        !self.playbook.triggers.is_empty() || !items(self.places.document.get("triggers")).is_empty()
     }
 
     fn when(&mut self, scope: &mut Scope) {
