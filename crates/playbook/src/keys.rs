@@ -411,10 +411,35 @@ pub const MOMENT: &[Key] = &[
     key("stop", "`true`: the stop switch."),
     key("resume", "`true`: the stop switch is released."),
 ];
+/// `event:` of a moment.
+pub const EVENT: &[Key] = &[
+    must("path", "The last part of the path that it was posted to."),
+    key("secret", "Name of the secret that was shown; the trigger's unless given."),
+    key("id", "Its identity: the same event may come twice; `1` unless given."),
+    key("type", "What kind of event it is; `test` unless given."),
+    key("source", "Who says so; `test` unless given."),
+    key("data", "What it says; only `inputs` read it."),
+];
+/// `start:` of a moment.
+pub const START: &[Key] =
+    &[key("target", "Name of the node, group or service."), key("inputs", "`name: value`.")];
+/// `approve:` and `deny:` of a moment.
+pub const ANSWERED: &[Key] = &[
+    must("step", "What is answered: a step's path; `guard` is the first question."),
+    key("by", "Who; somebody who may unless given."),
+];
+/// `settle:` of a moment.
+pub const SETTLE: &[Key] = &[
+    must("step", "The step's path."),
+    must("done", "`true` or `false`: whether the effect took place."),
+    key("by", "Who; somebody who may unless given."),
+];
+/// `cancel:` of a moment.
+pub const CANCEL: &[Key] = &[key("by", "Who; somebody who may unless given.")];
 /// One of the answers to a step.
 pub const ANSWER: &[Key] = &[
     key("after", "How long the attempt takes; 1s unless given."),
-    key("ok", "The result, of a call that went well."),
+    key("ok", "The result, of a call that went well; beside `unknown: done` what a look finds."),
     key("error", "`transient` or `permanent`."),
     key("timeout", "`true`: no answer came."),
     key("unknown", "No answer came, and a look says: `done`, `not_done` or `cannot_tell`."),
@@ -433,6 +458,12 @@ pub const EXPECT_ACTION: &[Key] = &[
     must("step", "The step's path."),
     must("use", "The action."),
     key("with", "Parameters: those named must be so."),
+];
+/// One of `told:` of `expect:`, where more than the receiver matters.
+pub const EXPECT_TOLD: &[Key] = &[
+    must("to", "The receiver."),
+    key("at", "When the first message of its thread was sent."),
+    key("text", "What a message of its thread says, among other things."),
 ];
 /// A receiver.
 pub const RECEIVER: &[Key] = &[

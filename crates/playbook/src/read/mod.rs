@@ -3,8 +3,10 @@
 mod action;
 mod actions;
 mod argument;
+pub(crate) mod cases;
 mod checks;
 mod correlate;
+mod expect;
 mod failback;
 mod guard;
 mod inputs;
