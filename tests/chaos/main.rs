@@ -199,8 +199,11 @@ async fn settle(fleet: &Fleet, accepted: &BTreeSet<String>, effects: &world::Eff
         let open = recovered.state.runs.len();
         let mut stages: BTreeMap<String, usize> = BTreeMap::new();
         for run in recovered.state.runs.values() {
-            let stage = format!("{:?}", run.stage);
-            *stages.entry(stage.split(['(', ' ']).next().unwrap_or_default().to_owned()).or_default() += 1;
+            for (_, stage) in run.stages() {
+                let stage = format!("{stage:?}");
+                *stages.entry(stage.split(['(', ' ']).next().unwrap_or_default().to_owned()).or_default() +=
+                    1;
+            }
         }
         let done = effects.lock().expect("no handler panics");
         let missing = accepted.iter().filter(|alert| !done.contains_key(*alert)).count();

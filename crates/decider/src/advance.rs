@@ -117,7 +117,7 @@ impl Decider<'_> {
             return next;
         }
         match self.level(&cx) {
-            Flow::Next(next) => next,
+            Flow::Next(next) => *next,
             Flow::Over(result, _) if result.is_well() && self.drill_waits(run) => Next::Wait,
             Flow::Over(result, reason) => ended(result, reason),
             // A playbook as a whole neither fails nor goes well: it ends.

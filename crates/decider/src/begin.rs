@@ -53,7 +53,7 @@ impl Decider<'_> {
             },
             StepKind::Approve(approve) => match self.holds() {
                 // While catching up `now` is of the past: nobody could answer in time.
-                Some(by) => Flow::Next(held(cx.run, by)),
+                Some(by) => Flow::next(held(cx.run, by)),
                 None => self.step_asks(cx, step, instance, approve),
             },
             StepKind::Set(values) => match computed(cx, values) {
@@ -145,12 +145,7 @@ impl Decider<'_> {
     }
 
     /// The target and inputs that a step gives the playbook it runs.
-    fn called(
-        &self,
-        cx: &Cx<'_>,
-        call: &Call,
-        kind: TargetKind,
-    ) -> Result<(Option<Target>, BTreeMap<Arc<str>, serde_json::Value>), String> {
+    fn called(&self, cx: &Cx<'_>, call: &Call, kind: TargetKind) -> Result<Called, String> {
         let world = cx.world();
         let target = match &call.target {
             None => cx.level().target.cloned(),
@@ -172,13 +167,13 @@ impl Decider<'_> {
     /// What the decider does itself.
     fn inside(&self, cx: &Cx<'_>, instance: Instance, action: &Use, then: Then) -> Flow {
         if let Some(by) = self.holds().filter(|_| action.effect != Effect::Tell) {
-            return Flow::Next(held(cx.run, by));
+            return Flow::next(held(cx.run, by));
         }
         if let Some(asks) = self.first_asks(cx, action) {
             return asks;
         }
         match self.inner_call(cx, action) {
-            Ok(call) => Flow::Next(match call {
+            Ok(call) => Flow::next(match call {
                 Inner::Say { to, text } => Next::Say { instance, to, text },
                 Inner::Move { service, active } => Next::Move { instance, service, active },
             }),
@@ -244,6 +239,9 @@ impl Decider<'_> {
         }
     }
 }
+
+/// The target and inputs that a step gives the playbook it runs.
+type Called = (Option<Target>, BTreeMap<Arc<str>, serde_json::Value>);
 
 /// What the decider does itself.
 enum Inner {

@@ -28,7 +28,7 @@ pub(crate) enum Flow {
     /// It failed.
     Failed(Failed),
     /// This happens next.
-    Next(Next),
+    Next(Box<Next>),
     /// It waits.
     Wait,
     /// A playbook at work is over.
@@ -45,8 +45,12 @@ pub(crate) struct Failed {
 }
 
 impl Flow {
+    pub fn next(next: Next) -> Self {
+        Self::Next(Box::new(next))
+    }
+
     pub fn event(what: RunEvent) -> Self {
-        Self::Next(Next::Event(what))
+        Self::next(Next::Event(what))
     }
 }
 
@@ -242,7 +246,7 @@ impl Decider<'_> {
             Flow::event(RunEvent::StepFailed { instance, reason, then })
         };
         match &act.stage {
-            Stage::Dispatched(attempt) if now >= attempt.overdue() => Flow::Next(self.overdue(attempt)),
+            Stage::Dispatched(attempt) if now >= attempt.overdue() => Flow::next(self.overdue(attempt)),
             Stage::Running(attempt, until) if now >= *until => {
                 let budget = action.map_or(1, |action| action.attempts);
                 Flow::event(self.unknown(act, attempt, budget, "no answer in time"))
@@ -251,7 +255,7 @@ impl Decider<'_> {
                 self.again(cx, act, attempt, action, then)
             }
             Stage::Looking(attempt, at, _) if now >= (*at).min(attempt.until) => {
-                Flow::Next(self.look(run, act, attempt))
+                Flow::next(self.look(run, act, attempt))
             }
             Stage::Approving(ask) => self.unanswered(ask),
             Stage::Asking(attempt) if self.s.now >= run.last().unwrap_or(self.s.now) => {

@@ -41,7 +41,7 @@ pub enum Input<'a> {
     /// The earliest due deadline.
     Timer,
     /// The log itself speaks: takeover, frozen, a rejected fact.
-    Log(Event),
+    Log(Box<Event>),
 }
 
 /// The earliest deadline, when it is due. Frozen, nothing is due; messages to people wait until we have caught up.
@@ -68,7 +68,7 @@ pub fn decide(
     state.now = state.now.max(now);
     let mut decider = Decider { s: state, library, events: Vec::new() };
     match input {
-        Input::Log(event) => decider.emit(event.clone())?,
+        Input::Log(event) => decider.emit(Event::clone(event))?,
         Input::Timer => decider.timer()?,
         Input::Fact { source, seq, item, ticket } => decider.fact(source, *seq, item, *ticket)?,
     }

@@ -45,10 +45,10 @@ impl Decider<'_> {
             return Flow::event(RunEvent::StepFailed { instance, reason, then });
         }
         if let Some(by) = self.holds() {
-            return Flow::Next(held(run, by));
+            return Flow::next(held(run, by));
         }
         if let Some(by) = self.s.unserved_action(cx.set, action, cx.level().target) {
-            return Flow::Next(held(run, by));
+            return Flow::next(held(run, by));
         }
         if let Some(asks) = self.first_asks(cx, action) {
             return asks;

@@ -342,7 +342,7 @@ fn nobody_is_asked_while_the_past_is_read() {
     let here = case.seq + 3;
     let takeover =
         Event::Takeover { here, until: Timestamp(case.now + 3_600_000), suspect: None, streams: None };
-    case.input(&Input::Log(takeover));
+    case.input(&Input::Log(Box::new(takeover)));
     let start = || {
         Item::Operator(Operator::Start {
             playbook: "repair".into(),

@@ -54,7 +54,7 @@ fn here() -> Item {
 fn decided(library: &Library, facts: &[Item], here: u64) -> (State, Vec<Vec<Event>>) {
     let takeover = Event::Takeover { here, until: Timestamp(1), suspect: None, streams: None };
     let (mut state, _) =
-        decide(State::default(), library, &Input::Log(takeover), Timestamp(1)).expect("legal");
+        decide(State::default(), library, &Input::Log(Box::new(takeover)), Timestamp(1)).expect("legal");
     let mut all = Vec::new();
     for (seq, item) in (1..).zip(facts) {
         let input = Input::Fact { source: "s", seq, item, ticket: None };

@@ -223,7 +223,7 @@ impl Case {
     }
 
     fn log(&mut self, event: Event) {
-        self.input(&Input::Log(event), &Cause::Log);
+        self.input(&Input::Log(Box::new(event)), &Cause::Log);
     }
 
     fn fact(&mut self, source: &str, item: Item, ticket: Option<&Holder>) {

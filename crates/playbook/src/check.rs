@@ -21,7 +21,11 @@ use std::{
     sync::Arc,
 };
 
-use self::{book::Book, judge::Judge, names::unknown_receiver};
+use self::{
+    book::Book,
+    judge::Judge,
+    names::{did_you_mean, unknown_receiver},
+};
 use crate::{
     cel::Gives,
     diagnostic::{Findings, Place, nearest},
@@ -32,70 +36,70 @@ use crate::{
     set::Set,
 };
 
-/// Groups of approvers, with the one that `default:` names under that name too.
-fn approvers(
-    mut groups: BTreeMap<Arc<str>, BTreeSet<Arc<str>>>,
-    default: Option<(Arc<str>, Place)>,
-    findings: &mut Findings,
-) -> BTreeMap<Arc<str>, BTreeSet<Arc<str>>> {
-    let Some((name, place)) = default else { return groups };
-    match groups.get(&name).cloned() {
-        Some(people) => drop(groups.insert(DEFAULT_APPROVERS.into(), people)),
-        None => {
-            let message = format!("unknown approvers `{name}`");
-            findings.error(205, place, message, "not declared", "name one of the groups beside it");
-        }
-    }
-    groups
-}
-
 /// Joins the drafts and checks them. The set is only used when there is no error.
-pub(crate) fn together(draft: Draft, findings: &mut Findings) -> Set {
+pub(crate) fn together(mut draft: Draft, findings: &mut Findings) -> Set {
     let mut set = Set {
-        receivers: draft.receivers,
-        watchdog: draft.watchdog,
-        actions: draft.actions,
-        ceilings: draft.ceilings.unwrap_or_default(),
+        receivers: std::mem::take(&mut draft.receivers),
+        watchdog: draft.watchdog.take(),
+        actions: std::mem::take(&mut draft.actions),
+        ceilings: draft.ceilings.take().unwrap_or_default(),
+        approvers: approvers(&draft, findings),
         ..Set::default()
     };
-    for (name, place) in draft.system {
+    for (name, place) in std::mem::take(&mut draft.system) {
         if !set.receivers.contains_key(&name) {
             let message = format!("unknown receiver `{name}`");
             findings.error(205, place, message, "not declared", unknown_receiver(&name, &set));
         }
         set.system.push(name);
     }
-    let default = draft.default_approvers.as_ref().map(|(name, _)| name.clone());
-    set.approvers = approvers(draft.approvers, draft.default_approvers, findings);
-    let mut owners: BTreeMap<Arc<str>, Arc<str>> = BTreeMap::new();
+    inventory(&mut draft, &mut set, findings);
+    checks(&draft, &mut set, findings);
+    playbooks(draft, &mut set, findings);
+    set
+}
+
+/// Groups of approvers, with the one that `default:` names under that name too.
+fn approvers(draft: &Draft, findings: &mut Findings) -> BTreeMap<Arc<str>, BTreeSet<Arc<str>>> {
+    let mut groups = draft.approvers.clone();
+    let Some((name, place)) = &draft.default_approvers else { return groups };
+    match groups.get(name).cloned() {
+        Some(people) => drop(groups.insert(DEFAULT_APPROVERS.into(), people)),
+        None => {
+            let message = format!("unknown approvers `{name}`");
+            findings.error(205, place.clone(), message, "not declared", "name one of the groups beside it");
+        }
+    }
+    groups
+}
+
+fn inventory(draft: &mut Draft, set: &mut Set, findings: &mut Findings) {
+    let mut owners: BTreeMap<&Arc<str>, &Arc<str>> = BTreeMap::new();
     for (group, (drafted, place)) in &draft.groups {
         for name in drafted.nodes.iter().flat_map(|(name, node)| node.aliases.iter().chain([name])) {
-            if let Some(other) = owners.insert(name.clone(), group.clone()) {
+            if let Some(other) = owners.insert(name, group) {
+                let hint = "a node is in one group, and a name is one node's";
                 let message = format!("`{name}` names two nodes");
-                findings.error(
-                    102,
-                    place.clone(),
-                    message,
-                    format!("also in group `{other}`"),
-                    "a node is in one group, and a name is one node's",
-                );
+                findings.error(102, place.clone(), message, format!("also in group `{other}`"), hint);
             }
         }
     }
-    let groups = draft.groups;
-    set.inventory =
-        Inventory::new(groups.iter().map(|(name, (drafted, _))| (name.clone(), drafted.clone())).collect());
-    for (service, sides) in draft.services {
+    let groups = draft.groups.iter().map(|(name, (drafted, _))| (name.clone(), drafted.clone()));
+    set.inventory = Inventory::new(groups.collect());
+    for (service, sides) in std::mem::take(&mut draft.services) {
         for (group, place) in &sides {
             if !set.inventory.groups.contains_key(group) {
                 let near = nearest(group, set.inventory.groups.keys().map(AsRef::as_ref));
-                let hint = near.map_or_else(|| "add it".to_owned(), |near| format!("did you mean `{near}`?"));
                 let message = format!("unknown group `{group}`");
+                let hint = did_you_mean(near, || "add it".to_owned());
                 findings.error(205, place.clone(), message, "not in the inventory", hint);
             }
         }
         set.inventory.services.insert(service, sides.into_iter().map(|(group, _)| group).collect());
     }
+}
+
+fn checks(draft: &Draft, set: &mut Set, findings: &mut Findings) {
     for (name, check) in &draft.checks {
         expand::expand(name, check, &set.inventory, &mut set.checks, findings);
     }
@@ -104,28 +108,23 @@ pub(crate) fn together(draft: Draft, findings: &mut Findings) -> Set {
     }
     set.silences = expand::silences(&draft.checks, &set.inventory);
     set.joined = expand::dependents(&draft.checks, &set.checks, findings);
-    for (name, (drafted, place)) in &groups {
-        if let Some(health) = &drafted.health
-            && let Some(missing) = drafted
-                .nodes
-                .keys()
-                .find(|node| !set.checks.contains_key(format!("{health}/{node}").as_str()))
-        {
+    for (name, (drafted, place)) in &draft.groups {
+        let Some(health) = &drafted.health else { continue };
+        let there = |node: &Arc<str>| set.checks.contains_key(format!("{health}/{node}").as_str());
+        if let Some(missing) = drafted.nodes.keys().find(|node| !there(node)) {
             let hint = format!("a check `{health}` with `each: node` and `in: [{name}]`");
-            findings.error(
-                205,
-                place.clone(),
-                format!("unknown check `{health}/{missing}`"),
-                "health of this group",
-                hint,
-            );
+            let message = format!("unknown check `{health}/{missing}`");
+            findings.error(205, place.clone(), message, "health of this group", hint);
         }
     }
+}
+
+fn playbooks(draft: Draft, set: &mut Set, findings: &mut Findings) {
     let mut drafted = draft.playbooks;
-    if let Some(default) = default {
-        drafted.iter_mut().for_each(|(playbook, _)| playbook.ask_by_name(&default));
+    if let Some((default, _)) = &draft.default_approvers {
+        drafted.iter_mut().for_each(|(playbook, _)| playbook.ask_by_name(default));
     }
-    judge_all(&drafted, &draft.declared, &set, findings);
+    judge_all(&drafted, &draft.declared, set, findings);
     for (playbook, places) in drafted {
         for budget in &playbook.guard.budgets {
             let most = set.budgets.entry(budget.scope).or_default();
@@ -136,7 +135,6 @@ pub(crate) fn together(draft: Draft, findings: &mut Findings) -> Set {
             findings.error(102, place, format!("playbook `{name}` is there twice"), "again", "rename one");
         }
     }
-    set
 }
 
 /// Judges every playbook, callees first: what they give is known by then.
@@ -159,7 +157,9 @@ fn judge_all(
     for at in &book.order {
         let (playbook, places) = &drafted[*at];
         let findings = &mut *findings;
-        let judge = Judge { playbook, places, set, declared, book: &book, outputs: &outputs, findings };
+        let reach = book.reach_at(*at);
+        let (book, outputs_so_far) = (&book, &outputs);
+        let judge = Judge { playbook, places, reach, set, declared, book, outputs: outputs_so_far, findings };
         outputs[*at] = judge.judge();
     }
 }

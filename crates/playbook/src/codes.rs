@@ -194,6 +194,8 @@ codes! {
         "Only a drill may break something on purpose." => "Add `drill: {of: …}`, or use another action.";
     516 Warning "ceiling lowers the mode":
         "The policy allows less than the playbook says." => "Lower `mode`, or raise the ceiling.";
+    517 Warning "breaks nothing":
+        "A drill has no step that breaks something." => "Add a step `use: fault.…`, or take `drill` out.";
     601 Error "can never hold":
         "A `verify` must hold for longer than is waited for it." => "Raise `within`.";
     602 Warning "wait proves nothing":
@@ -219,7 +221,7 @@ mod tests {
 
     /// Every code that the source adds, with its severity.
     fn used(folder: &Path, found: &mut BTreeMap<(u16, String), String>) {
-        let calls = regex::Regex::new(r"\b(error|warning|note)\(\s*(\d{3}),").expect("a constant");
+        let calls = regex::Regex::new(r"\b(error|warning|note|problem)\(\s*(\d{3}),").expect("a constant");
         for entry in fs::read_dir(folder).expect("the crate's own source") {
             let path = entry.expect("the crate's own source").path();
             if path.is_dir() {
@@ -231,7 +233,8 @@ mod tests {
             let text = text.split("#[cfg(test)]").next().unwrap_or_default();
             for call in calls.captures_iter(text) {
                 let code = call[2].parse().expect("three digits");
-                found.insert((code, call[1].to_owned()), path.display().to_string());
+                let severity = call[1].replace("problem", "error");
+                found.insert((code, severity), path.display().to_string());
             }
         }
     }

@@ -1,7 +1,7 @@
 //! Findings: all of them at once, each with its code, the place drawn, and what to do about it. Codes and their
 //! meaning are in docs/errors.
 
-use std::ops::Range;
+use std::{cmp::Reverse, ops::Range};
 
 use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Renderer, Snippet};
 use serde::Serialize;
@@ -190,30 +190,53 @@ impl Findings {
     }
 }
 
-/// The nearest of some words, if one is near: for "did you mean".
+/// The nearest of some words, if one is near: for "did you mean". Of several as near, the one that begins alike.
 #[must_use]
 pub fn nearest<'a>(word: &str, among: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let bound = 1 + word.chars().count() / 4;
+    let alike = |known: &str| word.chars().zip(known.chars()).take_while(|(a, b)| a == b).count();
     among
         .into_iter()
-        .map(|known| (distance(word, known), known))
-        .filter(|(d, _)| *d <= bound)
+        .map(|known| (distance(word, known), Reverse(alike(known)), known))
+        .filter(|(d, ..)| *d <= bound)
         .min()
-        .map(|(_, known)| known)
+        .map(|(.., known)| known)
 }
 
-/// Levenshtein's distance over characters of two short words.
+/// How many characters must be put in, taken out, changed, or swapped with the next, between two short words.
 fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().take(64).collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, ca) in a.chars().take(64).enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, cb) in b.iter().enumerate() {
-            let next = (diagonal + usize::from(ca != *cb)).min(row[j] + 1).min(row[j + 1] + 1);
-            diagonal = row[j + 1];
-            row[j + 1] = next;
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().take(64).collect(), b.chars().take(64).collect());
+    let mut rows: Vec<Vec<usize>> = vec![(0..=b.len()).collect()];
+    for i in 1..=a.len() {
+        let mut row = vec![i];
+        for j in 1..=b.len() {
+            let changed = rows[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]);
+            let mut least = changed.min(rows[i - 1][j] + 1).min(row[j - 1] + 1);
+            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
+                least = least.min(rows[i - 2][j - 2] + 1);
+            }
+            row.push(least);
+        }
+        rows.push(row);
+    }
+    rows[a.len()][b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_word_is_the_one_that_was_meant() {
+        let cases: &[(&str, &[&str], Option<&str>)] = &[
+            ("wiht", &["wait", "with"], Some("with")),
+            ("cooldwn", &["cooldown", "budget"], Some("cooldown")),
+            ("lab.node.restart", &["lab.node.destroy", "lab.node.reboot"], Some("lab.node.reboot")),
+            ("zebra", &["wait", "with"], None),
+            ("", &["a", "bc"], Some("a")),
+        ];
+        for (word, among, wanted) in cases {
+            assert_eq!(nearest(word, among.iter().copied()), *wanted, "{word}");
         }
     }
-    row[b.len()]
 }

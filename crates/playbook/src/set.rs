@@ -132,18 +132,7 @@ pub struct Receiver {
 #[must_use]
 pub fn load(sources: Vec<Source>) -> (Option<Set>, Findings) {
     let mut findings = Findings { sources, list: Vec::new() };
-    let (mut shelf, mut documents) = (read::Shelf::new(), Vec::new());
-    for file in 0..findings.sources.len() {
-        match read::Form::of(&findings.sources[file]) {
-            read::Form::Yaml => {
-                let parsed = tree::parse(file, &mut findings);
-                documents.extend(parsed.into_iter().map(|document| (file, document)));
-            }
-            read::Form::Template => shelf.file(file, &mut findings),
-            read::Form::Tests => {}
-        }
-    }
-    let draft = read::documents(documents, shelf, &mut findings);
+    let draft = read::everything(&mut findings);
     let set = check::together(draft, &mut findings);
     findings.sort();
     (if findings.has_errors() { None } else { Some(set) }, findings)

@@ -116,7 +116,9 @@ impl Builder<'_> {
         if why.starts_with("while scanning a tag") {
             self.tag(at..at + 1);
         } else {
-            self.error(100, at..at + 1, why, "here", "");
+            let colon = why.starts_with("mapping values are not allowed");
+            let hint = if colon { "`: ` begins another map: quote the whole value" } else { "" };
+            self.error(100, at..at + 1, why, "here", hint);
         }
     }
 

@@ -69,8 +69,14 @@ fn read(checks: &str) -> (Option<regreen_playbook::Set>, Vec<(u16, String)>) {
 fn every_kind_is_read_and_expanded() {
     let (set, found) = read(CHECKS);
     assert_eq!(found, []);
+    let set = set.expect("no errors");
+    let silenced = |member: &str| set.silences[member].iter().map(ToString::to_string).collect::<Vec<_>>();
+    assert_eq!(
+        (set.silences.len(), silenced("a1"), silenced("a2")),
+        (2, vec!["silence/a1".into()], vec!["silence/a2".into()])
+    );
     let kinds: std::collections::BTreeMap<_, _> =
-        set.expect("no errors").checks.into_iter().map(|(name, check)| (name, check.kind)).collect();
+        set.checks.into_iter().map(|(name, check)| (name, check.kind)).collect();
     let text = serde_json::to_string_pretty(&kinds).expect("plain data");
     insta::assert_snapshot!(text);
 }

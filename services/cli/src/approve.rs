@@ -3,7 +3,7 @@
 use std::{process::ExitCode, sync::Arc};
 
 use regreen_bus::streams;
-use regreen_decider::{Stage, State};
+use regreen_decider::State;
 use regreen_engine::recover;
 use regreen_kit::clock;
 use regreen_schemas::{
@@ -33,6 +33,9 @@ pub enum Approvals {
 pub struct Approve {
     /// The run that asks: see `regreen approvals list`.
     run: String,
+    /// The step that asks, where several do.
+    #[arg(long)]
+    step: Option<String>,
     /// The plan that you have seen, by its hash; without it the plan is shown, and you are asked.
     #[arg(long)]
     plan: Option<String>,
@@ -45,6 +48,9 @@ pub struct Approve {
 pub struct Deny {
     /// The run that asks: see `regreen approvals list`.
     run: String,
+    /// The step that asks, where several do.
+    #[arg(long)]
+    step: Option<String>,
     /// Why, for those who read its story.
     #[arg(long, default_value = "")]
     reason: String,
@@ -77,7 +83,7 @@ pub async fn approvals(command: Approvals) -> anyhow::Result<ExitCode> {
     let Approvals::List { json, connect } = command;
     let bus = client::connect(&connect).await?.bus;
     let state = recover::recover(&bus).await?.state;
-    let asked: Vec<Ask> = state.runs.values().filter_map(|run| asked(&run.stage).cloned()).collect();
+    let asked: Vec<Ask> = state.runs.values().flat_map(|run| run.approvals().cloned()).collect();
     if json {
         out::json(&asked)?;
         return Ok(ExitCode::SUCCESS);
@@ -92,7 +98,7 @@ pub async fn approvals(command: Approvals) -> anyhow::Result<ExitCode> {
 pub async fn approve(options: Approve) -> anyhow::Result<ExitCode> {
     let connected = client::connect(&options.connect).await?;
     let state = recover::recover(&connected.bus).await?.state;
-    let Some(ask) = open(&state, &options.run) else { return Ok(ExitCode::from(1)) };
+    let Some(ask) = open(&state, &options.run, options.step.as_deref()) else { return Ok(ExitCode::from(1)) };
     match &options.plan {
         Some(plan) if **plan != *ask.plan_hash => {
             out::error(&format!(
@@ -122,7 +128,8 @@ pub async fn approve(options: Approve) -> anyhow::Result<ExitCode> {
 pub async fn deny(options: Deny) -> anyhow::Result<ExitCode> {
     let connected = client::connect(&options.connect).await?;
     let state = recover::recover(&connected.bus).await?.state;
-    let Some(Ask { run, instance, plan_hash, .. }) = open(&state, &options.run) else {
+    let Some(Ask { run, instance, plan_hash, .. }) = open(&state, &options.run, options.step.as_deref())
+    else {
         return Ok(ExitCode::from(1));
     };
     let reason = options.reason.into();
@@ -154,21 +161,28 @@ pub async fn clear_cooldown(options: ClearCooldown) -> anyhow::Result<ExitCode> 
     told(&connected, after, &what, wanted, "cleared: the next alert or start may act").await
 }
 
-fn asked(stage: &Stage) -> Option<&Ask> {
-    match stage {
-        Stage::Approving(ask) => Some(ask),
-        _ => None,
-    }
-}
-
-/// What a run asks now; none when it asks nothing, which was said.
-fn open(state: &State, run: &str) -> Option<Ask> {
+/// What a run asks now; none when it asks nothing, or several things, which was said.
+fn open(state: &State, run: &str, step: Option<&str>) -> Option<Ask> {
     let id = RunId::from(run);
-    let found = state.runs.get(&id).and_then(|run| asked(&run.stage).cloned());
-    if found.is_none() {
-        out::error(&format!("run {id} asks for no approval, or not any more: see `regreen approvals list`"));
+    let wanted = |ask: &&Ask| step.is_none_or(|step| ask.instance.as_str() == step);
+    let asked: Vec<&Ask> =
+        state.runs.get(&id).into_iter().flat_map(|run| run.approvals()).filter(wanted).collect();
+    match asked.as_slice() {
+        [ask] => return Some(Ask::clone(ask)),
+        [] => {
+            out::error(&format!(
+                "run {id} asks for no approval, or not any more: see `regreen approvals list`"
+            ));
+        }
+        several => {
+            let steps: Vec<&str> = several.iter().map(|ask| ask.instance.as_str()).collect();
+            out::error(&format!(
+                "run {id} asks several things: add `--step` and one of {}",
+                steps.join(", ")
+            ));
+        }
     }
-    found
+    None
 }
 
 fn show(state: &State, ask: &Ask) {

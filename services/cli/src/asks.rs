@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use regreen_decider::{Run, Stage, State};
-use regreen_schemas::{PlaybookName, RunId, Timestamp};
+use regreen_decider::{Attempt, Run, State};
+use regreen_schemas::{PlaybookName, RunId, Timestamp, message};
 use serde::Serialize;
 
 /// A question to a person.
@@ -25,41 +25,42 @@ pub struct Ask {
 
 /// Everything that waits for a person, the most urgent first.
 pub fn asks(state: &State) -> Vec<Ask> {
-    let mut asks: Vec<Ask> =
-        state.runs.values().filter_map(|run| settle(run).or_else(|| approve(run))).collect();
+    let of = |run: &Arc<Run>| -> Vec<Ask> {
+        let in_doubt = run.in_doubt().map(|attempt| settle(run, attempt));
+        in_doubt.chain(run.approvals().map(|asked| approve(run, asked))).collect()
+    };
+    let mut asks: Vec<Ask> = state.runs.values().flat_map(of).collect();
     asks.sort_by_key(|ask| ask.until.unwrap_or(Timestamp(i64::MAX)));
     asks
 }
 
 /// The question of a run whose effect nobody could look up.
-fn settle(run: &Run) -> Option<Ask> {
-    let Stage::Asking(attempt) = &run.stage else { return None };
-    Some(Ask {
+fn settle(run: &Run, attempt: &Attempt) -> Ask {
+    Ask {
         run: run.id.clone(),
         playbook: run.playbook.clone(),
         target: run.target.as_ref().map(|target| target.name().clone()),
         question: format!("did {} (attempt {}) take place?", attempt.instance, attempt.number),
         answer: format!("`regreen settle {} --done` or `--not-done`", run.id),
-        until: run.until,
-    })
+        until: run.last(),
+    }
 }
 
 /// The approval that a run waits for.
-fn approve(run: &Run) -> Option<Ask> {
-    let Stage::Approving(asked) = &run.stage else { return None };
+fn approve(run: &Run, asked: &message::Ask) -> Ask {
     let what = match asked.plan.as_slice() {
         [] => String::new(),
         [only] => format!(": {only}"),
         [first, rest @ ..] => format!(": {first} (and {} more)", rest.len()),
     };
-    Some(Ask {
+    Ask {
         run: run.id.clone(),
         playbook: run.playbook.clone(),
         target: run.target.as_ref().map(|target| target.name().clone()),
         question: format!("{} shall say yes{what}", asked.by),
         answer: format!("`regreen approve {0}` or `regreen deny {0}`", run.id),
         until: Some(asked.until),
-    })
+    }
 }
 
 #[cfg(test)]

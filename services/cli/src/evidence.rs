@@ -339,7 +339,11 @@ mod tests {
             origin: Origin::Alert { fingerprint: "f".into() },
             inputs: BTreeMap::new(),
             mode,
-            lock: None,
+            locks: Vec::new(),
+            trigger: None,
+            asks: None,
+            trial: false,
+            active: None,
             wait_until: Timestamp(0),
             trace: None,
         }

@@ -6,7 +6,7 @@ use std::{ops::ControlFlow, process::ExitCode};
 use regreen_bus::{Bus, stories, streams};
 use regreen_decider::{
     Library, State,
-    evaluate::{Clause, evaluate},
+    evaluate::{Clause, Signal, evaluate},
 };
 use regreen_engine::{
     library,
@@ -15,7 +15,7 @@ use regreen_engine::{
 use regreen_schemas::{
     Fingerprint, RunId, Timestamp,
     alert::Alert,
-    event::Event,
+    event::{Event, Source},
     fact::{self, Item},
     record::{Cause, Record},
     run::{Decision, Outcome},
@@ -163,9 +163,13 @@ async fn explain(
         None => moment.state.episodes.get(fingerprint).map(|episode| episode.alert.clone()),
     };
     let mut playbooks = Vec::new();
+    let episode = moment.state.episodes.get(fingerprint);
+    let (source, opened) =
+        episode.map_or((Source::Alert, moment.state.now), |episode| (episode.source.clone(), episode.opened));
     if let (Some(set), Some(alert)) = (all.sets.values().next(), alert) {
         for playbook in set.playbooks.values() {
-            let evaluation = evaluate(&moment.state, set, playbook, &alert);
+            let evaluation =
+                evaluate(&moment.state, set, playbook, Signal { alert: &alert, source: &source, opened });
             let recorded = moment.decisions.iter().find(|decision| decision.playbook == playbook.name);
             let outcome = recorded
                 .cloned()
@@ -233,9 +237,10 @@ fn find(state: &State, record: &Record, seq: u64, fingerprint: &Fingerprint) -> 
         for event in &item.events {
             match event {
                 // What the decision itself started is not part of what it was made on.
-                Event::EpisodeOpened { alert } if alert.fingerprint == *fingerprint => {
+                Event::EpisodeOpened { alert, .. } if alert.fingerprint == *fingerprint => {
                     drop(judged.apply(event));
                 }
+                Event::Correlated { .. } => drop(judged.apply(event)),
                 Event::AlertDecided { decisions, .. } | Event::AlertReconsidered { decisions, .. }
                     if concerns(event) =>
                 {

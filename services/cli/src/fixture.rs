@@ -2,14 +2,14 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use regreen_decider::{Attempt, Phase, Run, Stage, State, Watching};
+use regreen_decider::{Act, Attempt, Phase, Progress, Run, Stage, State, Watching};
 use regreen_schemas::{
     CheckName, Fingerprint, RunId, Span, Timestamp, Zone,
     action::Effect,
     alert::{self, Alert},
     check::Status,
     command::{Kind, Task},
-    event::{Event, Mode, Origin, RunEvent, Target, Watch},
+    event::{Event, Mode, Origin, RunEvent, Source, Target, Watch},
     fact::Looks,
     run::{Block, Decision, Outcome, RunResult, Skip},
     view,
@@ -56,9 +56,11 @@ pub fn busy() -> State {
     state.verdicts.insert("web/two".into(), (Status::Unknown, before(40)));
     look(&mut state, "fra", false);
     let mut verifies = run(VERIFIES, "one", 92, 1);
-    verifies.stage = Stage::Verifying("closing".into(), vec![watching()]);
+    verifies.progress = Progress::Going;
+    verifies.acts.insert("closing".into(), act(Stage::Verifying(vec![watching()])));
     let mut asks = run(ASKS, "two", 300, 2);
-    (asks.stage, asks.until) = (Stage::Asking(attempt("restart")), Some(NOW + Span::minutes(25)));
+    (asks.progress, asks.until) = (Progress::Going, Some(NOW + Span::minutes(25)));
+    asks.acts.insert("restart".into(), act(Stage::Asking(attempt("restart"))));
     let mut waits = run(WAITS, "one", 12, 3);
     waits.held = Some(Block::Lock { lock: "web/one".into(), holder: VERIFIES.into() });
     for run in [verifies, asks, waits] {
@@ -112,15 +114,24 @@ pub fn run(id: &str, node: &str, ago: i64, order: u64) -> Run {
     let event = RunEvent::Started {
         playbook: "web-restart".into(),
         set: "s".into(),
-        lock: Some(target.lock()),
+        locks: vec![target.lock()],
         target: Some(target),
         origin: Origin::Alert { fingerprint: "c5ffedcb9d39b69c".into() },
         inputs: BTreeMap::new(),
         mode: Mode::Auto,
         wait_until: NOW + Span::minutes(5),
+        trigger: None,
+        asks: None,
+        trial: false,
+        active: None,
         trace: None,
     };
     Run::started(RunId::from(id), &event, before(ago), order).expect("a start")
+}
+
+/// Something under way, with two tries behind it.
+pub fn act(stage: Stage) -> Act {
+    Act { stage, attempts: 2, tries: 2, seen: None }
 }
 
 /// An attempt that was dispatched twelve seconds ago.
@@ -184,7 +195,7 @@ fn open_alert(state: &mut State, fingerprint: &str, name: &str, ago: i64, outcom
         reads: Vec::new(),
         again_at: None,
     };
-    for event in [Event::EpisodeOpened { alert }, decided] {
+    for event in [Event::EpisodeOpened { alert, source: Source::Alert }, decided] {
         state.apply(&event).expect("a legal event");
     }
     state.now = now;

@@ -117,7 +117,9 @@ fn show_group(state: &State, runs: &Runs, name: &Arc<str>, group: &Group) -> Sho
             origin: FILE,
             health: group.health.as_ref().map(|check| verdict(state, &format!("{check}/{node}"))),
             runs: runs.get(&path).cloned().unwrap_or_default(),
-            lock: state.lock_holder(&path).map(|(lock, run)| Lock { lock: lock.clone(), run: run.clone() }),
+            lock: state
+                .locks_holder(std::slice::from_ref(&path))
+                .map(|(lock, run)| Lock { lock: lock.clone(), run: run.clone() }),
         }
     });
     ShownGroup {

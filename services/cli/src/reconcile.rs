@@ -80,8 +80,8 @@ async fn show(bus: &Bus, state: &State, what: &Reconciled) -> anyhow::Result<()>
         }
     }
     let mut open = 0;
-    for (id, run) in &state.runs {
-        let Some(attempt) = run.attempt() else { continue };
+    let calls = state.runs.iter().flat_map(|(id, run)| run.calls().map(move |attempt| (id, run, attempt)));
+    for (id, run, attempt) in calls {
         open += 1;
         out::line(&format!(
             "under way, will be looked up: run {id} of {}, step {}, {} (attempt {})",

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use regreen_decider::Stage;
+use regreen_decider::Attempt;
 use regreen_engine::recover;
 use regreen_schemas::{
     RunId,
@@ -18,6 +18,9 @@ use crate::{approve, args::Connect, client, out};
 pub struct Options {
     /// The run that asks: see `regreen status`.
     run: String,
+    /// The step, where several of the run are in doubt.
+    #[arg(long)]
+    step: Option<String>,
     #[command(flatten)]
     answer: Answer,
     #[command(flatten)]
@@ -41,8 +44,17 @@ pub async fn run(options: Options) -> anyhow::Result<ExitCode> {
     let state = recover::recover(bus).await?.state;
     let id = RunId::from(options.run.as_str());
     let run = state.runs.get(&id).with_context(|| format!("no open run {id}: see `regreen runs list`"))?;
-    let Stage::Asking(attempt) = &run.stage else {
-        out::error(&format!("run {id} does not ask: see `regreen runs show {id}`"));
+    let wanted = |attempt: &&Attempt| {
+        options.step.as_ref().is_none_or(|step| attempt.instance.as_str() == step.as_str())
+    };
+    let asked: Vec<&Attempt> = run.in_doubt().filter(wanted).collect();
+    let [attempt] = asked.as_slice() else {
+        let steps: Vec<&str> = asked.iter().map(|attempt| attempt.instance.as_str()).collect();
+        out::error(&if steps.is_empty() {
+            format!("run {id} does not ask: see `regreen runs show {id}`")
+        } else {
+            format!("run {id} asks about several steps: add `--step` and one of {}", steps.join(", "))
+        });
         return Ok(ExitCode::from(1));
     };
     let (instance, number, done) = (attempt.instance.clone(), attempt.number, options.answer.done);

@@ -12,9 +12,9 @@ use regreen_bus::{
     tickets::{self, Taken},
     writer::Writer as Facts,
 };
-use regreen_decider::{Library, Phase, Stage, State, Stories};
+use regreen_decider::{Act, Library, Phase, Stage, State, Stories};
 use regreen_kit::trace;
-use regreen_playbook::inventory::{Inventory, Node};
+use regreen_playbook::{Set, inventory::Node};
 use regreen_schemas::{
     CheckName, Instance, RunId, Span, Timestamp, WIRE_VERSION,
     check::Status,
@@ -54,7 +54,7 @@ pub struct Effects {
     /// Stories of the newest ended runs: RUNS may lose its tail with the server.
     ended: VecDeque<Story>,
     /// Where open runs stood at a takeover or a reconnect.
-    inherited: BTreeMap<RunId, Stage>,
+    inherited: BTreeMap<RunId, BTreeMap<Instance, Act>>,
 }
 
 impl Effects {
@@ -96,6 +96,12 @@ impl Effects {
                     self.resync.push(vantage.clone());
                 }
                 Event::VerdictChanged { check, .. } => self.show_verdict(check, state, seq, library),
+                Event::ServiceMoved { .. } => {
+                    let set = state.set.as_ref().and_then(|(hash, _)| library.sets.get(hash));
+                    if let Some(set) = set {
+                        self.show_services(state, seq, set);
+                    }
+                }
                 Event::SetAccepted { .. } => {
                     self.metrics.forget_verdicts();
                     self.unknown.clear();
@@ -163,7 +169,7 @@ impl Effects {
 
     /// Remembers what is under way at a takeover or a reconnect.
     pub fn inherit(&mut self, state: &State) {
-        self.inherited = state.runs.iter().map(|(id, run)| (id.clone(), run.stage.clone())).collect();
+        self.inherited = state.runs.iter().map(|(id, run)| (id.clone(), run.acts.clone())).collect();
     }
 
     /// What was told of open and of newly ended runs.
@@ -212,18 +218,21 @@ impl Effects {
 
     /// What was under way at a takeover or a reconnect: commands may have been lost (rule 19), revokes too.
     pub async fn again(&mut self, state: &State, seq: u64) {
-        for (id, stage) in std::mem::take(&mut self.inherited) {
+        for (id, acts) in std::mem::take(&mut self.inherited) {
+            let Some(run) = state.runs.get(&id) else { continue };
             // What was decided since goes out with its own record, and not before (rule 6).
-            let Some(run) = state.runs.get(&id).filter(|run| run.stage == stage) else { continue };
-            match &run.stage {
-                Stage::Dispatched(open) if state.may_dispatch() && open.task.claim_by > state.now => {
-                    let trace = run.trace.clone();
-                    self.send(&id, &open.instance, open.number, &open.task, open.stop_no, seq, trace).await;
+            for act in acts.iter().filter(|(at, act)| run.acts.get(*at) == Some(act)).map(|(_, act)| act) {
+                match &act.stage {
+                    Stage::Dispatched(open) if state.may_dispatch() && open.task.claim_by > state.now => {
+                        let trace = run.trace.clone();
+                        self.send(&id, &open.instance, open.number, &open.task, open.stop_no, seq, trace)
+                            .await;
+                    }
+                    Stage::Revoking(open, _) => {
+                        self.revoke(id.clone(), open.instance.clone(), open.number, state.epoch, seq);
+                    }
+                    _ => {}
                 }
-                Stage::Revoking(open, _) => {
-                    self.revoke(id.clone(), open.instance.clone(), open.number, state.epoch, seq);
-                }
-                _ => {}
             }
         }
     }
@@ -255,6 +264,16 @@ impl Effects {
         });
     }
 
+    /// Shows consumers which side serves each service.
+    fn show_services(&self, state: &State, seq: u64, set: &Set) {
+        self.views.services(Services {
+            v: WIRE_VERSION,
+            genesis: state.genesis.clone(),
+            seq,
+            services: services(state, set),
+        });
+    }
+
     /// Shows probes the list of checks, when it or what is watched has changed.
     fn show_checks(&mut self, state: &State, seq: u64, library: &Library) {
         let Some((hash, version)) = &state.set else { return };
@@ -273,20 +292,16 @@ impl Effects {
             watched: watched.iter().cloned().collect(),
         };
         if self.version != Some(*version) {
-            self.views.services(Services {
-                v: WIRE_VERSION,
-                genesis: state.genesis.clone(),
-                seq,
-                services: services(&set.inventory),
-            });
+            self.show_services(state, seq, set);
         }
         (self.version, self.shown) = (Some(*version), watched);
         self.views.checks(checks);
     }
 }
 
-/// Where each service is served from: the preferred side until an action moves it.
-fn services(inventory: &Inventory) -> BTreeMap<Arc<str>, Vec<Side>> {
+/// Where each service is served from, the side that serves it first.
+fn services(state: &State, set: &Set) -> BTreeMap<Arc<str>, Vec<Side>> {
+    let inventory = &set.inventory;
     let side = |name: &Arc<str>| {
         let group = inventory.groups.get(name)?;
         let endpoint = |(node, at): (&Arc<str>, &Node)| Endpoint {
@@ -296,8 +311,11 @@ fn services(inventory: &Inventory) -> BTreeMap<Arc<str>, Vec<Side>> {
         };
         Some(Side { group: name.clone(), nodes: group.nodes.iter().map(endpoint).collect() })
     };
-    let sides =
-        |(name, sides): (&Arc<str>, &Vec<Arc<str>>)| (name.clone(), sides.iter().filter_map(side).collect());
+    let sides = |(name, sides): (&Arc<str>, &Vec<Arc<str>>)| {
+        let active = state.serving(set, name);
+        let others = sides.iter().filter(|side| Some(*side) != active.as_ref());
+        (name.clone(), active.iter().chain(others).filter_map(side).collect())
+    };
     inventory.services.iter().map(sides).collect()
 }
 

@@ -134,7 +134,8 @@ fn walk(path: &Path, found: &mut BTreeSet<PathBuf>, seen: &mut BTreeSet<PathBuf>
 
 /// Whether a file in a folder is one of the set.
 fn belongs(file: &Path) -> bool {
-    let known = file.extension().is_some_and(|extension| ["yaml", "yml", "hbs"].iter().any(|k| extension == *k));
+    let known =
+        file.extension().is_some_and(|extension| ["yaml", "yml", "hbs"].iter().any(|k| extension == *k));
     // Tests stand beside playbooks; they are no part of the set.
     let test = file.file_stem().is_some_and(|stem| stem.to_string_lossy().ends_with(".test"));
     known && !test

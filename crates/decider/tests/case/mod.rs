@@ -60,7 +60,7 @@ impl Case {
         let library = Library { sets: BTreeMap::from([(fact.hash(), Arc::new(set))]) };
         let mut case = Self { state: State::default(), library, now: 1000, seq: 0, events: Vec::new() };
         let takeover = Event::Takeover { here: 1, until: Timestamp(1), suspect: None, streams: None };
-        case.input(&Input::Log(takeover));
+        case.input(&Input::Log(Box::new(takeover)));
         let actions = BTreeMap::from([("http.request".into(), HTTP_REQUEST.hash().into())]);
         case.fact(Item::Set(fact), None);
         case.fact(Item::Serves(Serves { nonce: "n".into(), zone: "main".into(), actions }), None);

@@ -7,7 +7,7 @@ use super::{
     outside::{CODE_HINT, outside},
 };
 use crate::{
-    action::{Param, ParamKind},
+    action::{NOTIFY_SEND, Param, ParamKind},
     cel::{self, Scope},
     diagnostic::Place,
     model::{Arg, Subject, TargetKind, Use},
@@ -43,7 +43,13 @@ impl Judge<'_> {
         for (name, arg) in &action.args {
             let param = action.action.params.iter().find(|param| param.name == *name);
             let at = with.get(name).unwrap_or(with);
-            self.argument(arg, param, at, scope);
+            match arg {
+                // People read it: what is missing prints as missing.
+                Arg::Template(text, _) if &*action.action.name == NOTIFY_SEND && &**name == "text" => {
+                    self.lenient(text, at, scope);
+                }
+                _ => self.argument(arg, param, at, scope),
+            }
         }
         // Which parameter the object stands in: the one that is written, and no argument.
         let of = action.action.params.iter().find_map(|param| {

@@ -94,6 +94,11 @@ impl<'a> Book<'a> {
         self.index(name).map(|index| &self.reach[index])
     }
 
+    /// What the playbook at this place can do.
+    pub fn reach_at(&self, index: usize) -> &Reach {
+        &self.reach[index]
+    }
+
     /// Whether a step itself, or what it runs, can destroy.
     pub fn destroys(&self, step: &Step) -> bool {
         match &step.kind {

@@ -41,7 +41,7 @@ fn times(span: Span, count: u32) -> Span {
 impl Judge<'_> {
     pub(super) fn durations(&mut self) {
         let asked = self.playbook.guard.approval.as_ref().map_or(Span::ZERO, |asked| asked.within);
-        let total = asked + self.reach().map_or(Span::ZERO, |reach| reach.steps);
+        let total = asked + self.reach.steps;
         if total > self.playbook.deadline {
             let at = self.place_of("deadline");
             let label = format!("{total} > {}", self.playbook.deadline);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::{book::Book, judge::Judge};
 use crate::{
     action::Action,
-    model::{OnFailure, Playbook, Step, StepKind},
+    model::{Arg, OnFailure, Playbook, Step, StepKind, Use},
 };
 
 /// Last word of actions that end what they act on.
@@ -120,16 +120,34 @@ impl Judge<'_> {
 
     /// Following again may delete the only copy of writes that never crossed.
     fn snapshots(&mut self) {
-        let mut saved = false;
+        let mut saved = Vec::new();
         for step in self.playbook.all_steps() {
             let StepKind::Use(action) = &step.kind else { continue };
-            saved |= action.action.name.ends_with(".snapshot.create");
-            if action.action.name.ends_with(".ccr.refollow") && !saved {
+            if action.action.name.ends_with(".snapshot.create") {
+                saved.push(index(action));
+            }
+            // A snapshot that names no index holds all of them.
+            let lost = |saved: &Option<&Arg>| saved.is_some() && !same(*saved, index(action));
+            if action.action.name.ends_with(".ccr.refollow") && saved.iter().all(lost) {
                 let at = self.step_place(&step.id, "use");
                 let hint = "before it `use: elasticsearch.snapshot.create` of that index";
                 let message = "this may delete the only copy";
                 self.findings.error(513, at, message, "no snapshot before it", hint);
             }
         }
+    }
+}
+
+/// The index that an action names.
+fn index(action: &Use) -> Option<&Arg> {
+    action.args.iter().find(|(name, _)| **name == *"index").map(|(_, arg)| arg)
+}
+
+/// Whether both are written alike.
+fn same(a: Option<&Arg>, b: Option<&Arg>) -> bool {
+    match (a, b) {
+        (Some(Arg::Constant(a)), Some(Arg::Constant(b))) => a == b,
+        (Some(Arg::Template(a, _)), Some(Arg::Template(b, _))) => a == b,
+        _ => false,
     }
 }

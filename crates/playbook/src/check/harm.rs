@@ -19,30 +19,34 @@ impl Judge<'_> {
         if !self.starts() {
             return;
         }
-        let Some(reach) = self.reach().cloned() else { return };
+        let reach = self.reach;
         if let Some(step) = &reach.destroys {
             let at = self.step_place(step, "use");
             self.guarded(reach.lacks, at);
             self.checked();
             self.second_opinion();
             self.resolved();
-            if let Some((check, at)) = &reach.narrow {
+            // Callers of one playbook are told once of what it reads.
+            let told =
+                |at: &Place| self.findings.list.iter().any(|found| found.code == 512 && found.at == *at);
+            if let Some((check, at)) = reach.narrow.as_ref().filter(|(_, at)| !told(at)) {
                 let message = "one vantage decides over destruction";
                 let label = format!("`{check}` has a single vantage");
                 let hint = "write `quorum: 1` under `guard:` if you mean it";
                 self.findings.error(512, at.clone(), message, label, hint);
             }
         }
-        if reach.asks && self.playbook.notify.is_empty() {
+        let asks_back = self.playbook.failback.as_ref().is_some_and(|failback| failback.approval.is_some());
+        if (reach.asks || asks_back) && self.playbook.notify.is_empty() {
             let at = self.at(self.places.name.clone());
             let hint = "`notify: [receiver]`; else only `regreen approvals list` knows";
             self.findings.warning(514, at, "it asks, and nobody hears of it", "no `notify`", hint);
         }
         let ends = |on: &On| matches!(on, On::Alert { .. } | On::Verdict { .. });
-        if let Some(step) = reach.irreversible
+        if let Some(step) = &reach.irreversible
             && self.playbook.triggers.iter().any(|trigger| ends(&trigger.on))
         {
-            let at = self.step_place(&step, "use");
+            let at = self.step_place(step, "use");
             let (message, hint) = ("a resolved alert ends what can't be undone", "`on_resolved: continue`");
             self.findings.warning(604, at, message, "`on_resolved: cancel`", hint);
         }

@@ -28,6 +28,8 @@ const ESCALATE_MAX: usize = 16;
 pub(super) struct Judge<'a> {
     pub playbook: &'a Playbook,
     pub places: &'a Places,
+    /// What it can do together with all that it runs.
+    pub reach: &'a Reach,
     pub set: &'a Set,
     /// Where foreign actions are declared.
     pub declared: &'a BTreeMap<Arc<str>, Place>,
@@ -52,7 +54,7 @@ impl Judge<'_> {
         self.ceiling();
         self.triggers();
         self.correlate();
-        let mut scope = scope::start(playbook, places);
+        let mut scope = scope::start(playbook, places, self.set);
         self.when(&mut scope);
         self.guard(&scope);
         self.failback(&scope);
@@ -64,7 +66,11 @@ impl Judge<'_> {
         }
         let gives = self.outputs(&scope);
         scope::forget(&mut scope.steps, 0);
-        self.steps(&playbook.finally, &mut scope);
+        for step in &playbook.finally {
+            self.steps(std::slice::from_ref(step), &mut scope);
+            // Each is tried, however those before it ended.
+            scope::forget(&mut scope.steps, 0);
+        }
         self.escalations(&scope);
         for (receiver, node) in playbook.notify.iter().zip(&places.notify) {
             self.known_receiver(receiver, node);
@@ -76,13 +82,9 @@ impl Judge<'_> {
         gives
     }
 
-    pub fn reach(&self) -> Option<&Reach> {
-        self.book.reach(self.playbook.name.as_str())
-    }
-
     /// Whether it starts by itself, and not only within another's run.
     pub fn starts(&self) -> bool {
-        !self.playbook.triggers.is_empty() || self.places.document.get("triggers").is_some()
+        !self.playbook.triggers.is_empty() || !items(self.places.document.get("triggers")).is_empty()
     }
 
     fn when(&mut self, scope: &mut Scope) {
@@ -217,7 +219,7 @@ impl Judge<'_> {
         let mut last = None;
         for part in &template.parts {
             if let Part::Path(expr, range) = part {
-                let (found, problems) = cel::check(expr, scope);
+                let (found, problems) = path(expr, scope);
                 self.problems(problems, node, range.start);
                 last = found;
             }
@@ -229,7 +231,7 @@ impl Judge<'_> {
     pub fn lenient(&mut self, template: &Template, at: &Node, scope: &Scope) {
         for part in &template.parts {
             if let Part::Path(expr, range) = part {
-                let (_, mut problems) = cel::check(expr, scope);
+                let (_, mut problems) = path(expr, scope);
                 problems.retain(|problem| !matches!(problem.code, 304 | 306 | 307));
                 self.problems(problems, at, range.start);
             }
@@ -250,11 +252,26 @@ impl Judge<'_> {
         let all: Vec<&str> = known.clone().collect();
         let hint = did_you_mean(nearest(name, known), || match all.as_slice() {
             [] => format!("there is no {what}"),
-            _ => format!("there are {}", all.join(", ")),
+            _ => format!("known: {}", all.join(", ")),
         });
         self.error(205, node, format!("unknown {what} `{name}`"), "not declared", hint);
         false
     }
+}
+
+/// A path of a template; the clock is for CEL alone.
+fn path(expr: &Expr, scope: &Scope) -> (Option<Type>, Vec<Problem>) {
+    let (found, mut problems) = cel::check(expr, scope);
+    if matches!(&expr.tree.kind, cel::Kind::Name(name) if name == "now") && problems.is_empty() {
+        problems.push(Problem {
+            code: 303,
+            range: expr.tree.range.clone(),
+            message: "`now` is for CEL alone".into(),
+            label: "not visible here".into(),
+            hint: "compute with it in `when`, `if` or `set`".into(),
+        });
+    }
+    (found, problems)
 }
 
 /// An object with these fields.

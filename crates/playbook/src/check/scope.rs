@@ -2,11 +2,18 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use super::judge::{record, unread};
+use regreen_schemas::event::Target;
+
+use super::{
+    judge::{record, unread},
+    names::Pattern,
+};
 use crate::{
     cel::{Fact, Gives, Scope, Seen},
     model::{On, Playbook, TargetKind, Trigger},
+    names,
     read::Places,
+    set::Set,
     value::{Type, Value},
 };
 
@@ -57,12 +64,43 @@ pub(super) fn of_value(value: &Value) -> Type {
     }
 }
 
+/// What a trigger's verdict tells: of a node's check the node and its group, of a group's check the group.
+fn verdict(trigger: &Trigger, set: &Set) -> BTreeSet<&'static str> {
+    let mut known: BTreeSet<&'static str> = names::fields("verdict").iter().map(|field| field.name).collect();
+    let On::Verdict { check, .. } = &trigger.on else { return known };
+    let sides: BTreeSet<&Arc<str>> = set.inventory.services.values().flatten().collect();
+    for check in Pattern::of_trigger(check).matching(set) {
+        let member = check.name.as_str().rsplit_once('/').map_or("", |(_, member)| member);
+        let group = match (set.inventory.node(member), set.inventory.group(member)) {
+            (Some(Target::Node { group, .. }), _) => Some(group),
+            (_, Some(Target::Group { name })) => {
+                known.remove("node");
+                Some(name)
+            }
+            _ => {
+                known.remove("node");
+                known.remove("group");
+                None
+            }
+        };
+        if !group.is_some_and(|group| sides.contains(&group)) {
+            known.remove("service");
+        }
+    }
+    known
+}
+
+fn verdict_type(known: &BTreeSet<&'static str>) -> Type {
+    let fields = names::fields("verdict").iter().filter(|field| known.contains(field.name));
+    record(fields.map(|field| (field.name.into(), field.field.kind())))
+}
+
 /// What a trigger's `target` sees; with what was posted, its `inputs`.
-pub(super) fn trigger(playbook: &Playbook, trigger: &Trigger, inputs: bool) -> Scope {
+pub(super) fn trigger(playbook: &Playbook, trigger: &Trigger, set: &Set, inputs: bool) -> Scope {
     let mut roots = vec![vars(playbook)];
     match &trigger.on {
         On::Alert { .. } => roots.push(("alert".into(), Type::Object("alert"))),
-        On::Verdict { .. } => roots.push(("verdict".into(), Type::Object("verdict"))),
+        On::Verdict { .. } => roots.push(("verdict".into(), verdict_type(&verdict(trigger, set)))),
         On::Webhook { .. } => {
             let kind = if inputs { "posted event" } else { "event" };
             roots.push(("event".into(), Type::Object(kind)));
@@ -73,7 +111,7 @@ pub(super) fn trigger(playbook: &Playbook, trigger: &Trigger, inputs: bool) -> S
 }
 
 /// What `when` and `guard` see.
-pub(super) fn start(playbook: &Playbook, places: &Places) -> Scope {
+pub(super) fn start(playbook: &Playbook, places: &Places, set: &Set) -> Scope {
     let inputs = playbook.inputs.iter().map(|(name, input)| (name.clone(), input.kind.clone()));
     let mut scope = Scope {
         roots: vec![
@@ -90,12 +128,12 @@ pub(super) fn start(playbook: &Playbook, places: &Places) -> Scope {
         TargetKind::Service => scope.roots.push(("target".into(), Type::Object("service"))),
         TargetKind::None => {}
     }
-    brought(playbook, places, &mut scope);
+    brought(playbook, places, set, &mut scope);
     scope
 }
 
 /// Alert, verdict and event are there when every trigger brings them; labels, when every alert has them.
-fn brought(playbook: &Playbook, places: &Places, scope: &mut Scope) {
+fn brought(playbook: &Playbook, places: &Places, set: &Set, scope: &mut Scope) {
     let written = super::judge::items(places.document.get("triggers")).len();
     let begin = || playbook.triggers.iter().filter(|trigger| begins(playbook, trigger));
     for (root, kind) in BROUGHT {
@@ -106,6 +144,10 @@ fn brought(playbook: &Playbook, places: &Places, scope: &mut Scope) {
         match other {
             // What can't be read has its own finding.
             _ if written > playbook.triggers.len() => scope.roots.push((root.into(), Type::Object(root))),
+            None if written > 0 && root == "verdict" => {
+                let known = begin().map(|trigger| verdict(trigger, set)).reduce(|all, more| &all & &more);
+                scope.roots.push((root.into(), verdict_type(&known.unwrap_or_default())));
+            }
             None if written > 0 => scope.roots.push((root.into(), Type::Object(root))),
             None => scope.absent.push((root, "no trigger: only `run` starts it".to_owned())),
             Some(at) => {
@@ -114,7 +156,7 @@ fn brought(playbook: &Playbook, places: &Places, scope: &mut Scope) {
             }
         }
     }
-    let ensured = begin().map(ensured).reduce(|all, more| all.intersection(&more).cloned().collect());
+    let ensured = begin().map(ensured).reduce(|all, more| &all & &more);
     scope.facts.extend(ensured.unwrap_or_default().into_iter().map(Fact::Label));
 }
 

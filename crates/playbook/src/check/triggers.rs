@@ -29,7 +29,7 @@ impl Judge<'_> {
             self.started_on(trigger, node);
             let manual = matches!(trigger.on, On::Manual { .. });
             let inputs = node.get("inputs").unwrap_or(node);
-            let scope = scope::trigger(playbook, trigger, true);
+            let scope = scope::trigger(playbook, trigger, self.set, true);
             self.inputs(&trigger.inputs, playbook, !manual, inputs, &scope);
             self.shadowed(at, trigger, node);
         }
@@ -44,9 +44,11 @@ impl Judge<'_> {
                 self.error(203, at, "this playbook has no target", "the trigger names one", hint);
             }
             (Some(template), Some(at)) => {
-                let scope = scope::trigger(self.playbook, trigger, false);
+                let scope = scope::trigger(self.playbook, trigger, self.set, false);
                 self.target(template, wanted, at, &scope);
-                self.of_window(template, at);
+                if begins(self.playbook, trigger) {
+                    self.of_window(template, at);
+                }
             }
             (None, None) if wanted != TargetKind::None && !self.brings_target(trigger) => {
                 let hint = match trigger.on {

@@ -6,7 +6,7 @@ use regreen_schemas::{check::Status, view};
 
 use super::{
     judge::Judge,
-    names::{Pattern, asked, can_be},
+    names::{Pattern, asked, can_be, groups},
 };
 use crate::{
     cel::{Expr, Scope},
@@ -19,8 +19,11 @@ use crate::{
 };
 
 impl Judge<'_> {
-    /// The verdicts that an expression asks for.
+    /// The verdicts that an expression asks for, and the groups that it names.
     pub(super) fn asked(&mut self, expr: &Expr, node: &Node) {
+        for (group, range) in groups(&expr.tree) {
+            self.known_object(TargetKind::Group, group, self.at(within(node, &range)));
+        }
         for asked in asked(&expr.tree) {
             let at = self.at(within(node, &asked.range));
             let wanted = match asked.function {
@@ -109,15 +112,16 @@ impl Judge<'_> {
             _ => return true,
         };
         let inventory = &self.set.inventory;
-        let names: Vec<&Arc<str>> = match kind {
-            TargetKind::Node => inventory.groups.values().flat_map(|group| group.nodes.keys()).collect(),
-            TargetKind::Group => inventory.groups.keys().collect(),
-            TargetKind::Service => inventory.services.keys().collect(),
+        let mut names: Box<dyn Iterator<Item = &Arc<str>>> = match kind {
+            TargetKind::Node => Box::new(inventory.groups.values().flat_map(|group| group.nodes.keys())),
+            TargetKind::Group => Box::new(inventory.groups.keys()),
+            TargetKind::Service => Box::new(inventory.services.keys()),
             TargetKind::None => return true,
         };
-        let there = |name: &&Arc<str>| self.set.checks.contains_key(format!("{prefix}{name}").as_str());
+        let there = |name: &Arc<str>| self.set.checks.contains_key(format!("{prefix}{name}").as_str());
         // Nodes that are found at the provider are not known yet.
-        if names.is_empty() || names.iter().any(there) {
+        let unknown = inventory.groups.values().any(|group| group.discover.is_some());
+        if kind == TargetKind::Node && unknown || names.any(there) {
             return true;
         }
         let message = format!("`{prefix}…` is no check of a {}", kind.word());

@@ -102,7 +102,10 @@ pub(super) fn opposite(walk: &mut Walk<'_>, node: &Node, used: &Use) -> Undo {
     };
     let with = node.get("with");
     let given = |param: &Param| with.and_then(|with| with.get(&param.name)).is_some_and(|arg| !arg.is_null());
-    if let Some(param) = undo.params.iter().find(|param| param.required && !given(param)) {
+    // What the action itself can't do without has its own finding.
+    let asked = |param: &Param| used.action.params.iter().any(|own| own.name == param.name && own.required);
+    let missing = |param: &&Param| param.required && !given(param) && !asked(param);
+    if let Some(param) = undo.params.iter().find(missing) {
         let message = format!("parameter `{}` is missing", param.name);
         let hint = format!("give it, or say `undo: none`; {}: {}", param.name, param.doc);
         walk.missing(node, message, format!("`{}`, which undoes it, needs it", undo.name), hint);
@@ -147,4 +150,130 @@ fn http_effect(declared: &Action, args: &[(Arc<str>, Arg)]) -> (Effect, bool) {
         _ => Effect::AtMostOnce,
     };
     (effect, !reads)
+}
+
+#[cfg(test)]
+mod tests {
+    use regreen_schemas::{Span, action::Effect};
+
+    use super::super::tests::{each_is_told, good};
+    use crate::model::{Arg, StepKind, Subject, Undo, Use};
+
+    fn used(step: &str) -> Use {
+        let playbook = good(&format!("steps:\n  - id: a\n    {step}"));
+        match playbook.steps.into_iter().next().map(|step| step.kind) {
+            Some(StepKind::Use(used)) => *used,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn said(arg: &Arg) -> String {
+        match arg {
+            Arg::Constant(value) => value.to_string(),
+            Arg::Template(..) => "template".into(),
+            Arg::Map(entries) => {
+                let entries = entries.iter().map(|(key, arg)| format!("{key}: {}", said(arg)));
+                format!("{{{}}}", entries.collect::<Vec<_>>().join(", "))
+            }
+            Arg::List(items) => format!("[{}]", items.iter().map(said).collect::<Vec<_>>().join(", ")),
+            Arg::Secret(name) => format!("secret {name}"),
+            Arg::File(file) => format!("file {}", file.path),
+        }
+    }
+
+    #[test]
+    fn parameters_are_read_by_their_types() {
+        let cases: &[(&str, &str)] = &[
+            ("kind: soft", "kind=\"soft\""),
+            ("grace: 90s", "grace=\"1m30s\""),
+            ("grace: \"{{ inputs.grace }}\"", "grace=template"),
+            ("count: 3", "count=3"),
+            ("wait: true", "wait=true"),
+            ("wait: \"{{ inputs.wait }}\"", "wait=template"),
+            ("script: echo", "script=\"echo\""),
+            ("token: {secret: cloud}", "token=secret cloud"),
+            ("body: {a: [1, x], template: {b: 1}}", "body={a: [1, \"x\"], template: {b: 1}}"),
+            ("body: {template: logs}", "body={template: \"logs\"}"),
+            ("to: es-b", "to=\"es-b\""),
+            ("tell: ops", "tell=\"ops\""),
+        ];
+        for (with, wanted) in cases {
+            let used = used(&format!("use: cloud.node.stop\n    with:\n      node: a1\n      {with}"));
+            let args: Vec<String> =
+                used.args.iter().map(|(name, arg)| format!("{name}={}", said(arg))).collect();
+            assert_eq!(args, [*wanted]);
+            assert!(matches!(used.subject, Some(Subject::Node(name)) if *name == *"a1"));
+        }
+    }
+
+    #[test]
+    fn the_first_object_is_what_it_acts_on() {
+        let service = used("use: endpoint.set\n    with: {service: search, active: es-b}");
+        assert!(matches!(&service.subject, Some(Subject::Service(name)) if **name == *"search"));
+        assert_eq!(said(&service.args[0].1), "\"es-b\"");
+        let path = used(
+            "use: endpoint.set\n    with: {service: \"{{ target }}\", active: \"{{ target.standby }}\"}",
+        );
+        assert!(matches!(path.subject, Some(Subject::Path(_))));
+        assert_eq!(said(&path.args[0].1), "template");
+        let told = used("use: notify.send\n    with: {to: ops, text: \"hello {{ run.id }}\"}");
+        assert!(told.subject.is_none());
+        assert_eq!(told.effect, Effect::Tell);
+    }
+
+    #[test]
+    fn what_is_unsaid_is_the_actions_own() {
+        let stop = used("use: cloud.node.stop\n    with: {node: a1, kind: hard, grace: 5s}");
+        assert_eq!((stop.timeout, stop.attempts, stop.destructive), (Span::minutes(2), 1, true));
+        let Undo::Action(undo) = &stop.undo else { panic!("{:?}", stop.undo) };
+        assert_eq!((&*undo.action.name, undo.attempts, undo.destructive), ("cloud.node.start", 3, false));
+        let names: Vec<&str> = undo.args.iter().map(|(name, _)| &**name).collect();
+        assert_eq!(names, ["kind"], "as far as it knows them");
+        assert!(undo.subject.is_some());
+        let start = used("use: cloud.node.start\n    with: {node: a1}\n    timeout: 5s\n    attempts: 2");
+        assert_eq!((start.timeout, start.attempts), (Span::seconds(5), 2));
+        assert!(matches!(start.undo, Undo::None));
+    }
+
+    #[test]
+    fn each_slip_is_told() {
+        each_is_told(&[
+            ("steps: [{id: a, use: cloud.node.stpo, with: {node: a1}}]", 201, "cloud.node.stpo"),
+            ("steps: [{id: a, use: cloud.node.stop}]", 108, "parameter `node`"),
+            (
+                "steps: [{id: a, use: cloud.node.stop, with: {node: a1, hard: true}}]",
+                101,
+                "unknown key `hard`",
+            ),
+            (
+                "steps: [{id: a, use: cloud.node.stop, with: {node: a1, kind: sotf}}]",
+                203,
+                "`kind` wants one of",
+            ),
+            ("steps: [{id: a, use: cloud.node.stop, with: {node: a1, grace: 5}}]", 106, "`5` is no duration"),
+            (
+                "steps: [{id: a, use: cloud.node.stop, with: {node: a1, count: 1.5}}]",
+                203,
+                "`count` wants a whole",
+            ),
+            ("steps: [{id: a, use: cloud.node.stop, with: {node: a1, wait: yes}}]", 203, "`true` or `false`"),
+            ("steps: [{id: a, use: cloud.node.stop, with: {node: {a: 1}}}]", 203, "wants text"),
+            (
+                "steps: [{id: a, use: cloud.node.stop, with: {node: a1, script: {template: no.hbs}}}]",
+                205,
+                "no.hbs",
+            ),
+            (
+                "steps: [{id: a, use: http.request, with: {url: 'http://x', node: a1, group: es-a}}]",
+                107,
+                "`node` and `group`",
+            ),
+            ("steps: [{id: a, use: cloud.node.tag, with: {node: a1}}]", 108, "which undoes it, needs it"),
+            (
+                "steps: [{id: a, use: cloud.service.move, with: {service: s, to: g}, attempts: 2}]",
+                506,
+                "act twice",
+            ),
+        ]);
+    }
 }

@@ -197,3 +197,109 @@ fn opposite((action, place): &Undone, shelf: &Shelf, findings: &mut Findings) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{ACTIONS, read};
+    use crate::{
+        action::{Action, ParamKind},
+        value::Type,
+    };
+
+    const GOOD: &str = "description: d, effect: read, destructive: false";
+
+    fn codes(entries: &str) -> Vec<(u16, String)> {
+        let text = format!("apiVersion: regreen/v1\nactions:\n  {entries}\n");
+        let (_, findings) = read(&[("a.yaml", &text)]);
+        findings.list.into_iter().map(|finding| (finding.code, finding.message)).collect()
+    }
+
+    fn declared(entry: &str) -> Action {
+        let text = format!("apiVersion: regreen/v1\nactions:\n  a.b: {{{entry}}}\n");
+        let (draft, findings) = read(&[("a.yaml", &text)]);
+        assert!(findings.list.is_empty(), "{}", findings.render(false));
+        (*draft.actions["a.b"]).clone()
+    }
+
+    #[test]
+    fn foreign_actions_stand_beside_those_of_this_build() {
+        let (draft, findings) = read(&[("a.yaml", ACTIONS)]);
+        assert!(findings.list.is_empty(), "{}", findings.render(false));
+        for known in ["http.request", "notify.send", "endpoint.set"] {
+            assert!(!draft.actions[known].foreign, "{known}");
+        }
+        let moving = &draft.actions["cloud.service.move"];
+        assert!(moving.foreign && moving.irreversible && moving.undo.is_none());
+        assert_eq!(moving.params.iter().map(|param| &*param.name).collect::<Vec<_>>(), ["service", "to"]);
+        assert_eq!(moving.params[0].kind, ParamKind::Service);
+        let result = moving.result.as_ref().expect("it is declared");
+        assert_eq!(result["node"], Type::Object("node"));
+        assert_eq!(result["ids"], Type::List(Box::new(Type::Str)));
+        assert_eq!(result["raw"], Type::Json);
+        assert!(draft.actions["cloud.node.stop"].result.is_none(), "what is not declared is not known");
+    }
+
+    #[test]
+    fn the_hash_is_over_the_whole_declaration() {
+        let entries = [
+            GOOD.to_owned(),
+            GOOD.replace("description: d", "description: e"),
+            GOOD.replace("read", "idempotent"),
+            GOOD.replace("destructive: false", "destructive: true"),
+            format!("{GOOD}, irreversible: true"),
+            format!("{GOOD}, timeout: 31s"),
+            format!("{GOOD}, result: {{}}"),
+            format!("{GOOD}, result: {{a: int}}"),
+            format!("{GOOD}, undo: http.request, with: {{url: {{type: url}}}}"),
+            format!("{GOOD}, with: {{url: {{type: url}}}}"),
+            format!("{GOOD}, with: {{url: {{type: text}}}}"),
+            format!("{GOOD}, with: {{url: {{one_of: [text]}}}}"),
+            format!("{GOOD}, with: {{url: {{type: text, optional: true}}}}"),
+            format!("{GOOD}, with: {{url: {{type: text, description: d}}}}"),
+        ];
+        let mut hashes: Vec<_> = entries.iter().map(|entry| declared(entry).declared).collect();
+        assert_eq!(hashes[0], declared(GOOD).declared);
+        hashes.sort();
+        hashes.dedup();
+        assert_eq!(hashes.len(), entries.len());
+    }
+
+    #[test]
+    fn a_playbook_uses_what_a_later_file_declares() {
+        let playbook = "apiVersion: regreen/v1\nplaybook: p\nsteps: [{id: a, use: cloud.node.start, with: {node: a1}}]\n";
+        let (_, findings) = read(&[("a.yaml", playbook), ("b.yaml", ACTIONS)]);
+        assert!(findings.list.is_empty(), "{}", findings.render(false));
+    }
+
+    #[test]
+    fn each_slip_is_told() {
+        let cases: &[(&str, u16, &str)] = &[
+            ("http.request: {GOOD}", 102, "action `http.request`"),
+            ("a.b: {GOOD}\n---\napiVersion: regreen/v1\nactions:\n  a.b: {GOOD}", 102, "action `a.b`"),
+            ("ab: {GOOD}", 109, "bad name `ab`"),
+            ("A.b: {GOOD}", 109, "bad name `A.b`"),
+            ("a.b: {description: d, effect: read}", 108, "key `destructive`"),
+            ("a.b: {description: d, effect: tell, destructive: false}", 203, "`effect` wants one of"),
+            ("a.b: {description: d, effect: read, destructive: perhaps}", 203, "`destructive` wants one of"),
+            ("a.b: {GOOD, retries: 3}", 101, "unknown key `retries`"),
+            ("a.b: {GOOD, with: {x: {}}}", 108, "key `type`"),
+            ("a.b: {GOOD, with: {x: {type: string}}}", 203, "`type` wants one of"),
+            ("a.b: {GOOD, with: {x: {type: int, one_of: [a]}}}", 107, "two kinds in a parameter"),
+            ("a.b: {GOOD, with: {x: {one_of: []}}}", 203, "a word at least"),
+            ("a.b: {GOOD, with: {x-y: {type: int}}}", 109, "bad name `x-y`"),
+            ("a.b: {GOOD, result: {x: text}}", 203, "`type` wants one of"),
+            ("a.b: {GOOD, undo: a.c}", 201, "unknown action `a.c`"),
+            ("a.b: {GOOD, undo: notify.send}", 108, "needs `text`"),
+            ("a.b: {GOOD, undo: http.request, with: {url: {type: text}}}", 203, "`url` is of another type"),
+            ("a.b: {GOOD, undo: a.b, irreversible: true}", 203, "irreversible"),
+        ];
+        let mut wrong = Vec::new();
+        for (entries, code, words) in cases {
+            let found = codes(&entries.replace("GOOD", GOOD));
+            if !found.iter().any(|(found, message)| found == code && message.contains(words)) {
+                wrong.push(format!("{entries}: not {code} with `{words}`, {found:?}"));
+            }
+        }
+        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    }
+}

@@ -12,7 +12,7 @@ use crate::{
     cases::{Case, Moment, Tests, What},
     diagnostic::nearest,
     keys,
-    model::{On, Playbook, StepKind},
+    model::{Playbook, StepKind},
     set::Set,
     tree::{Kind, Node},
     walk::{Fields, Walk},
@@ -20,11 +20,6 @@ use crate::{
 
 /// 2030-01-01T00:00:00Z, when nothing else is said.
 const START: Timestamp = Timestamp(1_893_456_000_000);
-/// Kinds of moments: one of them in each.
-const KINDS: [&str; 11] = [
-    "firing", "resolved", "verdicts", "event", "start", "approve", "deny", "settle", "cancel", "stop",
-    "resume",
-];
 const STATUSES: [(&str, Status); 4] = [
     ("up", Status::Up),
     ("degraded", Status::Degraded),
@@ -121,18 +116,19 @@ fn moment_of(walk: &mut Walk<'_>, node: &Node) -> Option<Timestamp> {
 fn moment(walk: &mut Walk<'_>, node: &Node, known: &Known<'_>) -> Option<Moment> {
     let fields = walk.fields(node, "moment", keys::MOMENT)?;
     let at = fields.get("at").and_then(|node| walk.duration(node, "at"))?;
-    let mut kinds = KINDS.iter().filter_map(|kind| Some((*kind, node.get(kind)?)));
+    let mut kinds = keys::MOMENT_KINDS.iter().filter_map(|kind| Some((*kind, node.get(kind)?)));
     let first = kinds.next();
     if let (Some((first, _)), Some((second, value))) = (first, kinds.next()) {
         let message = format!("`{first}` and `{second}` in one moment");
         walk.error(107, value, message, "what comes first?", "make two of it; they may have the same `at`");
         return None;
     }
-    let what = match first {
-        None => What::Pass,
-        Some((kind, value)) => what(walk, kind, value, fields, known)?,
+    let Some((kind, value)) = first else {
+        let hint = format!("one of {}", keys::MOMENT_KINDS.join(", "));
+        walk.missing(node, "the moment does not say what happens", "this moment", hint);
+        return None;
     };
-    Some(Moment { at, what })
+    Some(Moment { at, what: what(walk, kind, value, fields, known)? })
 }
 
 fn what(
@@ -146,10 +142,10 @@ fn what(
         "firing" => What::Firing { labels: labels(walk, value, kind), annotations: notes(walk, moment) },
         "resolved" => What::Resolved { labels: labels(walk, value, kind), annotations: notes(walk, moment) },
         "verdicts" => What::Verdicts(verdicts(walk, value, known)),
-        "event" => What::Event(event(walk, value, known)?),
+        "event" => What::Event(event(walk, value)?),
         "start" => start(walk, value)?,
         "approve" | "deny" => {
-            let fields = walk.fields(value, kind, keys::ANSWERED)?;
+            let fields = walk.fields(value, kind, keys::SAID)?;
             let step = fields.get("step").and_then(|node| expect::step(walk, node, known))?;
             What::Answered { step, by: by(walk, fields), yes: kind == "approve" }
         }
@@ -165,6 +161,7 @@ fn what(
         }
         "stop" if truly(walk, value, kind) => What::Stop,
         "resume" if truly(walk, value, kind) => What::Resume,
+        "nothing" if truly(walk, value, kind) => What::Pass,
         _ => return None,
     })
 }
@@ -225,19 +222,16 @@ fn verdicts(walk: &mut Walk<'_>, node: &Node, known: &Known<'_>) -> Vec<(CheckNa
     out
 }
 
-fn event(walk: &mut Walk<'_>, node: &Node, known: &Known<'_>) -> Option<fact::Event> {
+fn event(walk: &mut Walk<'_>, node: &Node) -> Option<fact::Event> {
     let fields = walk.fields(node, "event", keys::EVENT)?;
     let path = fields.get("path").and_then(|node| walk.plain(node, "path"))?;
-    let declared = known.playbook.triggers.iter().find_map(|trigger| match &trigger.on {
-        On::Webhook { path: own, secret } if **own == *path => Some(secret.clone()),
-        _ => None,
-    });
+    let secret = fields.get("secret").and_then(|node| walk.plain(node, "secret"))?;
     let mut text = |key: &str, default: &str| -> Arc<str> {
         fields.get(key).and_then(|node| walk.plain(node, key)).unwrap_or(default).into()
     };
     Some(fact::Event {
         path: path.into(),
-        secret: text("secret", declared.as_deref().unwrap_or_default()),
+        secret: secret.into(),
         id: text("id", "1"),
         kind: text("type", "test"),
         source: text("source", "test"),

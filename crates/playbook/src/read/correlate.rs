@@ -33,3 +33,30 @@ fn count(walk: &mut Walk<'_>, node: &Node) -> Option<Count> {
     let distinct = fields.get("distinct").and_then(|node| walk.plain(node, "distinct")).map(Arc::from);
     Some(Count { at_least, distinct })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{each_is_told, good};
+
+    #[test]
+    fn it_is_read_as_written() {
+        let lines = "correlate: {by: [cluster], within: 5m, all: [a, b], absent: ['3'], count: {at_least: 2, distinct: node}}";
+        let read = good(lines).correlate.expect("it is there");
+        let words =
+            format!("{:?} {} {:?} {:?} {:?}", read.by, read.within, read.all, read.absent, read.count);
+        let count = "Some(Count { at_least: 2, distinct: Some(\"node\") })";
+        assert_eq!(words, format!(r#"["cluster"] 5m ["a", "b"] ["3"] {count}"#));
+    }
+
+    #[test]
+    fn each_slip_is_told() {
+        each_is_told(&[
+            ("correlate: {within: 5m}", 108, "key `by`"),
+            ("correlate: {by: [a]}", 108, "key `within`"),
+            ("correlate: {by: a, within: 5m}", 203, "`by` wants a list"),
+            ("correlate: {by: [a], within: 5}", 106, "`5` is no duration"),
+            ("correlate: {by: [a], within: 5m, count: {distinct: b}}", 108, "key `at_least`"),
+            ("correlate: {by: [a], within: 5m, count: 2}", 203, "`count` wants a map"),
+        ]);
+    }
+}

@@ -96,10 +96,10 @@ fn answer(walk: &mut Walk<'_>, node: &Node) -> Option<Answer> {
     let fields = walk.fields(node, "answer", keys::ANSWER)?;
     let after = fields.get("after").map_or(Some(AFTER), |node| walk.duration(node, "after"))?;
     let given: Vec<&str> =
-        ["error", "timeout", "unknown", "ok"].into_iter().filter(|kind| node.get(kind).is_some()).collect();
-    let result = node.get("ok").map_or(Value::Null, json);
+        keys::ANSWER_KINDS.iter().copied().filter(|kind| node.get(kind).is_some()).collect();
+    let result = |key: &str| node.get(key).map_or(Value::Null, json);
     let gives = match (given.as_slice(), node.get(given.first().copied().unwrap_or_default())) {
-        (["ok"], _) => Gives::Ok(result),
+        (["ok"], _) => Gives::Ok(result("ok")),
         (["error"], Some(value)) => {
             let words = [("transient", Failure::Transient), ("permanent", Failure::Permanent)];
             Gives::Error(walk.one_of(value, "error", &words)?)
@@ -108,10 +108,10 @@ fn answer(walk: &mut Walk<'_>, node: &Node) -> Option<Answer> {
             walk.one_of(value, "timeout", &[("true", ())])?;
             Gives::Timeout
         }
-        (["unknown"] | ["unknown", "ok"], Some(value)) => {
+        (["unknown"], Some(value)) => {
             let words = [("done", 0), ("not_done", 1), ("cannot_tell", 2)];
             Gives::Unknown(match walk.one_of(value, "unknown", &words)? {
-                0 => Found::Done(result),
+                0 => Found::Done(result("result")),
                 1 => Found::NotDone,
                 _ => Found::CannotTell,
             })
@@ -215,29 +215,39 @@ fn action(walk: &mut Walk<'_>, node: &Node, known: &Known<'_>) -> Option<Expecte
     Some(ExpectedAction { at, step, action: action.into(), with })
 }
 
-/// `started`, or `blocked: cooldown`, which is a map with one key.
+/// `started`, or `blocked: cooldown`, which is quoted: else YAML reads a map.
 fn decision(walk: &mut Walk<'_>, node: &Node, _: &Known<'_>) -> Option<Word> {
-    let (word, reason) = match &node.kind {
-        Kind::Map(entries) => match entries.as_slice() {
-            [(word, reason)] => (word, Some(reason)),
-            _ => {
-                walk.wrong(node, "decisions", "one decision", "like `blocked: cooldown`");
-                return None;
-            }
-        },
-        _ => (node, None),
+    if let Kind::Map(entries) = &node.kind {
+        let text = |node: &Node| node.text().unwrap_or_default().to_owned();
+        let meant = entries.first().map(|(word, reason)| format!("{}: {}", text(word), text(reason)));
+        let hint = format!("quote it: `\"{}\"`", meant.unwrap_or_default());
+        walk.error(203, node, "a decision is read as a map", "unquoted", hint);
+        return None;
+    }
+    let text = walk.plain(node, "decisions")?;
+    let (word, reason) = match text.split_once(':') {
+        Some((word, reason)) => (word, Some(reason.trim())),
+        None => (text, None),
     };
-    let words = ["started", "joined", "skipped", "blocked", "refused"].map(|word| (word, word));
-    let outcome = walk.one_of(word, "decisions", &words)?;
-    let known = REASONS.iter().find(|(word, _)| *word == outcome).map_or(&[][..], |(_, reasons)| reasons);
+    let words = ["started", "joined", "skipped", "blocked", "refused"];
+    let outcome = one_of(walk, node, word, &words)?;
+    let known = REASONS.iter().find(|(known, _)| *known == outcome).map_or(&[][..], |(_, reasons)| reasons);
     let reason = match reason {
-        Some(reason) => {
-            let words: Vec<(&str, &str)> = known.iter().map(|word| (*word, *word)).collect();
-            Some(walk.one_of(reason, outcome, &words)?)
-        }
+        Some(reason) => Some(one_of(walk, node, reason, known)?),
         None => None,
     };
     Some(Word { outcome: outcome.into(), reason: reason.map(Arc::from) })
+}
+
+/// One of a few words within a text.
+fn one_of<'w>(walk: &mut Walk<'_>, node: &Node, word: &str, words: &[&'w str]) -> Option<&'w str> {
+    let found = words.iter().find(|known| **known == word).copied();
+    if found.is_none() {
+        let hint = nearest(word, words.iter().copied())
+            .map_or_else(|| words.join(", "), |near| format!("did you mean `{near}`?"));
+        walk.error(203, node, format!("`{word}` is no decision"), "not known here", hint);
+    }
+    found
 }
 
 fn told(walk: &mut Walk<'_>, node: &Node, known: &Known<'_>) -> Option<ExpectedTold> {

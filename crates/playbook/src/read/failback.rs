@@ -46,3 +46,42 @@ pub(super) fn outputs(walk: &mut Walk<'_>, node: &Node) -> Vec<Output> {
     };
     entries.into_iter().filter_map(output).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use regreen_schemas::Span;
+
+    use super::super::tests::{each_is_told, good};
+
+    #[test]
+    fn they_are_read_as_written() {
+        let playbook = good(
+            r#"outputs: {node: steps.pause.ok, all: now}
+failback: {run: back, when: up("es-cluster/es-a"), for: 10m, approval: {by: sre, within: 1d}}
+drill: {of: lost, rto: 10m, rpo: 0, canary: canary}"#,
+        );
+        let names: Vec<_> = playbook.outputs.iter().map(|output| &*output.name).collect();
+        assert_eq!(names, ["node", "all"]);
+        let failback = playbook.failback.expect("it is there");
+        assert_eq!((failback.run.as_str(), failback.hold), ("back", Span::minutes(10)));
+        assert_eq!(failback.approval.map(|asked| asked.within), Some(Span::minutes(24 * 60)));
+        let drill = playbook.drill.expect("it is there");
+        assert_eq!((drill.rto, drill.rpo), (Some(Span::minutes(10)), Some(0)));
+        let silent = good("failback: {run: back, when: up(\"a\"), for: 10m, approval: none}");
+        assert!(silent.failback.expect("it is there").approval.is_none());
+    }
+
+    #[test]
+    fn each_slip_is_told() {
+        each_is_told(&[
+            ("failback: {run: back, when: up(\"a\"), for: 10m}", 108, "key `approval`"),
+            ("failback: {run: back, when: up(\"a\"), for: 10m, approval: no}", 203, "`approval` wants a map"),
+            ("failback: {run: back, for: 10m, approval: none}", 108, "key `when`"),
+            ("failback: {run: back, when: [1], for: 10m, approval: none}", 203, "`when` wants an expression"),
+            ("drill: {rto: 1m}", 108, "key `of`"),
+            ("drill: {of: a, rpo: some}", 203, "`rpo` wants a whole number"),
+            ("outputs: {a-b: now}", 109, "bad name `a-b`"),
+            ("outputs: {a: \"{{ now }}\"}", 301, "`outputs` is CEL"),
+        ]);
+    }
+}

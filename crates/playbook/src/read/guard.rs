@@ -126,3 +126,41 @@ pub(super) fn approval(
     let within = fields.get("within").map_or(Some(APPROVAL_WITHIN), |node| walk.duration(node, "within"))?;
     Some(Approval { by: by.into(), within })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{each_is_told, good};
+    use crate::model::{Busy, LockScope, Maintenance};
+
+    #[test]
+    fn what_is_written_is_there_and_the_rest_does_the_least_harm() {
+        let guard = good(
+            r#"guard:
+  lock: {scope: service, busy: cancel_running, wait: 5m}
+  maintenance: wait
+  circuit_breaker: {failures: 3, within: 2h, rest: 1h}
+  min_healthy: {at_least: 2, group: "{{ target.standby.name }}"}"#,
+        )
+        .guard;
+        assert_eq!((guard.scope, guard.busy), (LockScope::Service, Busy::CancelRunning));
+        assert_eq!(guard.maintenance, Maintenance::Wait);
+        assert_eq!(guard.breaker.map(|breaker| breaker.failures), Some(3));
+        assert!(guard.min_healthy.expect("it is there").group.is_some());
+        let bare = good("mode: approve").guard;
+        assert_eq!((bare.maintenance, bare.busy), (Maintenance::Skip, Busy::Queue));
+        assert!(bare.approval.is_some(), "the mode asks");
+        assert!(good("").guard.approval.is_none());
+    }
+
+    #[test]
+    fn each_slip_is_told() {
+        each_is_told(&[
+            ("guard: {maintenance: stop}", 203, "`maintenance` wants one of"),
+            ("guard: {lock: {scope: world}}", 203, "`scope` wants one of"),
+            ("guard: {lock: {busy: cancel}}", 203, "`busy` wants one of"),
+            ("guard: {circuit_breaker: {failures: 3, within: 2h}}", 108, "key `rest`"),
+            ("guard: {circuit_breaker: {failures: 0, within: 2h, rest: 1h}}", 203, "`failures` wants"),
+            ("guard: {min_healthy: {group: a}}", 108, "`at_least` and `percent`"),
+        ]);
+    }
+}

@@ -116,3 +116,58 @@ pub(super) fn words(walk: &mut Walk<'_>, node: Option<&Node>) -> BTreeMap<String
         .filter_map(|(k, v)| Some((k.text()?.to_owned(), v.text()?.to_owned())))
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use regreen_schemas::Span;
+
+    use super::super::tests::read;
+
+    const GOOD: &str = "apiVersion: regreen/v1
+inventory: lab
+groups:
+  es-a: {provider: digitalocean, discover: {tag: es-a}, storm: 40%}
+  es-b: {nodes: {b1: {}}}
+maintenance:
+  - {group: es-a, cron: '0 4 * * 1', zone: Europe/Berlin, for: 2h}
+";
+
+    #[test]
+    fn it_is_read_as_written() {
+        // The group may stand in a later file.
+        let (before, after) = GOOD.split_once("maintenance:").expect("it is there");
+        let windows = format!("apiVersion: regreen/v1\ninventory: windows\nmaintenance:{after}");
+        let (draft, findings) = read(&[("w.yaml", &windows), ("i.yaml", before)]);
+        assert!(findings.list.is_empty(), "{}", findings.render(false));
+        let (group, _) = &draft.groups["es-a"];
+        assert_eq!(
+            (group.provider.as_deref(), group.discover.as_deref()),
+            (Some("digitalocean"), Some("es-a"))
+        );
+        assert_eq!(group.storm, Some(40));
+        let [(schedule, lasts)] = group.maintenance.as_slice() else { panic!("{:?}", group.maintenance) };
+        assert_eq!((&*schedule.text, *lasts), ("0 4 * * 1 Europe/Berlin", Span::minutes(120)));
+        assert!(draft.groups["es-b"].0.maintenance.is_empty());
+    }
+
+    #[test]
+    fn each_slip_is_told() {
+        let cases: &[(&str, &str, u16, &str)] = &[
+            ("40%", "40", 203, "`storm` wants a share"),
+            ("40%", "0%", 203, "`storm` wants a share"),
+            ("{tag: es-a}", "es-a", 203, "`discover` wants a map"),
+            ("{tag: es-a}", "{}", 108, "key `tag`"),
+            ("discover: {tag: es-a}, ", "", 108, "key `nodes`"),
+            ("group: es-a", "group: es-c", 205, "unknown group `es-c`"),
+            ("0 4 * * 1", "0 4 * *", 203, "`cron` wants"),
+            ("Europe/Berlin", "Berlin", 205, "time zone `Berlin`"),
+            (", for: 2h", "", 108, "key `for`"),
+        ];
+        for (from, to, code, words) in cases {
+            assert!(GOOD.contains(from), "{from}");
+            let (_, findings) = read(&[("i.yaml", &GOOD.replacen(from, to, 1))]);
+            let told = findings.list.iter().any(|one| one.code == *code && one.message.contains(words));
+            assert!(told, "{to}: {}", findings.render(false));
+        }
+    }
+}

@@ -29,10 +29,11 @@ use std::{
 pub(crate) use checks::{CheckDraft, Each, SearchWord, What};
 pub(crate) use kind::from_json;
 pub(crate) use playbook::Places;
-pub(crate) use shelf::{Form, Shelf};
+pub(crate) use shelf::Shelf;
 
 use regreen_schemas::Span;
 
+use self::shelf::Form;
 use crate::{
     action::Action,
     cel::{self, Expr},
@@ -42,7 +43,7 @@ use crate::{
     schedule::Schedule,
     set::{Ceilings, Receiver, Watchdog, kind_of},
     template::Template,
-    tree::{Kind, Node},
+    tree::{self, Kind, Node},
     walk::Walk,
 };
 
@@ -67,8 +68,23 @@ pub(crate) struct Draft {
     pub ceilings: Option<Ceilings>,
 }
 
-/// Reads all documents: first what others use.
-pub(crate) fn documents(documents: Vec<(usize, Node)>, mut shelf: Shelf, findings: &mut Findings) -> Draft {
+/// Reads all files, and what others use first: the order of files means nothing.
+pub(crate) fn everything(findings: &mut Findings) -> Draft {
+    let (mut shelf, mut documents) = (Shelf::new(), Vec::new());
+    for file in 0..findings.sources.len() {
+        match Form::of(&findings.sources[file]) {
+            Form::Yaml => {
+                let parsed = tree::parse(file, findings);
+                documents.extend(parsed.into_iter().map(|document| (file, document)));
+            }
+            Form::Template => shelf.file(file, findings),
+            Form::Tests => {}
+        }
+    }
+    all(documents, shelf, findings)
+}
+
+fn all(documents: Vec<(usize, Node)>, mut shelf: Shelf, findings: &mut Findings) -> Draft {
     let mut draft = Draft::default();
     let mut kinds = Vec::new();
     for (file, document) in documents {
@@ -191,3 +207,6 @@ fn template(walk: &mut Walk<'_>, node: &Node, what: &str) -> Option<Template> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

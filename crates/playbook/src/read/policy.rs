@@ -136,3 +136,30 @@ fn approvers(walk: &mut Walk<'_>, name: &Node, value: &Node, draft: &mut Draft) 
     }
     draft.approvers.insert(group, people);
 }
+
+#[cfg(test)]
+mod tests {
+    use regreen_schemas::event::Mode;
+
+    use super::super::tests::read;
+    use crate::model::BudgetScope;
+
+    #[test]
+    fn ceilings_are_read_once() {
+        let text = "apiVersion: regreen/v1
+policy: lab
+ceilings: {mode: approve, storm: 30%, budget: [{max: 10, per: 1d, scope: domain}]}
+";
+        let (draft, findings) = read(&[("p.yaml", text)]);
+        assert!(findings.list.is_empty(), "{}", findings.render(false));
+        let ceilings = draft.ceilings.expect("they are there");
+        assert_eq!((ceilings.mode, ceilings.storm), (Mode::Approve, 30));
+        assert_eq!(ceilings.budgets[0].scope, BudgetScope::Domain);
+        let (_, findings) = read(&[("p.yaml", text), ("q.yaml", text)]);
+        assert_eq!(findings.list.iter().map(|one| one.code).collect::<Vec<_>>(), [102]);
+        for (from, to) in [("approve", "never"), ("30%", "30"), ("max: 10", "max: ten"), ("storm", "strom")] {
+            let (_, findings) = read(&[("p.yaml", &text.replacen(from, to, 1))]);
+            assert_eq!(findings.list.len(), 1, "{to}: {}", findings.render(false));
+        }
+    }
+}

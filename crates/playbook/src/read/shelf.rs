@@ -23,8 +23,8 @@ pub(crate) struct Shelf {
 
 /// How a file's name ends, when it is text to be filled in.
 const TEMPLATE: &str = ".hbs";
-/// How a file's name ends, when it holds tests of playbooks, which are read elsewhere.
-const TESTS: &str = ".test.yaml";
+/// How a file's name may end, when it holds tests of playbooks, which are read elsewhere.
+const TESTS: [&str; 2] = [".test.yaml", ".test.yml"];
 
 /// What a file is, by its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,7 +41,7 @@ impl Form {
     pub fn of(source: &Source) -> Self {
         if source.path.ends_with(TEMPLATE) {
             Self::Template
-        } else if source.path.ends_with(TESTS) {
+        } else if TESTS.iter().any(|end| source.path.ends_with(end)) {
             Self::Tests
         } else {
             Self::Yaml
@@ -107,4 +107,60 @@ fn joined(folder: &str, name: &str) -> String {
         }
     }
     parts.join("/")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::tests::read, joined};
+    use crate::model::{Arg, StepKind};
+
+    fn playbook(file: &str) -> String {
+        format!(
+            "apiVersion: regreen/v1\nplaybook: p\nsteps:\n  - {{id: a, use: notify.send, with: {{to: ops, text: {{template: {file}}}}}}}\n"
+        )
+    }
+
+    #[test]
+    fn a_file_is_found_from_where_the_playbook_stands() {
+        let cases: &[(&str, &str, &str)] = &[
+            ("p.yaml", "a.hbs", "a.hbs"),
+            ("books/p.yaml", "a.hbs", "books/a.hbs"),
+            ("books/p.yaml", "texts/a.hbs", "books/texts/a.hbs"),
+            ("books/p.yaml", "../texts/a.hbs", "texts/a.hbs"),
+            ("./books/p.yaml", "./a.hbs", "books/a.hbs"),
+            ("/etc/books/p.yaml", "a.hbs", "/etc/books/a.hbs"),
+        ];
+        for (playbook_path, name, path) in cases {
+            let (draft, findings) = read(&[(playbook_path, &playbook(name)), (path, "hello")]);
+            assert!(findings.list.is_empty(), "{}", findings.render(false));
+            let StepKind::Use(used) = &draft.playbooks[0].0.steps[0].kind else {
+                panic!("it uses an action")
+            };
+            assert!(matches!(&used.args[1].1, Arg::File(file) if *file.path == **path), "{:?}", used.args);
+        }
+        assert_eq!(joined("a/b", "../../../c"), "../c");
+    }
+
+    #[test]
+    fn what_is_not_there_or_not_allowed_is_told_where_it_stands() {
+        let (_, findings) = read(&[("b/p.yaml", &playbook("nod.hbs")), ("b/node.hbs", "x")]);
+        let [finding] = findings.list.as_slice() else { panic!("{}", findings.render(false)) };
+        assert_eq!((finding.code, finding.hint.as_str()), (205, "did you mean `node.hbs`?"));
+        let (_, findings) =
+            read(&[("b/p.yaml", &playbook("a.hbs")), ("b/a.hbs", "x\n{{#unless a}}y{{/unless}}")]);
+        let [finding] = findings.list.as_slice() else { panic!("{}", findings.render(false)) };
+        assert_eq!((finding.code, finding.at.file, finding.at.range.clone()), (309, 1, 2..15));
+    }
+
+    #[test]
+    fn tests_of_playbooks_are_left_alone() {
+        let (_, findings) = read(&[("p.test.yaml", "[")]);
+        assert!(findings.list.is_empty());
+        let (_, findings) = read(&[("p.yaml", "apiVersion: regreen/v1\ntests: p\ncases: []\n")]);
+        assert_eq!(
+            findings.list.iter().map(|one| one.code).collect::<Vec<_>>(),
+            [108],
+            "nothing would run them"
+        );
+    }
 }

@@ -271,3 +271,6 @@ impl Steps<'_, '_> {
         entries.into_iter().filter_map(value).collect()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -120,3 +120,85 @@ fn on(walk: &mut Walk<'_>, kind: &str, fields: Fields<'_>) -> Option<On> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{each_is_told, good};
+    use crate::model::{Is, On, Trigger};
+
+    fn said(trigger: &Trigger) -> String {
+        let on = match &trigger.on {
+            On::Alert { matchers, resolved } => format!("alert {} {resolved}", matchers.len()),
+            On::Verdict { check, is } => format!("verdict {check} {}", is.word()),
+            On::Schedule(schedule) => format!("schedule {} {}", schedule.text, schedule.once),
+            On::Manual { by } => format!("manual {by:?}"),
+            On::Run { playbook, result } => format!("run {playbook} {result:?}"),
+            On::Webhook { path, secret } => format!("webhook {path} {secret}"),
+        };
+        format!("{} {on} {} {} {}", trigger.id, trigger.target.is_some(), trigger.inputs.len(), trigger.hold)
+    }
+
+    #[test]
+    fn every_kind_is_read() {
+        let playbook = good(
+            r#"triggers:
+  - {alert: ['alertname="A"', 'node!=""'], for: 30s, target: "{{ alert.labels.node }}"}
+  - {id: over, alert: ['alertname="A"'], status: resolved, inputs: {hard: "true"}}
+  - {verdict: {check: es-node/*, is: not_up}, for: 1m, target: "{{ verdict.node }}"}
+  - {schedule: {cron: "0 4 * * 1", zone: Europe/Berlin, missed: once}, target: a1}
+  - {schedule: {cron: "0 * * * *"}}
+  - manual:
+  - {id: by-hand, manual: {by: sre}}
+  - {run: {playbook: other, result: failed}}
+  - {run: {playbook: other}}
+  - {webhook: {path: deploys, secret: hook}, inputs: {version: "{{ event.data.version }}"}}"#,
+        );
+        let found: Vec<String> = playbook.triggers.iter().map(said).collect();
+        let wanted = [
+            "1 alert 2 false true 0 30s",
+            "over alert 1 true false 1 0s",
+            "3 verdict es-node/* not_up true 0 1m",
+            "4 schedule 0 4 * * 1 Europe/Berlin true true 0 0s",
+            "5 schedule 0 * * * * UTC false false 0 0s",
+            "6 manual None false 0 0s",
+            "by-hand manual Some(\"sre\") false 0 0s",
+            "8 run other Some(Failed) false 0 0s",
+            "9 run other None false 0 0s",
+            "10 webhook deploys hook false 1 0s",
+        ];
+        assert_eq!(found, wanted);
+        assert_eq!(Is::ALL.len(), 5);
+    }
+
+    #[test]
+    fn each_slip_is_told() {
+        each_is_told(&[
+            ("triggers: [{for: 1m}]", 108, "no kind"),
+            ("triggers: [{manual: {}, run: {playbook: a}}]", 107, "`manual` and `run`"),
+            ("triggers: [{id: a, manual: {}}, {id: a, run: {playbook: b}}]", 102, "trigger `a`"),
+            ("triggers: [{id: '2', manual: {}}, {run: {playbook: b}}]", 102, "trigger `2`"),
+            ("triggers: [{id: A b, manual: {}}]", 109, "bad name `A b`"),
+            ("triggers: [{manual: {}, target: a1}]", 101, "belongs to"),
+            ("triggers: [{manual: yes}]", 203, "`manual` wants a map"),
+            (
+                "triggers: [{manual: {}, status: firing}]",
+                101,
+                "`status` is no key of a trigger with `manual`",
+            ),
+            ("triggers: [{schedule: {cron: '0 * * * *'}, for: 1m}]", 101, "belongs to `alert`, `verdict`"),
+            ("triggers: [{verdict: {check: a, is: unknown}}]", 203, "`is` wants one of"),
+            ("triggers: [{verdict: {check: a}}]", 108, "key `is`"),
+            ("triggers: [{schedule: {cron: '0 25 * * *'}}]", 203, "`cron` wants five fields"),
+            ("triggers: [{schedule: {cron: '0 0 30 2 *'}}]", 203, "never comes"),
+            (
+                "triggers: [{schedule: {cron: '0 * * * *', zone: Europe/Berln}}]",
+                205,
+                "time zone `Europe/Berln`",
+            ),
+            ("triggers: [{schedule: {cron: '0 * * * *', missed: twice}}]", 203, "`missed` wants one of"),
+            ("triggers: [{run: {playbook: a, result: good}}]", 203, "`result` wants one of"),
+            ("triggers: [{webhook: {path: a}}]", 108, "key `secret`"),
+            ("triggers: [{webhook: {path: a/b, secret: c}}]", 109, "bad name `a/b`"),
+        ]);
+    }
+}

@@ -254,3 +254,6 @@ fn placed(tree: &Tree, range: &Range<usize>) -> Kind {
         other => other.clone(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -93,9 +93,10 @@ impl Model {
 
     fn run(&mut self, oracle: &Oracle<'_>, decided: &Decided, id: &RunId, what: &RunEvent) {
         let at = decided.kept.at;
-        if let RunEvent::Started { playbook, target, lock, .. } = what {
+        if let RunEvent::Started { playbook, target, locks, .. } = what {
             let node = target.as_ref().map(|target| target.name().to_string()).unwrap_or_default();
-            let lock = lock.as_ref().map(ToString::to_string);
+            // The playbooks of the simulation need one lock at most.
+            let lock = locks.first().map(ToString::to_string);
             let run = Run { playbook: playbook.to_string(), node, lock, ..Run::default() };
             if self.runs.insert(id.clone(), run).is_some() {
                 self.found.push(format!("run {id} started twice"));

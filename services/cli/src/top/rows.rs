@@ -1,8 +1,8 @@
 //! The lines of a board: each a few words about one run, check or alert.
 
-use regreen_decider::{Attempt, Episode, Run, Stage, Watching};
+use regreen_decider::{Attempt, Episode, Progress, Run, Stage, Watching};
 use regreen_schemas::{
-    Timestamp,
+    Instance, Timestamp,
     check::Status,
     command::Kind,
     run::{Outcome, RunResult},
@@ -24,16 +24,13 @@ pub fn ask(ask: &Ask, now: Timestamp) -> Row {
 /// An open run.
 pub fn open(run: &Run, now: Timestamp) -> Row {
     let target = run.target.as_ref().map_or("-", |target| target.name()).to_string();
-    let stage = match (&run.held, &run.stage) {
-        (Some(by), Stage::Queued) => format!("queued: {}", out::plain(&by.to_string())),
-        (Some(by), _) => format!("{}; held: {}", stage(run, now), out::plain(&by.to_string())),
-        (None, _) => stage(run, now),
+    let stage = match (&run.held, run.progress) {
+        (Some(by), Progress::Queued) => format!("queued: {}", out::plain(&by.to_string())),
+        (Some(by), _) => format!("{}; held: {}", standing(run, now), out::plain(&by.to_string())),
+        (None, _) => standing(run, now),
     };
-    let tone = match &run.stage {
-        Stage::Asking(_) => Tone::Asks,
-        _ if run.held.is_some() => Tone::Asks,
-        _ => Tone::Plain,
-    };
+    let asks = run.held.is_some() || run.in_doubt().next().is_some();
+    let tone = if asks { Tone::Asks } else { Tone::Plain };
     Row::new(tone, [run.id.to_string(), run.playbook.to_string(), target, stage, out::age(now - run.started)])
 }
 
@@ -48,7 +45,11 @@ pub fn ended(run: &Ended, now: Timestamp) -> Row {
         | RunResult::Observed
         | RunResult::Cancelled
         | RunResult::Denied => Tone::Dim,
-        RunResult::Failed | RunResult::Unknown | RunResult::Blocked | RunResult::Expired => Tone::Bad,
+        RunResult::Failed
+        | RunResult::Undone
+        | RunResult::Unknown
+        | RunResult::Blocked
+        | RunResult::Expired => Tone::Bad,
     };
     Row::new(tone, [run.run.to_string(), run.playbook.to_string(), target, words, String::new()])
 }
@@ -74,12 +75,27 @@ pub fn alert(episode: &Episode, now: Timestamp) -> Row {
     Row::new(tone, [fingerprint, alert_name(episode), words, out::age(now - episode.opened)])
 }
 
-/// Where a run stands, in a few words.
-fn stage(run: &Run, now: Timestamp) -> String {
+/// Where a run stands, in a few words: what is under way, the deepest first.
+fn standing(run: &Run, now: Timestamp) -> String {
+    let under_way: Vec<String> =
+        run.acts.iter().rev().filter_map(|(at, act)| stage(at, &act.stage, now)).collect();
+    let ends = run.concluded.as_ref().map(|end| format!("will end {}", end.result.word()));
+    match (run.progress, under_way.as_slice()) {
+        (Progress::Queued, _) if run.locks.is_empty() => "queued for its turn".to_owned(),
+        (Progress::Queued, _) => format!("queued for {}", run.locks.join(", ")),
+        (Progress::Over, _) => "over".to_owned(),
+        (Progress::Going, []) => ends.unwrap_or_else(|| format!("{} steps done", run.done.len())),
+        (Progress::Going, words) => {
+            let ends = ends.map_or_else(String::new, |ends| format!("; {ends}"));
+            format!("{}{ends}", words.join("; "))
+        }
+    }
+}
+
+/// What is under way at a step; nothing for what only holds other steps.
+fn stage(at: &Instance, stage: &Stage, now: Timestamp) -> Option<String> {
     let left = |until: &Timestamp| out::age(*until - now);
-    match &run.stage {
-        Stage::Queued => format!("queued for {}", run.lock.as_deref().unwrap_or("its turn")),
-        Stage::Ready => format!("ready for step {}", run.at + 1),
+    Some(match stage {
         Stage::Dispatched(open) => format!("{} sent {} ago", what(open), out::age(now - open.at)),
         Stage::Revoking(open, _) => format!("{} is being won back", what(open)),
         Stage::Running(open, _) => format!("{} runs, sent {} ago", what(open), out::age(now - open.at)),
@@ -88,14 +104,11 @@ fn stage(run: &Run, now: Timestamp) -> String {
         Stage::Looking(open, ..) => format!("{}: its outcome is looked up", open.instance),
         Stage::Asking(open) => format!("asks whether {} took place", open.instance),
         Stage::Approving(ask) => format!("asks {} for a yes, {} left", ask.by, left(&ask.until)),
-        Stage::Waiting(instance, until) if until.0 < i64::MAX => {
-            format!("{instance} waits, {} left", left(until))
-        }
-        Stage::Waiting(instance, _) => format!("{instance} is over"),
-        Stage::Verifying(_, watching) => verifying(watching, now),
-        Stage::Ending(result, why) => format!("ends {}: {}", result.word(), out::plain(why)),
-        Stage::Over => "over".to_owned(),
-    }
+        Stage::Waiting(until) => format!("{at} waits, {} left", left(until)),
+        Stage::Verifying(watching) => verifying(watching, now),
+        Stage::Failing(why) => format!("{at} failed: {}", out::plain(why)),
+        Stage::Branch(_) | Stage::Parallel | Stage::Loop | Stage::Sub => return None,
+    })
 }
 
 fn what(open: &Attempt) -> String {
@@ -132,22 +145,30 @@ mod tests {
         let attempt = || fixture::attempt("restart");
         let (soon, never) = (NOW + Span::seconds(3), Timestamp(i64::MAX));
         for (stage, words) in [
-            (Stage::Queued, "queued for web/one"),
-            (Stage::Ready, "ready for step 1"),
             (Stage::Dispatched(attempt()), "restart (http.request, attempt 2) sent 12s ago"),
             (Stage::Revoking(attempt(), None), "restart (http.request, attempt 2) is being won back"),
             (Stage::Running(attempt(), soon), "restart (http.request, attempt 2) runs, sent 12s ago"),
             (Stage::Again(attempt(), soon), "restart again in 3s"),
             (Stage::Again(attempt(), never), "restart is over"),
             (Stage::Looking(attempt(), soon, None), "restart: its outcome is looked up"),
-            (Stage::Waiting("pause".into(), soon), "pause waits, 3s left"),
-            (Stage::Waiting("check".into(), never), "check is over"),
-            (Stage::Verifying("closing".into(), Vec::new()), "verifies"),
-            (Stage::Ending(RunResult::Failed, "no\n".into()), "ends failed: no\u{fffd}"),
+            (Stage::Waiting(soon), "restart waits, 3s left"),
+            (Stage::Verifying(Vec::new()), "verifies"),
+            (Stage::Failing("no\n".into()), "restart failed: no\u{fffd}"),
         ] {
-            let mut run = fixture::run("r", "one", 5, 1);
-            run.stage = stage;
-            assert_eq!(super::stage(&run, NOW), words);
+            assert_eq!(super::stage(&"restart".into(), &stage, NOW).as_deref(), Some(words));
         }
+    }
+
+    #[test]
+    fn a_run_is_told_as_a_whole() {
+        let mut run = fixture::run("r", "one", 5, 1);
+        assert_eq!(standing(&run, NOW), "queued for web/one");
+        run.progress = Progress::Going;
+        assert_eq!(standing(&run, NOW), "0 steps done");
+        for at in ["a", "b"] {
+            run.acts.insert(at.into(), fixture::act(Stage::Waiting(NOW + Span::seconds(3))));
+        }
+        run.acts.insert("both".into(), fixture::act(Stage::Parallel));
+        assert_eq!(standing(&run, NOW), "b waits, 3s left; a waits, 3s left");
     }
 }

@@ -107,7 +107,7 @@ impl Shell {
                 "facts are more than {BEHIND} old; nothing is dispatched before all are read"
             );
             let now = self.now();
-            self.decide(&Input::Log(Event::FellBehind { here }), Cause::Log, now);
+            self.decide(&Input::Log(Box::new(Event::FellBehind { here })), Cause::Log, now);
             self.report();
         }
     }
@@ -139,7 +139,7 @@ impl Shell {
         let reason = &reason[..reason.floor_char_boundary(REASON_MAX)];
         let cause = Cause::Fact { seq: stored.seq, item: 0, last: true, ticket: None };
         let now = self.now();
-        self.decide(&Input::Log(Event::FactRejected { reason: reason.into() }), cause, now);
+        self.decide(&Input::Log(Box::new(Event::FactRejected { reason: reason.into() })), cause, now);
         self.caught_up();
     }
 }

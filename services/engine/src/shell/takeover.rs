@@ -112,7 +112,7 @@ impl Shell {
         shell.state.seq = shell.n + 1;
         shell.base = shell.state.clone();
         let takeover = Event::Takeover { here: here.seq, until: here.at, suspect, streams };
-        shell.decide(&Input::Log(takeover), Cause::Log, shell.state.now);
+        shell.decide(&Input::Log(Box::new(takeover)), Cause::Log, shell.state.now);
         shell.write();
         // Nothing else is decided before the log is ours.
         shell.landed().await?;

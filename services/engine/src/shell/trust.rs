@@ -62,7 +62,7 @@ impl Shell {
             Some(why) if self.state.phase == Phase::Live => {
                 self.suspect = Some(format!("{why:?}"));
                 let now = self.now();
-                self.decide(&Input::Log(Event::Suspected { why }), Cause::Log, now);
+                self.decide(&Input::Log(Box::new(Event::Suspected { why })), Cause::Log, now);
                 self.report();
             }
             // Live, `now` runs by our own clock alone: a server whose clock is set ahead brings no deadline nearer.
@@ -86,7 +86,7 @@ impl Shell {
             }
         }
         let now = self.now();
-        self.decide(&Input::Log(Event::Reconciled { by: by.into(), what }), Cause::Log, now);
+        self.decide(&Input::Log(Box::new(Event::Reconciled { by: by.into(), what })), Cause::Log, now);
         self.write();
         self.landed().await?;
         Err(Error::Reconciled)
@@ -97,7 +97,7 @@ impl Shell {
             return;
         }
         let now = self.now();
-        self.decide(&Input::Log(Event::Frozen { reason: reason.into() }), Cause::Log, now);
+        self.decide(&Input::Log(Box::new(Event::Frozen { reason: reason.into() })), Cause::Log, now);
         self.report();
     }
 
