@@ -299,7 +299,7 @@ fn make(
             .any(|(kind, ..)| document.get("playbook").is_none() && document.get(kind).is_some())
     });
     let own = replaced.0.iter().map(|(_, file, document)| (*file, document.clone()));
-    let draft = read::documents(kept.cloned().chain(own).collect(), shelf, &mut apart);
+    let draft = read::all(kept.cloned().chain(own).collect(), shelf, &mut apart);
     for (playbook, places) in &draft.playbooks {
         let (document, steps) = (places.document.clone(), places.steps.clone());
         let parts = Parts { file: places.file, document, steps, triggers: places.triggers.clone() };
