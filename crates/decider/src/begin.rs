@@ -136,7 +136,7 @@ impl Decider<'_> {
                 Err(because) => return fails(format!("{}: {because}", playbook.name)),
             }
         }
-        let at = At { set: cx.set, playbook, target: target.as_ref(), world: &world, begins: true };
+        let at = At { set: cx.set, playbook, target: target.as_ref(), world: &world, on: None, begins: true };
         let said = self.s.guards(&at, &mut Vec::new());
         match said.into_iter().find_map(|said| said.block) {
             Some(block) => fails(format!("{}: blocked: {block}", playbook.name)),

@@ -57,7 +57,7 @@ impl Decider<'_> {
         let first_effect = run.effects == 0 && action.effect != Effect::Read;
         let tries = again.map_or(0, |(act, _)| act.tries);
         if (action.destructive || first_effect)
-            && let Some(refused) = self.judged_again(cx, tries)
+            && let Some(refused) = self.judged_again(cx, action, tries)
         {
             return refused;
         }
@@ -97,7 +97,8 @@ impl Decider<'_> {
     /// `when` and the guards of every playbook at work, before each destructive step: what was true at the start may
     /// not be now. Another try of the same effect is no new decision to act, and what is done at the end is no longer
     /// about why it began: `when` is not asked again for these.
-    fn judged_again(&self, cx: &Cx<'_>, tries: u32) -> Option<Flow> {
+    fn judged_again(&self, cx: &Cx<'_>, action: &Use, tries: u32) -> Option<Flow> {
+        let on = subject(action, cx.set, &cx.world()).ok().flatten();
         for depth in 0..cx.levels.len() {
             let mut at = cx.clone();
             at.levels.truncate(depth + 1);
@@ -117,11 +118,10 @@ impl Decider<'_> {
                     }
                 }
             }
-            let begins = false;
-            let said = self.s.guards(
-                &At { set: cx.set, playbook: level.playbook, target: level.target, world: &world, begins },
-                &mut Vec::new(),
-            );
+            let (playbook, target) = (level.playbook, level.target);
+            let at_step =
+                At { set: cx.set, playbook, target, world: &world, on: on.as_ref(), begins: false };
+            let said = self.s.guards(&at_step, &mut Vec::new());
             if let Some(block) = said.into_iter().find_map(|said| said.block) {
                 return Some(self.refused(&at, RunResult::Blocked, block.to_string()));
             }

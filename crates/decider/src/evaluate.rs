@@ -401,7 +401,7 @@ impl<'a> Evaluate<'a> {
             Ok(false) => return Outcome::Skipped(Skip::WhenFalse),
             Err(because) => return Outcome::Skipped(Skip::WhenUnknown { because: because.into() }),
         }
-        let at = At { set, playbook, target: target.as_ref(), world: &world, begins: true };
+        let at = At { set, playbook, target: target.as_ref(), world: &world, on: None, begins: true };
         if let Some(skip) = self.maintained(&at) {
             return Outcome::Skipped(skip);
         }

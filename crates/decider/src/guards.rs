@@ -42,6 +42,8 @@ pub(crate) struct At<'a> {
     pub playbook: &'a Playbook,
     pub target: Option<&'a Target>,
     pub world: &'a World<'a>,
+    /// What the next step acts on, where it wants to go on; none: its target.
+    pub on: Option<&'a Target>,
     /// It wants to begin: what only stands before the first step is judged too.
     pub begins: bool,
 }
@@ -169,9 +171,9 @@ impl State {
             said.push(self.min_healthy(at, wanted, reads));
         }
         if destroys(set, playbook, 0) {
-            let groups: Vec<Arc<str>> =
-                target.into_iter().flat_map(|target| groups(set, target)).cloned().collect();
-            said.extend(groups.iter().filter_map(|group| self.storm(at, group, reads)));
+            // A service is moved away from the side that is struck: only what acts on a group is held back by it.
+            let struck = at.on.or(target).and_then(Target::group);
+            said.extend(struck.and_then(|group| self.storm(at, group, reads)));
         }
         said
     }
