@@ -60,8 +60,11 @@ impl Decider<'_> {
                     self.run_event(id, RunEvent::StepSucceeded { instance, result: Value::Null })?;
                 }
                 Next::Move { instance, service, active } => {
+                    let before = self.pinned(&run).and_then(|set| self.s.serving(&set, &service));
                     self.emit(Event::ServiceMoved { service, active, run: id.clone() })?;
-                    self.run_event(id, RunEvent::StepSucceeded { instance, result: Value::Null })?;
+                    // Its undo puts that back.
+                    let result = serde_json::json!({"before": before});
+                    self.run_event(id, RunEvent::StepSucceeded { instance, result })?;
                 }
             }
         }

@@ -67,6 +67,10 @@ impl Decider<'_> {
             Ok(filled) => filled,
             Err(why) => return Flow::event(RunEvent::StepFailed { instance, reason: why.into(), then }),
         };
+        let on = node.as_ref().filter(|_| action.destructive);
+        if let Some(why) = on.and_then(|on| self.locked_by_another(cx, on)) {
+            return Flow::event(RunEvent::StepFailed { instance, reason: why.into(), then });
+        }
         let zone =
             node.as_ref().map_or_else(|| Zone::from("main"), |target| cx.set.inventory.zone(Some(target)));
         let task = Task {
@@ -92,6 +96,16 @@ impl Decider<'_> {
             spends,
             until,
         })
+    }
+
+    /// Why nothing destructive is done to what another run has locked: the run itself only locked its target.
+    fn locked_by_another(&self, cx: &Cx<'_>, on: &Target) -> Option<String> {
+        let locks = cx.set.inventory.locks(on);
+        if locks.iter().all(|lock| guards::covered(lock, &cx.run.locks)) {
+            return None;
+        }
+        let (held, by) = self.s.locks_holder(&locks).filter(|(_, by)| **by != cx.run.id)?;
+        Some(format!("{held} is locked by run {by}"))
     }
 
     /// `when` and the guards of every playbook at work, before each destructive step: what was true at the start may
