@@ -51,7 +51,7 @@ impl Decider<'_> {
     /// Puts a service back to the group that served it before.
     fn move_back(&self, cx: &Cx<'_>, step: &Step, instance: Instance) -> Flow {
         if let Some(by) = self.holds() {
-            return Flow::next(held(cx.run, by));
+            return held(cx, by);
         }
         let before = cx.run.done.get(&cx.path(&step.id)).and_then(|done| match &done.how {
             How::Ok(result) => result["before"].as_str().map(Arc::<str>::from),
