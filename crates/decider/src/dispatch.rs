@@ -111,7 +111,7 @@ impl Decider<'_> {
     /// not be now. Another try of the same effect is no new decision to act, and what is done at the end is no longer
     /// about why it began: `when` is not asked again for these.
     fn judged_again(&self, cx: &Cx<'_>, action: &Use, tries: u32) -> Option<Flow> {
-        let on = subject(action, cx.set, &cx.world()).ok().flatten();
+        let on = subject(action, cx.set, &cx.world()).ok().flatten().filter(|_| action.destructive);
         for depth in 0..cx.levels.len() {
             let mut at = cx.clone();
             at.levels.truncate(depth + 1);
