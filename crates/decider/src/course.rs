@@ -7,7 +7,7 @@ use regreen_playbook::model::{OnFailure, Step, StepKind, Use};
 use regreen_schemas::{
     Instance,
     command::Kind,
-    event::{Mode, RunEvent, Then},
+    event::{AfterUnknown, Mode, RunEvent, Then},
     run::RunResult,
 };
 use serde_json::Value;
@@ -336,6 +336,13 @@ impl Decider<'_> {
                 });
                 self.leaf(cx, instance, act, action, Then::Stop)
             }
+            // An earlier try may have been done after all: a person says.
+            Stage::Again(attempt, _) if act.doubtful => Flow::event(RunEvent::AttemptUnknown {
+                instance: instance.clone(),
+                attempt: attempt.number,
+                reason: "it was not tried again".into(),
+                next: AfterUnknown::Ask,
+            }),
             Stage::Sub => match place {
                 Some((at, step)) => self.settle_sub(&at, step, instance, concluded),
                 None => dropped(),

@@ -54,6 +54,10 @@ pub(crate) struct Cx<'a> {
     locals: Vec<(Arc<str>, Value)>,
     /// Among what is done at the end: undos and `finally`.
     pub ending: bool,
+    /// Of an undo: nothing of it begins later, wherever it stands.
+    limit: Option<Timestamp>,
+    /// Nothing begins here any more: what is under way comes to its end.
+    pub stops: bool,
 }
 
 impl<'a> Cx<'a> {
@@ -82,6 +86,8 @@ impl<'a> Cx<'a> {
             scopes,
             locals: Vec::new(),
             ending: false,
+            limit: None,
+            stops: false,
         }
     }
 
@@ -103,6 +109,24 @@ impl<'a> Cx<'a> {
     /// The same place, at the end.
     pub fn at_end(&self) -> Self {
         Self { ending: true, ..self.clone() }
+    }
+
+    /// The same place, as part of an undo that must have begun by then.
+    pub fn undoing(&self, until: Option<Timestamp>) -> Self {
+        Self { ending: true, limit: until, ..self.clone() }
+    }
+
+    /// The same place, where nothing begins any more.
+    pub fn stopping(&self) -> Self {
+        Self { stops: true, ..self.clone() }
+    }
+
+    /// A playbook at work as a whole: the run's own is 0.
+    pub fn outer(&self, depth: usize) -> Self {
+        let mut levels = self.levels.clone();
+        levels.truncate(depth + 1);
+        let base = levels.last().map(|level| level.base.clone()).unwrap_or_default();
+        Self { levels, prefix: base.clone(), scopes: vec![base], locals: Vec::new(), ..self.clone() }
     }
 
     /// Within an item of a loop.
@@ -142,19 +166,13 @@ impl<'a> Cx<'a> {
         };
         let mut levels = self.levels.clone();
         levels.push(level);
-        Some(Self {
-            levels,
-            prefix: base.clone(),
-            scopes: vec![base],
-            locals: Vec::new(),
-            ending: false,
-            ..self.clone()
-        })
+        Some(Self { levels, prefix: base.clone(), scopes: vec![base], locals: Vec::new(), ..self.clone() })
     }
 
     /// Within a playbook that has not begun: what it will see is not known yet.
-    pub fn planned(&self, playbook: &'a Playbook) -> Self {
-        let level = Level { playbook, target: None, ..self.level().clone() };
+    pub fn planned(&self, playbook: &'a Playbook, same_target: bool) -> Self {
+        let target = if same_target { self.level().target } else { None };
+        let level = Level { playbook, target, ..self.level().clone() };
         Self { levels: vec![level], locals: Vec::new(), ..self.clone() }
     }
 
@@ -178,6 +196,9 @@ impl<'a> Cx<'a> {
     /// Nothing begins here after this.
     pub fn until(&self) -> Option<Timestamp> {
         let level = self.level();
+        if self.limit.is_some() {
+            return self.limit;
+        }
         match level.concluded {
             Some(concluded) => Some(concluded.until),
             None if self.ending => level.until.map(|until| until + bounds::GRACE),

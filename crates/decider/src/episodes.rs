@@ -49,7 +49,7 @@ pub struct Episode {
     pub running: BTreeMap<PlaybookName, RunId>,
     /// Playbooks whose blocking was told, or whose alert outlived its repair.
     pub told: BTreeSet<PlaybookName>,
-    /// Windows of `correlate` that it stands in.
+    /// Windows of `correlate` that it stands in, or stood in.
     pub windows: Vec<(PlaybookName, Arc<str>)>,
 }
 
