@@ -9,7 +9,7 @@ use regreen_playbook::{
 use regreen_schemas::{
     Instance, RunId,
     action::Effect,
-    event::{Asks, Event, RunEvent},
+    event::{Asks, Event, RunEvent, Then},
     hash::h,
     message::Ask,
     mutation::{self, Mutation},
@@ -18,10 +18,11 @@ use regreen_schemas::{
 
 use crate::{
     bounds,
-    course::Flow,
+    course::{Flow, failed},
     cx::{Cx, Level},
     decide::Decider,
     env::World,
+    run::How,
     state::Illegal,
 };
 
@@ -49,7 +50,8 @@ impl Decider<'_> {
         }
         let unasked = |level: &&Level<'_>| {
             let instance = Instance::from(format!("{}{GUARD}", level.base));
-            level.asks.is_some() && !cx.run.done.contains_key(&instance)
+            let yes = cx.run.done.get(&instance).is_some_and(|done| matches!(done.how, How::Ok(_)));
+            level.asks.is_some() && !yes
         };
         let level = cx.levels.iter().find(unasked)?;
         let asks = level.asks.as_ref()?;
@@ -57,7 +59,10 @@ impl Decider<'_> {
         if cx.run.acts.contains_key(&instance) {
             return Some(Flow::Wait);
         }
-        let steps = level.playbook.steps.iter();
+        if cx.run.done.contains_key(&instance) {
+            return Some(failed("nobody said yes".into(), Then::Stop));
+        }
+        let steps = level.playbook.steps.iter().chain(&level.playbook.finally);
         let open: Vec<&Step> = steps
             .filter(|step| !cx.run.done.contains_key(&Instance::from(format!("{}{}", level.base, step.id))))
             .collect();

@@ -53,7 +53,7 @@ impl Decider<'_> {
             },
             StepKind::Approve(approve) => match self.holds() {
                 // While catching up `now` is of the past: nobody could answer in time.
-                Some(by) => Flow::next(held(cx.run, by)),
+                Some(by) => held(cx.run, by),
                 None => self.step_asks(cx, step, instance, approve),
             },
             StepKind::Set(values) => match computed(cx, values) {
@@ -167,7 +167,7 @@ impl Decider<'_> {
     /// What the decider does itself.
     fn inside(&self, cx: &Cx<'_>, instance: Instance, action: &Use, then: Then) -> Flow {
         if let Some(by) = self.holds().filter(|_| action.effect != Effect::Tell) {
-            return Flow::next(held(cx.run, by));
+            return held(cx.run, by);
         }
         if let Some(asks) = self.first_asks(cx, action) {
             return asks;

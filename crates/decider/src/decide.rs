@@ -114,7 +114,10 @@ impl Decider<'_> {
     fn timer(&mut self) -> Result<(), Illegal> {
         let Some((at, key)) = due(&self.s, self.s.now) else { return Ok(()) };
         match &key {
-            TimerKey::Run(id) => self.advance(id)?,
+            TimerKey::Run(id) => {
+                self.advance(id)?;
+                self.still_held(id, at)?;
+            }
             TimerKey::Episode(fingerprint) => self.episode_due(fingerprint)?,
             TimerKey::Vantage(vantage) => {
                 self.emit(Event::VantageSilent { vantage: vantage.clone() })?;
@@ -131,6 +134,16 @@ impl Decider<'_> {
             return Err(Illegal(format!("deadline {key:?} moved nothing")));
         }
         Ok(())
+    }
+
+    /// A moment has passed that concerns nothing of what holds a run: it waits for the next one.
+    fn still_held(&mut self, id: &RunId, at: Timestamp) -> Result<(), Illegal> {
+        let waits = self.s.armed.get(&TimerKey::Run(id.clone())) == Some(&at);
+        let held = self.s.runs.get(id).and_then(|run| run.held.clone());
+        match held.filter(|_| waits) {
+            Some(by) => self.emit(Event::Run { run: id.clone(), what: RunEvent::Held { by } }),
+            None => Ok(()),
+        }
     }
 
     /// Facts that are read are also the sign that a takeover has caught up.

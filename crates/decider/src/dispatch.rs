@@ -18,9 +18,8 @@ use regreen_schemas::{
 };
 
 use crate::{
-    advance::Next,
     bounds,
-    course::{Flow, failed},
+    course::Flow,
     cx::Cx,
     decide::Decider,
     env::World,
@@ -45,10 +44,10 @@ impl Decider<'_> {
             return Flow::event(RunEvent::StepFailed { instance, reason, then });
         }
         if let Some(by) = self.holds() {
-            return Flow::next(held(run, by));
+            return held(run, by);
         }
         if let Some(by) = self.s.unserved_action(cx.set, action, cx.level().target) {
-            return Flow::next(held(run, by));
+            return held(run, by);
         }
         if let Some(asks) = self.first_asks(cx, action) {
             return asks;
@@ -57,7 +56,7 @@ impl Decider<'_> {
         let first_effect = run.effects == 0 && action.effect != Effect::Read;
         let tries = again.map_or(0, |(act, _)| act.tries);
         if (action.destructive || first_effect)
-            && let Some(refused) = self.judged_again(cx, tries)
+            && let Some(refused) = self.judged_again(cx, &instance, tries)
         {
             return refused;
         }
@@ -97,23 +96,23 @@ impl Decider<'_> {
     /// `when` and the guards of every playbook at work, before each destructive step: what was true at the start may
     /// not be now. Another try of the same effect is no new decision to act, and what is done at the end is no longer
     /// about why it began: `when` is not asked again for these.
-    fn judged_again(&self, cx: &Cx<'_>, tries: u32) -> Option<Flow> {
+    fn judged_again(&self, cx: &Cx<'_>, instance: &Instance, tries: u32) -> Option<Flow> {
         for depth in 0..cx.levels.len() {
             let mut at = cx.clone();
             at.levels.truncate(depth + 1);
             let level = &cx.levels[depth];
             let world = cx.world_of(level);
-            let when = level.playbook.when.as_ref().filter(|_| tries == 0 && !cx.ending);
+            let when = level.playbook.when.as_ref().filter(|_| tries == 0 && !level.ending);
             if let Some(when) = when {
                 match judge(when, &world).0 {
                     Ok(true) => {}
                     Ok(false) => {
                         let why = "recovered: `when` is no longer true";
-                        return Some(self.refused(&at, RunResult::Cancelled, why.to_owned()));
+                        return Some(self.refused(&at, instance, RunResult::Cancelled, why.to_owned()));
                     }
                     Err(because) => {
                         let block = Block::WhenUnknown { because: because.into() };
-                        return Some(self.refused(&at, RunResult::Blocked, block.to_string()));
+                        return Some(self.refused(&at, instance, RunResult::Blocked, block.to_string()));
                     }
                 }
             }
@@ -123,27 +122,28 @@ impl Decider<'_> {
                 &mut Vec::new(),
             );
             if let Some(block) = said.into_iter().find_map(|said| said.block) {
-                return Some(self.refused(&at, RunResult::Blocked, block.to_string()));
+                return Some(self.refused(&at, instance, RunResult::Blocked, block.to_string()));
             }
         }
         None
     }
 
     /// A playbook may not go on. One that is at its end already gives up the rest.
-    fn refused(&self, cx: &Cx<'_>, result: RunResult, why: String) -> Flow {
-        if cx.level().concluded.is_some() || cx.ending {
-            return failed(why.into(), Then::Stop);
+    fn refused(&self, cx: &Cx<'_>, instance: &Instance, result: RunResult, why: String) -> Flow {
+        if cx.level().concluded.is_some() || cx.level().ending {
+            let (instance, reason) = (instance.clone(), why.into());
+            return Flow::event(RunEvent::StepFailed { instance, reason, then: Then::Stop });
         }
         self.conclude(cx, result, why, false)
     }
 
     /// Sends a look at an unknown outcome.
-    pub(crate) fn look(&self, run: &Run, act: &Act, attempt: &Attempt) -> Next {
+    pub(crate) fn look(&self, run: &Run, act: &Act, attempt: &Attempt) -> Flow {
         if self.s.now >= attempt.until {
             let (instance, number) = (attempt.instance.clone(), attempt.number);
             let reason = "it could not be looked up in time".into();
             let next = AfterUnknown::Ask;
-            return Next::Event(RunEvent::AttemptUnknown { instance, attempt: number, reason, next });
+            return Flow::event(RunEvent::AttemptUnknown { instance, attempt: number, reason, next });
         }
         // A look changes nothing; yet a stopped or suspect system stays away from the provider altogether.
         if let Some(by) = self.holds() {
@@ -155,7 +155,7 @@ impl Decider<'_> {
             claim_by: self.s.now + bounds::LOOK_CLAIM,
             ..attempt.task.clone()
         };
-        Next::Event(RunEvent::Dispatched {
+        Flow::event(RunEvent::Dispatched {
             instance: attempt.instance.clone(),
             attempt: attempt.number,
             task,
@@ -193,9 +193,14 @@ fn spends(cx: &Cx<'_>, action: &Use, on: Option<&Target>) -> Vec<Spend> {
     out
 }
 
-/// Says once what holds the run.
-pub(crate) fn held(run: &Run, by: Block) -> Next {
-    if run.held.as_ref() == Some(&by) { Next::Wait } else { Next::Event(RunEvent::Held { by }) }
+/// Says once what holds the run. Where several of its steps are held, what holds everything is said before what holds
+/// one of them.
+pub(crate) fn held(run: &Run, by: Block) -> Flow {
+    let everything = matches!(by, Block::Stopped { .. } | Block::Suspect);
+    match &run.held {
+        Some(said) if *said == by || !everything => Flow::Wait,
+        _ => Flow::event(RunEvent::Held { by }),
+    }
 }
 
 /// The inventory object that the action acts on.

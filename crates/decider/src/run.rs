@@ -336,7 +336,10 @@ impl Run {
     /// # Errors
     /// [`Illegal`] for everything that is not listed in the two matches below.
     pub fn next(&mut self, event: &RunEvent, now: Timestamp, seq: u64) -> Result<(), Illegal> {
-        if !matches!(event, RunEvent::Held { .. }) {
+        // Who joins it, or ends it, changes nothing about what holds it.
+        let about_alerts =
+            matches!(event, RunEvent::Joined { .. } | RunEvent::Resolved | RunEvent::Cancelled { .. });
+        if !about_alerts && !matches!(event, RunEvent::Held { .. }) {
             self.held = None;
         }
         self.woken = false;
@@ -623,7 +626,7 @@ impl Run {
 
     /// The run's next moment; none while it waits for a fact alone.
     #[must_use]
-    pub fn deadline(&self) -> Option<Timestamp> {
+    pub fn deadline(&self, now: Timestamp) -> Option<Timestamp> {
         if mutation::is(Mutation::NoDeadline) {
             return None;
         }
@@ -632,17 +635,29 @@ impl Run {
             _ if self.woken => Some(Timestamp(0)),
             Progress::Queued => Some(self.wait_until),
             Progress::Going => {
-                let acts = self.acts.values().filter_map(|act| self.due(&act.stage));
+                let acts = self.acts.values().filter_map(|act| self.due(&act.stage, now));
                 // A run only rests without any act while something holds it.
                 // The other time is that of a drill whose repair is not over.
-                let rests = self.held.is_some() || self.acts.is_empty();
-                acts.chain(self.last().filter(|_| rests)).min()
+                let rests = self.held.is_some() || !self.acts.values().any(|act| act.stage.is_leaf());
+                acts.chain(self.next_end(now).filter(|_| rests)).min()
             }
         }
     }
 
+    /// The next moment after which something of it may not begin any more: of the run, or of a playbook within it.
+    fn next_end(&self, now: Timestamp) -> Option<Timestamp> {
+        let ends = |concluded: &Option<Conclusion>, until: Option<Timestamp>| match concluded {
+            Some(concluded) => [Some(concluded.until), None],
+            // What is done at the end has a time of its own.
+            None => [until, until.map(|until| until + crate::bounds::GRACE)],
+        };
+        let subs = self.subs.values().filter(|sub| sub.ended.is_none());
+        let subs = subs.flat_map(|sub| ends(&sub.concluded, Some(sub.until)));
+        ends(&self.concluded, self.until).into_iter().chain(subs).flatten().filter(|at| *at > now).min()
+    }
+
     /// When an act must be looked at again.
-    fn due(&self, stage: &Stage) -> Option<Timestamp> {
+    fn due(&self, stage: &Stage, now: Timestamp) -> Option<Timestamp> {
         match stage {
             Stage::Dispatched(attempt) => Some(attempt.overdue()),
             Stage::Revoking(..) | Stage::Branch(_) | Stage::Parallel | Stage::Loop | Stage::Sub => None,
@@ -651,7 +666,8 @@ impl Run {
             Stage::Approving(ask) => Some(ask.until),
             Stage::Asking(_) => self.last(),
             Stage::Running(_, at) | Stage::Waiting(at) => Some(*at),
-            Stage::Again(attempt, _) | Stage::Looking(attempt, ..) if self.held.is_some() => {
+            // What is due and did not go on is held.
+            Stage::Again(attempt, at) | Stage::Looking(attempt, at, _) if self.held.is_some() && *at <= now => {
                 Some(attempt.until)
             }
             Stage::Again(attempt, at) | Stage::Looking(attempt, at, _) => Some((*at).min(attempt.until)),
@@ -748,6 +764,14 @@ impl Run {
             }
             _ => None,
         }
+    }
+}
+
+impl Stage {
+    /// Whether it holds no other steps.
+    #[must_use]
+    pub const fn is_leaf(&self) -> bool {
+        !matches!(self, Self::Branch(_) | Self::Parallel | Self::Loop | Self::Sub)
     }
 }
 

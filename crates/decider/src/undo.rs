@@ -14,7 +14,7 @@ impl Decider<'_> {
     /// Undoes what the innermost playbook did, as far as it can be undone.
     pub(crate) fn undo(&self, cx: &Cx<'_>) -> Flow {
         for (place, step) in undoable(cx) {
-            unless_well!(self.undo_one(&place.at_end(), step));
+            unless_well!(self.undo_one(&place.undone_by(cx), step));
         }
         Flow::Well
     }

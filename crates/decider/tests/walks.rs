@@ -32,7 +32,6 @@ const STEPS: usize = 150;
 
 #[derive(Default)]
 struct Reached {
-    valid: u64,
     stages: BTreeSet<&'static str>,
     results: BTreeMap<&'static str, u32>,
 }

@@ -212,7 +212,16 @@ impl Model {
         if task.effect != Effect::Read && self.asks {
             assert!(self.approved.contains("guard"), "{instance}: nobody said yes");
         }
-        let roles: Vec<(String, Role)> = places.iter().map(|place| (place.base.clone(), place.role)).collect();
+        // Who undoes it may stand further out.
+        let undoes = places.last().is_some_and(|place| place.role == Role::Undo);
+        let by = places.iter().position(|place| undoes && self.concluded.get(&place.base) == Some(&true));
+        let roles: Vec<(String, Role)> = match by {
+            None => places.iter().map(|place| (place.base.clone(), place.role)).collect(),
+            Some(by) => {
+                let outer = places[..by].iter().map(|place| (place.base.clone(), place.role));
+                outer.chain([(places[by].base.clone(), Role::Undo)]).collect()
+            }
+        };
         for (base, role) in roles {
             self.in_order(instance, &base, role);
         }

@@ -5,11 +5,11 @@ use std::{collections::BTreeMap, sync::Arc};
 use regreen_decider::{Input, Library, Phase, Stage, State, TimerKey, decide, due};
 use regreen_playbook::{Set as Playbooks, action::Action, model::On};
 use regreen_schemas::{
-    CheckName, Fingerprint, RunId, SetHash, Span, Timestamp,
+    CheckName, Fingerprint, RunId, Span, Timestamp,
     alert::{Alert, Status as Firing},
     check::{Look, Status},
     command::Kind,
-    event::{Event, RunEvent, Suspicion},
+    event::{Event, Suspicion},
     fact::{
         Alerts, Answer, Engine, Event as Posted, Failure, Item, Looks, NotCalled, Operator, Outcome, Serves, Set,
         Verb,
@@ -43,7 +43,7 @@ pub struct World {
     stopped: bool,
     caught_up: bool,
     suspect: bool,
-    /// Who took the ticket of an attempt.
+    /// All that happened, where it is wanted.
     pub story: Vec<String>,
 }
 
@@ -117,7 +117,13 @@ impl World {
         }
         let (mut state, events) = match decide(self.state.clone(), &self.library, input, self.now) {
             Ok(decided) => decided,
-            Err(illegal) => panic!("the decider contradicts itself: {illegal}"),
+            Err(illegal) => {
+                let run = match due(&self.state, self.now) {
+                    Some((_, TimerKey::Run(id))) => self.state.runs.get(&id),
+                    _ => None,
+                };
+                panic!("the decider contradicts itself: {illegal}; due: {run:?}");
+            }
         };
         assert!(events.len() < 3000, "{} events at once", events.len());
         self.shadow.now = self.shadow.now.max(self.now);
@@ -421,7 +427,7 @@ impl World {
             return;
         }
         let (run, instance, attempt) = self.dice.pick(&calls).clone();
-        let mut say = |world: &mut Self, verb: Verb, ticket: Option<&Holder>| {
+        let say = |world: &mut Self, verb: Verb, ticket: Option<&Holder>| {
             let outcome = Outcome {
                 run: run.clone(),
                 instance: instance.clone(),
@@ -560,6 +566,3 @@ pub fn fact_of(text: &str) -> Set {
     let hash = regreen_schemas::hash::sha256_hex(text.as_bytes());
     Set { files: vec![regreen_schemas::fact::SetFile { path: "lab.yaml".into(), hash: hash.into() }] }
 }
-
-pub type Hash = SetHash;
-pub type Happened = RunEvent;
