@@ -66,7 +66,7 @@ impl Decider<'_> {
                 result: RunResult::Denied,
             }));
         }
-        let steps = level.playbook.steps.iter();
+        let steps = level.playbook.steps.iter().chain(&level.playbook.finally);
         let open: Vec<&Step> = steps
             .filter(|step| !cx.run.done.contains_key(&Instance::from(format!("{}{}", level.base, step.id))))
             .collect();

@@ -56,7 +56,7 @@ impl Decider<'_> {
             },
             StepKind::Approve(approve) => match self.holds() {
                 // While catching up `now` is of the past: nobody could answer in time.
-                Some(by) => held(cx, by),
+                Some(by) => held(cx.run, by),
                 None => self.step_asks(cx, step, instance, approve),
             },
             StepKind::Set(values) => match computed(cx, values) {
@@ -185,7 +185,7 @@ impl Decider<'_> {
         // While nothing is dispatched something may be said, but nobody is asked.
         let asks = self.first_asks(cx, action);
         if let Some(by) = self.holds().filter(|_| action.effect != Effect::Tell || asks.is_some()) {
-            return held(cx, by);
+            return held(cx.run, by);
         }
         if let Some(asks) = asks {
             return asks;

@@ -82,10 +82,6 @@ impl Decider<'_> {
                 return Flow::Over(RunResult::Observed, format!("would do: {plan}").into());
             }
             None => match self.list(cx, &level.playbook.steps) {
-                // The step that it was asked for is left out after all.
-                Flow::Well if asks.is_some() => {
-                    return Flow::event(RunEvent::StepSkipped { instance: guard });
-                }
                 Flow::Well => {}
                 Flow::Failed(Failed { reason, undo, result }) => {
                     return self.conclude(cx, result, reason, undo);
@@ -127,6 +123,11 @@ impl Decider<'_> {
                     other => return other,
                 }
             }
+        }
+        // The step that it was asked for is left out after all.
+        let guard = cx.own(GUARD);
+        if cx.run.acts.contains_key(&guard) {
+            return Flow::event(RunEvent::StepSkipped { instance: guard });
         }
         if !concluded.result.is_well() {
             let undone = concluded.undo && wrong.is_none();

@@ -38,6 +38,8 @@ pub(crate) struct Level<'a> {
     pub concluded: Option<&'a Conclusion>,
     /// Effects of the run before it.
     pub effects_before: u32,
+    /// What is done there is done at its end: an undo, or one of `finally`.
+    pub ending: bool,
 }
 
 /// A place in a run's tree of steps.
@@ -54,8 +56,8 @@ pub(crate) struct Cx<'a> {
     locals: Vec<(Arc<str>, Value)>,
     /// Among what is done at the end: undos and `finally`.
     pub ending: bool,
-    /// Of an undo: nothing of it begins later, wherever it stands.
-    limit: Option<Timestamp>,
+    /// Where a caller undoes what was done here: nothing begins after its own end.
+    undone_until: Option<Timestamp>,
     /// Nothing begins here any more: what is under way comes to its end.
     pub stops: bool,
 }
@@ -75,6 +77,7 @@ impl<'a> Cx<'a> {
             until: run.until,
             concluded: run.concluded.as_ref(),
             effects_before: 0,
+            ending: false,
         };
         let scopes = vec![String::new()];
         Self {
@@ -86,7 +89,7 @@ impl<'a> Cx<'a> {
             scopes,
             locals: Vec::new(),
             ending: false,
-            limit: None,
+            undone_until: None,
             stops: false,
         }
     }
@@ -108,12 +111,18 @@ impl<'a> Cx<'a> {
 
     /// The same place, at the end.
     pub fn at_end(&self) -> Self {
-        Self { ending: true, ..self.clone() }
+        let mut cx = Self { ending: true, ..self.clone() };
+        cx.levels.iter_mut().last().expect("invariant: the run's own is there").ending = true;
+        cx
     }
 
-    /// The same place, as part of an undo that must have begun by then.
-    pub fn undoing(&self, until: Option<Timestamp>) -> Self {
-        Self { ending: true, limit: until, ..self.clone() }
+    /// The same place, where another, which holds it, undoes what was done here.
+    pub fn undone_by(&self, by: &Self) -> Self {
+        let mut cx = Self { ending: true, undone_until: by.until(), ..self.clone() };
+        for (depth, level) in cx.levels.iter_mut().enumerate() {
+            level.ending = by.levels.get(depth).is_none_or(|outer| outer.ending);
+        }
+        cx
     }
 
     /// The same place, where nothing begins any more.
@@ -163,6 +172,7 @@ impl<'a> Cx<'a> {
             until: Some(sub.until),
             concluded: sub.concluded.as_ref(),
             effects_before: sub.effects_before,
+            ending: false,
         };
         let mut levels = self.levels.clone();
         levels.push(level);
@@ -196,10 +206,8 @@ impl<'a> Cx<'a> {
     /// Nothing begins here after this.
     pub fn until(&self) -> Option<Timestamp> {
         let level = self.level();
-        if self.limit.is_some() {
-            return self.limit;
-        }
         match level.concluded {
+            _ if self.undone_until.is_some() => self.undone_until,
             Some(concluded) => Some(concluded.until),
             None if self.ending => level.until.map(|until| until + bounds::GRACE),
             None => level.until,

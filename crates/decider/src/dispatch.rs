@@ -26,7 +26,7 @@ use crate::{
     env::World,
     evaluate::judge,
     guards::{self, At, Moment},
-    run::{Act, Attempt, Stage},
+    run::{Act, Attempt, Run, Stage},
 };
 
 impl Decider<'_> {
@@ -50,7 +50,7 @@ impl Decider<'_> {
             return Flow::Wait;
         }
         if let Some(by) = self.holds() {
-            return held(cx, by);
+            return held(cx.run, by);
         }
         let world = cx.world();
         let filled = params(action, &world).and_then(|params| Ok((params, subject(action, cx.set, &world)?)));
@@ -61,7 +61,7 @@ impl Decider<'_> {
         let zone =
             node.as_ref().map_or_else(|| Zone::from("main"), |target| cx.set.inventory.zone(Some(target)));
         if let Some(by) = self.s.unserved_in(&zone, action) {
-            return held(cx, by);
+            return held(cx.run, by);
         }
         if let Some(asks) = self.first_asks(cx, action) {
             return asks;
@@ -129,7 +129,7 @@ impl Decider<'_> {
             let level = at.level();
             let world = at.world();
             let no = |result, why: String| Some(Refused { at: at.clone(), result, why });
-            let when = level.playbook.when.as_ref().filter(|_| tries == 0 && !cx.ending);
+            let when = level.playbook.when.as_ref().filter(|_| tries == 0 && !level.ending);
             match when.map(|when| judge(when, &world).0) {
                 None | Some(Ok(true)) => {}
                 Some(Ok(false)) => {
@@ -171,7 +171,7 @@ impl Decider<'_> {
     /// A playbook may not go on. One that is at its end already gives that step up.
     pub(crate) fn refused(&self, refused: Refused<'_>, instance: &Instance, then: Then) -> Flow {
         let Refused { at, result, why } = refused;
-        if at.level().concluded.is_some() || at.ending {
+        if at.level().concluded.is_some() || at.level().ending {
             let (instance, reason) = (instance.clone(), why.into());
             return Flow::event(RunEvent::StepFailed { instance, reason, then });
         }
@@ -188,7 +188,7 @@ impl Decider<'_> {
         }
         // A look changes nothing; yet a stopped or suspect system stays away from the provider altogether.
         if let Some(by) = self.holds() {
-            return held(cx, by);
+            return held(cx.run, by);
         }
         let number = if matches!(act.stage, Stage::Looking(_, _, Some(_))) { 2 } else { 1 };
         let task = Task {
@@ -250,12 +250,14 @@ pub(crate) fn awaits_answer(cx: &Cx<'_>) -> bool {
     cx.levels.iter().any(|level| cx.run.acts.contains_key(&Instance::from(format!("{}{GUARD}", level.base))))
 }
 
-/// Says once what holds the run. What else is under way goes on.
-pub(crate) fn held(cx: &Cx<'_>, by: Block) -> Flow {
-    if cx.run.held.is_some() {
-        return Flow::Wait;
+/// Says once what holds the run; what else is under way goes on. Where several of its steps are held, what holds
+/// everything is said before what holds one of them.
+pub(crate) fn held(run: &Run, by: Block) -> Flow {
+    let everything = matches!(by, Block::Stopped { .. } | Block::Suspect);
+    match &run.held {
+        Some(said) if *said == by || !everything => Flow::Wait,
+        _ => Flow::event(RunEvent::Held { by }),
     }
-    Flow::event(RunEvent::Held { by, until: cx.until() })
 }
 
 /// The inventory object that the action acts on.
