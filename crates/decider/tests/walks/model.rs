@@ -335,7 +335,8 @@ impl Model {
                 }
             }
             RunEvent::Settled { instance, .. } => drop(self.known(instance, Known::Over)),
-            RunEvent::Approved { instance, .. } => {
+            RunEvent::Approved { instance, deadline, .. } => {
+                self.until = deadline.or(self.until);
                 self.approved.insert(instance.clone());
                 self.over(instance, true);
             }
