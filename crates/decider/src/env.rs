@@ -136,6 +136,9 @@ impl<'a> World<'a> {
     fn steps_root(&self) -> Option<Value> {
         let mut out = BTreeMap::new();
         let steps = self.playbook.map(Playbook::all_steps).unwrap_or_default();
+        // What never began was left out as well: `finally` must be able to ask for it.
+        self.run?;
+        out.extend(steps.iter().map(|step| (step.id.clone(), self.step(step, &How::Skipped))));
         for scope in &self.scopes {
             let below = self.run?.done.range(regreen_schemas::Instance::from(scope.as_str())..);
             let below = below.take_while(|(instance, _)| instance.as_str().starts_with(scope));
