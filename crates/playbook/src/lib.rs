@@ -2,6 +2,7 @@
 //! the engine, `regreen check` and every later tool see the same.
 
 pub mod action;
+pub mod cases;
 pub mod cel;
 pub mod check;
 pub mod codes;

@@ -5,13 +5,15 @@ pub mod check;
 pub mod eval;
 pub mod facts;
 mod parse;
+mod scope;
 
 use std::ops::Range;
 
-pub use check::{Gives, Scope, Seen, check};
+pub use check::check;
 pub use eval::{Env, Stop, Trace, eval};
 pub use facts::{Fact, constant, facts};
 pub use parse::parse;
+pub use scope::{Gives, Scope, Seen};
 
 /// Most tokens of an expression.
 pub const TOKENS_MAX: usize = 400;

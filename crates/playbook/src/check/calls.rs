@@ -110,7 +110,7 @@ impl Judge<'_> {
     pub(super) fn target(&mut self, template: &Template, kind: TargetKind, node: &Node, scope: &Scope) {
         let found = self.template(template, node, scope);
         if let Some(name) = template.constant() {
-            self.known_object(kind, name, node);
+            self.known_object(kind, name, self.at(node.range.clone()));
             return;
         }
         let fits = |found: &Type| matches!(found, Type::Str) || *found == Type::Object(kind.word());
@@ -155,7 +155,7 @@ impl Judge<'_> {
             if let Type::Object(kind) = &input.kind {
                 let kinds = [TargetKind::Node, TargetKind::Group, TargetKind::Service];
                 if let Some(kind) = kinds.into_iter().find(|known| known.word() == *kind) {
-                    self.known_object(kind, text, at);
+                    self.known_object(kind, text, self.at(at.range.clone()));
                 }
                 return;
             }

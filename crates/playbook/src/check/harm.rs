@@ -36,7 +36,8 @@ impl Judge<'_> {
                 self.findings.error(512, at.clone(), message, label, hint);
             }
         }
-        if reach.asks && self.playbook.notify.is_empty() {
+        let asks_back = self.playbook.failback.as_ref().is_some_and(|failback| failback.approval.is_some());
+        if (reach.asks || asks_back) && self.playbook.notify.is_empty() {
             let at = self.at(self.places.name.clone());
             let hint = "`notify: [receiver]`; else only `regreen approvals list` knows";
             self.findings.warning(514, at, "it asks, and nobody hears of it", "no `notify`", hint);

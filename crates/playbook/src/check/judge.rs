@@ -66,7 +66,11 @@ impl Judge<'_> {
         }
         let gives = self.outputs(&scope);
         scope::forget(&mut scope.steps, 0);
-        self.steps(&playbook.finally, &mut scope);
+        for step in &playbook.finally {
+            self.steps(std::slice::from_ref(step), &mut scope);
+            // Each is tried, however those before it ended.
+            scope::forget(&mut scope.steps, 0);
+        }
         self.escalations(&scope);
         for (receiver, node) in playbook.notify.iter().zip(&places.notify) {
             self.known_receiver(receiver, node);
@@ -215,7 +219,7 @@ impl Judge<'_> {
         let mut last = None;
         for part in &template.parts {
             if let Part::Path(expr, range) = part {
-                let (found, problems) = cel::check(expr, scope);
+                let (found, problems) = path(expr, scope);
                 self.problems(problems, node, range.start);
                 last = found;
             }
@@ -227,7 +231,7 @@ impl Judge<'_> {
     pub fn lenient(&mut self, template: &Template, at: &Node, scope: &Scope) {
         for part in &template.parts {
             if let Part::Path(expr, range) = part {
-                let (_, mut problems) = cel::check(expr, scope);
+                let (_, mut problems) = path(expr, scope);
                 problems.retain(|problem| !matches!(problem.code, 304 | 306 | 307));
                 self.problems(problems, at, range.start);
             }
@@ -253,6 +257,21 @@ impl Judge<'_> {
         self.error(205, node, format!("unknown {what} `{name}`"), "not declared", hint);
         false
     }
+}
+
+/// A path of a template; the clock is for CEL alone.
+fn path(expr: &Expr, scope: &Scope) -> (Option<Type>, Vec<Problem>) {
+    let (found, mut problems) = cel::check(expr, scope);
+    if matches!(&expr.tree.kind, cel::Kind::Name(name) if name == "now") && problems.is_empty() {
+        problems.push(Problem {
+            code: 303,
+            range: expr.tree.range.clone(),
+            message: "`now` is for CEL alone".into(),
+            label: "not visible here".into(),
+            hint: "compute with it in `when`, `if` or `set`".into(),
+        });
+    }
+    (found, problems)
 }
 
 /// An object with these fields.

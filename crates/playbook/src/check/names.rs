@@ -2,6 +2,7 @@
 //! put together at run time, its beginning must be that of something.
 
 use std::{
+    collections::BTreeSet,
     ops::{Bound, Range},
     sync::Arc,
 };
@@ -103,6 +104,18 @@ fn collect<'t>(tree: &'t Tree, found: &mut Vec<Asked<'t>>) {
         found.push(Asked { function: name, pattern, range: check.range.clone() });
     }
     tree.inner().into_iter().for_each(|inner| collect(inner, found));
+}
+
+/// Every group that an expression names.
+pub(super) fn groups(tree: &Tree) -> Vec<(&str, Range<usize>)> {
+    let mut found: Vec<_> = tree.inner().into_iter().flat_map(groups).collect();
+    if let Kind::Call(name, arguments) = &tree.kind
+        && let ("group", [Tree { kind: Kind::Literal(Value::Str(group)), range }]) =
+            (name.as_str(), arguments.as_slice())
+    {
+        found.push((group, range.clone()));
+    }
+    found
 }
 
 /// Every condition that decides what a playbook does, with its place.
@@ -212,9 +225,9 @@ impl<'a> Judge<'a> {
             }
             Pattern::Prefix(prefix) if prefix.is_empty() => return true,
             Pattern::Prefix(prefix) => {
-                let known = set.checks.keys().filter_map(|name| {
-                    name.as_str().split_inclusive('/').next().filter(|first| first.ends_with('/'))
-                });
+                let first = |name: &'a CheckName| name.as_str().split_inclusive('/').next();
+                let known: BTreeSet<&str> = set.checks.keys().filter_map(first).collect();
+                let known = known.into_iter().filter(|first| first.ends_with('/'));
                 let near = nearest(prefix, known);
                 let message = format!("no check begins with `{prefix}`");
                 (message, did_you_mean(near, || "declare it under `checks:`, with `each`".into()))
@@ -251,7 +264,7 @@ impl<'a> Judge<'a> {
     }
 
     /// The name of something in the inventory.
-    pub(super) fn known_object(&mut self, kind: TargetKind, name: &str, node: &Node) {
+    pub(super) fn known_object(&mut self, kind: TargetKind, name: &str, at: Place) {
         let inventory = &self.set.inventory;
         let found = match kind {
             TargetKind::Node => inventory.node(name),
@@ -263,16 +276,16 @@ impl<'a> Judge<'a> {
             return;
         }
         let near = match kind {
-            TargetKind::Node => nearest(
-                name,
-                inventory.groups.values().flat_map(|group| group.nodes.keys()).map(AsRef::as_ref),
-            ),
+            TargetKind::Node => {
+                let nodes = inventory.groups.values().flat_map(|group| group.nodes.keys());
+                nearest(name, nodes.map(AsRef::as_ref))
+            }
             TargetKind::Group => nearest(name, inventory.groups.keys().map(AsRef::as_ref)),
             _ => nearest(name, inventory.services.keys().map(AsRef::as_ref)),
         };
         let hint = did_you_mean(near, || "add it, or fix the name".into());
         let message = format!("unknown {} `{name}`", kind.word());
-        self.error(205, node, message, "not in the inventory", hint);
+        self.findings.error(205, at, message, "not in the inventory", hint);
     }
 }
 

@@ -46,7 +46,9 @@ impl Judge<'_> {
             (Some(template), Some(at)) => {
                 let scope = scope::trigger(self.playbook, trigger, self.set, false);
                 self.target(template, wanted, at, &scope);
-                self.of_window(template, at);
+                if begins(self.playbook, trigger) {
+                    self.of_window(template, at);
+                }
             }
             (None, None) if wanted != TargetKind::None && !self.brings_target(trigger) => {
                 let hint = match trigger.on {

@@ -6,7 +6,7 @@ use regreen_schemas::{check::Status, view};
 
 use super::{
     judge::Judge,
-    names::{Pattern, asked, can_be},
+    names::{Pattern, asked, can_be, groups},
 };
 use crate::{
     cel::{Expr, Scope},
@@ -19,8 +19,11 @@ use crate::{
 };
 
 impl Judge<'_> {
-    /// The verdicts that an expression asks for.
+    /// The verdicts that an expression asks for, and the groups that it names.
     pub(super) fn asked(&mut self, expr: &Expr, node: &Node) {
+        for (group, range) in groups(&expr.tree) {
+            self.known_object(TargetKind::Group, group, self.at(within(node, &range)));
+        }
         for asked in asked(&expr.tree) {
             let at = self.at(within(node, &asked.range));
             let wanted = match asked.function {

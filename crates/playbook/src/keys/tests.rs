@@ -55,8 +55,8 @@ pub const CASE: &[Key] = &[
     ),
     key(
         "answers",
-        Named(&List(&Keys(&table("answer", ANSWER).one_of(ANSWER_KINDS)))),
-        "What each attempt of a step comes to, in order, by the step's path: `replace.create` in a sub-run. A step that is done without an answer here fails the case.",
+        Named(&List(&Keys(&table("answer", ANSWER).one_of(ANSWER_KINDS).needs(&[("result", &["unknown"])])))),
+        "What each attempt of a step comes to, in order, by the step's path: `replace.create` in a sub-run, `each[a1].soft` in a loop (`each[*].soft` for every item), `undo(create)`. A step that is done without an answer here fails the case.",
         "answers: {reboot: [{error: transient}, {after: 5s, ok: {}}]}",
     ),
     must(
@@ -70,7 +70,7 @@ pub const CASE: &[Key] = &[
 /// Kinds of moments: each has one of these.
 pub const MOMENT_KINDS: &[&str] = &[
     "firing", "resolved", "verdicts", "event", "start", "approve", "deny", "settle", "cancel", "stop",
-    "resume",
+    "resume", "nothing",
 ];
 
 /// One of `timeline:`.
@@ -97,7 +97,7 @@ pub const MOMENT: &[Key] = &[
     key(
         "verdicts",
         Named(&Words(&["up", "degraded", "down", "unknown"])),
-        "What checks say from now on, until another moment says otherwise.",
+        "What checks say from now on, until another moment says otherwise; `name/*` for each member.",
         "verdicts: {web/w1: down, web/w2: up}",
     )
     .codes(&[205]),
@@ -119,6 +119,7 @@ pub const MOMENT: &[Key] = &[
     key("cancel", Keys(&table("cancel", CANCEL)), "A person ends the run.", "cancel: {by: ana}"),
     key("stop", True, "The stop switch is thrown.", "stop: true"),
     key("resume", True, "The stop switch is released.", "resume: true"),
+    key("nothing", True, "Nothing happens: the case goes on until then at least.", "nothing: true"),
 ];
 
 /// `event:` of a moment.
@@ -182,30 +183,37 @@ pub const ANSWER: &[Key] = &[
         "No answer comes, and a look afterwards says this.",
         "unknown: done",
     ),
+    key("result", Any, "Of `unknown: done`: the result that the look finds.", "result: {id: \"17\"}"),
 ];
 
 /// `expect:`.
 pub const EXPECT: &[Key] = &[
     key(
         "result",
-        Either(&[Words(RESULTS), Words(&["none"])]),
-        "How the run ends. `none`: nothing was started.",
+        Either(&[Words(RESULTS), Words(&["none"]), List(&Words(RESULTS))]),
+        "How the run ends; several runs: a list, in the order in which they began. `none`: nothing was started. Needed, unless `golden` has it all.",
         "result: repaired",
     ),
     key(
         "actions",
         List(&Keys(&table("expected action", EXPECT_ACTION))),
-        "All that is done, in order.",
+        "All that is done, each attempt of each `use`, in order.",
         "actions: [{at: 30s, step: reboot, use: digitalocean.droplet.reboot, with: {node: a2}}]",
     ),
     key(
         "decisions",
         List(&Text),
-        "What was made of each start, in order.",
+        "What was made of each start, and each time that it was decided anew, in order. Where nothing was started, the reason is only compared when it is given.",
         r#"decisions: [started, "skipped: when_false"]"#,
     )
     .or("[started]"),
-    key("told", List(&Text), "Receivers that are told, in order.", "told: [ops, oncall]").or("[]"),
+    key(
+        "told",
+        List(&Either(&[Refers(Thing::Receiver), Keys(&table("told", EXPECT_TOLD))])),
+        "Receivers that are told, in order; a thread that is brought up to date counts once.",
+        "told: [ops, {to: oncall, at: 10m, text: failed}]",
+    )
+    .or("[]"),
     key("golden", Bool, "The whole trace is compared with the one that `--update` wrote.", "golden: true")
         .or("false"),
 ];
@@ -216,4 +224,11 @@ pub const EXPECT_ACTION: &[Key] = &[
     must("step", Refers(Thing::Step), "The step's path: `replace.create` in a sub-run.", "step: reboot"),
     must("use", Refers(Thing::Action), "The action.", "use: digitalocean.droplet.reboot"),
     key("with", Named(&Any), "Parameters that must be so. Others are not compared.", "with: {node: a2}"),
+];
+
+/// One of `told:`, where more than the receiver matters.
+pub const EXPECT_TOLD: &[Key] = &[
+    must("to", Refers(Thing::Receiver), "The receiver.", "to: oncall"),
+    key("at", Duration, "When the first message of the thread is sent.", "at: 10m"),
+    key("text", Text, "What a message of the thread says, among other things.", "text: failed"),
 ];

@@ -3,8 +3,10 @@
 mod action;
 mod actions;
 mod argument;
+pub(crate) mod cases;
 mod checks;
 mod correlate;
+mod expect;
 mod failback;
 mod guard;
 mod inputs;
@@ -27,11 +29,10 @@ use std::{
 pub(crate) use checks::{CheckDraft, Each, SearchWord, What};
 pub(crate) use kind::from_json;
 pub(crate) use playbook::Places;
-pub(crate) use shelf::Shelf;
+pub(crate) use shelf::{Form, Shelf};
 
 use regreen_schemas::Span;
 
-use self::shelf::Form;
 use crate::{
     action::Action,
     cel::{self, Expr},
@@ -82,7 +83,8 @@ pub(crate) fn everything(findings: &mut Findings) -> Draft {
     all(documents, shelf, findings)
 }
 
-fn all(documents: Vec<(usize, Node)>, mut shelf: Shelf, findings: &mut Findings) -> Draft {
+/// Reads documents, beside what is on the shelf.
+pub(crate) fn all(documents: Vec<(usize, Node)>, mut shelf: Shelf, findings: &mut Findings) -> Draft {
     let mut draft = Draft::default();
     let mut kinds = Vec::new();
     for (file, document) in documents {

@@ -94,6 +94,11 @@ const NAMES: &[Case] = &[
         &[("group: es-a, at_least: 3", "group: es-x, at_least: 3")],
         &["205 unknown group `es-x` | es-x"],
     ),
+    case(
+        "group in CEL",
+        &[("for_each: group(\"lb\")", "for_each: group(\"lbs\")")],
+        &["205 unknown group `lbs` | \"lbs\""],
+    ),
     case("a node by name", &[("node: lb1", "node: lb9")], &["204 raw id for a node | lb9"]),
 ];
 

@@ -85,6 +85,20 @@ const TYPES: &[Case] = &[
         &[("active: \"{{ target.standby }}\"", "active: \"{{ target }}\"")],
         &["204 service where a group is wanted | \"{{ target }}\""],
     ),
+    case("now", &[("text: done", "text: \"{{ now }}\"")], &["303 `now` is for CEL alone | now"]),
+    case(
+        "now in a parameter",
+        &[("server: \"es/{{ target.active.name }}\"", "server: \"{{ now }}\"")],
+        &["303 `now` is for CEL alone | now"],
+    ),
+    case(
+        "each at the end is tried",
+        &[(
+            "finally:\n",
+            "finally:\n  - {id: last, use: elasticsearch.snapshot.create, with: {group: es-a, repository: s3}}\n  - {id: says, verify: {check: \"es-node/{{ steps.last.result.name }}\", within: 1m}}\n",
+        )],
+        &["306 `result` may be absent | steps.last.result"],
+    ),
     case(
         "vars",
         &[("image: \"{{ inputs.image }}\"", "image: \"{{ vars.indx }}\"")],
