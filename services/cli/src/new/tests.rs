@@ -1,7 +1,8 @@
 //! What is written is good: it passes the check, and its test goes through all of it.
 
 use clap::Parser as _;
-use regreen_playbook::Set;
+use regreen_playbook::{Set, diagnostic::Source};
+use regreen_rehearsal::rehearse;
 
 use super::*;
 
@@ -57,6 +58,28 @@ fn all_that_is_written_passes_the_check() {
     }
 }
 
+/// The tests beside the playbooks pass, and go through every branch.
+fn rehearsed(line: &str, files: &[New]) {
+    let source = |file: &New| Source { path: file.name.clone(), text: file.text.clone() };
+    let report = rehearse(files.iter().map(source).collect(), &Default::default());
+    let report = report.unwrap_or_else(|findings| panic!("{line}: {}", findings.render(false)));
+    for case in &report.cases {
+        assert!(case.passed(), "{line}: {}: {:#?}\n{}", case.name, case.differences, case.seen.text());
+    }
+    for playbook in &report.coverage.playbooks {
+        let missed = playbook.items.iter().filter(|item| item.counts && !item.covered);
+        let missed: Vec<&str> = missed.map(|item| item.what.as_str()).collect();
+        assert!(missed.is_empty(), "{line}: {missed:?}");
+    }
+}
+
+#[test]
+fn all_that_is_written_passes_its_test() {
+    for line in all() {
+        rehearsed(&line, &files(&line, &[]).expect("checked elsewhere"));
+    }
+}
+
 #[test]
 fn a_second_playbook_uses_what_the_folder_has() {
     for line in all().filter(|line| !line.contains("--node")) {
@@ -66,6 +89,7 @@ fn a_second_playbook_uses_what_the_folder_has() {
         assert_eq!(names, ["web-restart.yaml", "web-restart.test.yaml"], "{line}");
         written.extend(second);
         assert_eq!(checked(&line, &written).playbooks.len(), 2, "{line}");
+        rehearsed(&line, &written);
     }
 }
 
