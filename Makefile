@@ -1,8 +1,8 @@
 # Two commands: `make drill` shows it at work for real, `make test` checks everything that CI checks.
 SHELL := /bin/bash
-.PHONY: drill bench chaos kills sim test tools build services lint unit stories fmt schemas
+.PHONY: drill bench chaos kills sim test tools build services lint unit stories editor fmt schemas
 
-test: tools lint unit sim stories kills ## Everything that CI checks
+test: tools lint unit sim stories kills editor ## Everything that CI checks
 
 tools: ## nats-server and Alertmanager into .tools/bin, without root
 	@scripts/tools.sh
@@ -28,6 +28,9 @@ stories: tools
 	cargo build --workspace --locked
 	cargo test --locked -p regreen-tests -- --test-threads=3
 
+editor: ## The JSON Schema in a real yaml-language-server
+	tests/editor/run.sh
+
 # For ten minutes: make chaos CHAOS="--minutes 10"
 CHAOS ?= --kills 100
 chaos: tools ## kill -9 of services and nats-server at random moments, under load, judged by the effect log
@@ -52,5 +55,6 @@ services: ## target/release/regreen-{ingest,probe,engine,runner,notifier}
 fmt:
 	cargo fmt --all
 
-schemas: ## Writes schemas/json anew from the types
+schemas: ## Writes schemas/json, docs/reference and the index of docs/errors anew from the code
 	REGREEN_UPDATE=1 cargo test -p regreen-schemas --test json
+	REGREEN_UPDATE=1 cargo test -p regreen-playbook --test schema --test reference --test pages

@@ -620,6 +620,9 @@ pub enum RunEvent {
     Held {
         /// What holds it.
         by: Block,
+        /// It is given up then; none: it waits for its lock.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until: Option<Timestamp>,
     },
     /// A `choose` took a branch.
     Chosen {
@@ -847,6 +850,9 @@ pub enum RunEvent {
         instance: Instance,
         /// Who.
         by: Arc<str>,
+        /// No step begins later, counted anew: the time of asking before the first effect is not the plan's.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        deadline: Option<Timestamp>,
     },
     /// The first answer was no.
     Denied {

@@ -70,7 +70,7 @@ impl RunEvent {
                 return None;
             }
             Self::LockTaken { deadline } => format!("began; no step begins after {deadline}"),
-            Self::Held { by } => format!("held: {by}"),
+            Self::Held { by, .. } => format!("held: {by}"),
             Self::StepSkipped { instance } => format!("{instance}: skipped"),
             Self::Dispatched { instance, attempt, task, .. } => match task.kind {
                 Kind::Perform if *attempt > 1 => format!("{instance}: {}, attempt {attempt}", task.action),
@@ -119,7 +119,7 @@ impl RunEvent {
             Self::VerifyHeld { instance } => format!("{instance}: it held"),
             Self::VerifyMissed { instance, reason } => format!("{instance}: it did not hold: {reason}"),
             Self::ApprovalAsked { ask } => format!("{}: asks {} until {}", ask.instance, ask.by, ask.until),
-            Self::Approved { instance, by } => format!("{instance}: {by} said yes"),
+            Self::Approved { instance, by, .. } => format!("{instance}: {by} said yes"),
             Self::Denied { instance, by, reason } if reason.is_empty() => format!("{instance}: {by} said no"),
             Self::Denied { instance, by, reason } => format!("{instance}: {by} said no: {reason}"),
             Self::ApprovalExpired { instance } => format!("{instance}: nobody said yes in time"),

@@ -22,7 +22,7 @@ use crate::{
     course::{Flow, then},
     cx::Cx,
     decide::Decider,
-    run::{Act, Attempt, Progress, Run, Watching},
+    run::{Act, Attempt, Progress, Run, Stage, Watching},
     state::Illegal,
 };
 
@@ -60,8 +60,11 @@ impl Decider<'_> {
                     self.run_event(id, RunEvent::StepSucceeded { instance, result: Value::Null })?;
                 }
                 Next::Move { instance, service, active } => {
+                    let before = self.pinned(&run).and_then(|set| self.s.serving(&set, &service));
                     self.emit(Event::ServiceMoved { service, active, run: id.clone() })?;
-                    self.run_event(id, RunEvent::StepSucceeded { instance, result: Value::Null })?;
+                    // Its undo puts that back.
+                    let result = serde_json::json!({"before": before});
+                    self.run_event(id, RunEvent::StepSucceeded { instance, result })?;
                 }
             }
         }
@@ -154,6 +157,31 @@ impl Decider<'_> {
         let goes_on = run.subs.values().any(|sub| sub.goes_on && sub.ended.is_none());
         let why = "its alerts are over: what was left is dropped";
         (!goes_on && self.steps_are_open(cx)).then(|| self.conclude_run(RunResult::Done, why))
+    }
+
+    /// A run whose moment has come and that did not move: a mistake of ours. It alone ends, and people hear of it.
+    pub(crate) fn stands_still(&mut self, id: &RunId) -> Result<(), Illegal> {
+        let Some(run) = self.s.runs.get(id).cloned() else { return Ok(()) };
+        let text = format!("run {id} of {} stood still and is ended: look what it left behind", run.playbook);
+        self.tell_system(&format!("still/{id}"), &text)?;
+        let unknown = run.concluded.as_ref().is_some_and(|end| end.result == RunResult::Unknown);
+        if !unknown {
+            let until = self.s.now + bounds::GRACE;
+            let (result, reason) = (RunResult::Unknown, "it stood still: a mistake of ours".into());
+            let what = RunEvent::Concluded { instance: None, result, reason, undo: false, until };
+            self.run_event(id, what)?;
+            return self.advance(id);
+        }
+        let stays = |stage: &Stage| {
+            matches!(
+                stage,
+                Stage::Dispatched(_) | Stage::Revoking(..) | Stage::Running(..) | Stage::Looking(..)
+            )
+        };
+        for (instance, _) in run.stages().filter(|(_, stage)| !stays(stage)) {
+            self.run_event(id, RunEvent::StepSkipped { instance: instance.clone() })?;
+        }
+        self.advance(id)
     }
 
     /// Whether there is anything left to be dropped.
@@ -337,7 +365,7 @@ pub(crate) fn verifying(instance: &Instance, watching: &[Watching], now: Timesta
     if watching.iter().all(|w| w.held(now)) {
         return Some(RunEvent::VerifyHeld { instance: instance.clone() });
     }
-    watching.iter().find(|w| now >= w.watch.until)?;
+    watching.iter().find(|w| now >= w.watch.until && !w.held(now))?;
     let wanted = |w: &Watching| {
         let (check, is, hold) = (&w.watch.check, w.watch.is.word(), w.watch.hold);
         format!("{check} is {}, {is} for {hold} was wanted", w.status(now).word())

@@ -62,7 +62,7 @@ impl Decider<'_> {
         if !open && self.s.episodes.len() < bounds::EPISODES_MAX {
             self.emit(Event::EpisodeOpened { alert: alert.clone(), source: Source::Alert })?;
         }
-        let judged = self.judge(alert, &Source::Alert, trace)?;
+        let judged = self.judge(alert, &Source::Alert, trace, false)?;
         self.write(fingerprint, judged, Some(alert.status))
     }
 
@@ -74,7 +74,7 @@ impl Decider<'_> {
             .episodes
             .get(fingerprint)
             .is_some_and(|episode| episode.closed.is_none() && ended >= episode.alert.starts_at);
-        let mut judged = self.judge(alert, &Source::Alert, None)?;
+        let mut judged = self.judge(alert, &Source::Alert, None, false)?;
         judged.decisions.extend(self.skipped(alert, &Skip::Resolved).decisions);
         self.write(fingerprint, judged, Some(alert.status))?;
         if !closes {
@@ -133,16 +133,18 @@ impl Decider<'_> {
     }
 
     /// Lets every playbook judge the alert, and starts what wants to start. A start is seen by the next playbook.
+    /// `again`: nothing new came of it.
     pub(crate) fn judge(
         &mut self,
         alert: &Alert,
         source: &Source,
         trace: Option<&Arc<str>>,
+        again: bool,
     ) -> Result<Judged, Illegal> {
         let mut judged = Judged { decisions: Vec::new(), reads: vec![Read::Domain], again_at: None };
         let Some(set) = self.set() else { return Ok(judged) };
         for playbook in set.playbooks.values() {
-            let evaluation = self.evaluated(&set, playbook, alert, source)?;
+            let evaluation = self.evaluated(&set, playbook, alert, source, again)?;
             if !evaluation.matched {
                 continue;
             }
@@ -201,7 +203,7 @@ impl Decider<'_> {
             .map(|(hash, _)| hash.clone())
             .ok_or_else(|| Illegal("a start without set".into()))?;
         let Some(set) = self.set() else { return Err(Illegal("a start without set".into())) };
-        let mode = playbook.started_mode().min(set.ceilings.mode);
+        let mode = evaluation.mode;
         let target = evaluation.target.clone();
         let locks = match mode {
             Mode::Observe => Vec::new(),
@@ -251,11 +253,18 @@ impl Decider<'_> {
         playbook: &Playbook,
         alert: &Alert,
         source: &Source,
+        again: bool,
     ) -> Result<Evaluation, Illegal> {
         let opened = self.s.episodes.get(&alert.fingerprint).map_or(self.s.now, |episode| episode.opened);
         let signal = Signal { alert, source, opened };
         let evaluation = evaluate(&self.s, set, playbook, signal);
-        let waits = matches!(evaluation.outcome, Outcome::Skipped(Skip::Correlation { .. }));
+        // What was in a window that is over does not open another by itself.
+        let before = self.s.episodes.get(&alert.fingerprint).filter(|_| again);
+        let been = before.into_iter().flat_map(|episode| &episode.decisions).any(|decision| {
+            decision.playbook == playbook.name
+                && matches!(decision.outcome, Outcome::Skipped(Skip::Correlation { .. }))
+        });
+        let waits = !been && matches!(evaluation.outcome, Outcome::Skipped(Skip::Correlation { .. }));
         match &evaluation.trigger {
             Some(trigger) if waits => {
                 self.correlate(playbook, trigger, alert)?;
@@ -336,7 +345,7 @@ impl Decider<'_> {
         if episode.closed.is_some() {
             return Ok(());
         }
-        let judged = self.judge(&episode.alert, &episode.source, None)?;
+        let judged = self.judge(&episode.alert, &episode.source, None, true)?;
         if judged.decisions == episode.decisions && judged.again_at == episode.again_at {
             return Ok(());
         }

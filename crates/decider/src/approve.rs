@@ -7,7 +7,7 @@ use regreen_playbook::{
     template::plain,
 };
 use regreen_schemas::{
-    Instance, RunId,
+    Instance, RunId, Timestamp,
     action::Effect,
     event::{Asks, Event, RunEvent},
     hash::h,
@@ -101,7 +101,9 @@ impl Decider<'_> {
         parts.extend(plan.iter().map(|line| line.as_bytes()));
         let plan_hash = h(&parts).into();
         let within = self.s.now + asks.within;
-        let until = cx.until().map_or(within, |deadline| deadline.min(within));
+        // Before the first effect the deadline does not run: it is counted from the answer.
+        let first = instance.as_str() == GUARD && run.effects == 0;
+        let until = cx.until().filter(|_| !first).map_or(within, |deadline| deadline.min(within));
         let by = asks.by.clone();
         let ask = Box::new(Ask { run: run.id.clone(), instance, plan_hash, plan, by, until });
         Flow::event(RunEvent::ApprovalAsked { ask })
@@ -151,7 +153,8 @@ impl Decider<'_> {
         }
         let (instance, by) = (instance.clone(), Arc::<str>::from(by));
         let Some(reason) = no else {
-            self.run_event(run, RunEvent::Approved { instance, by })?;
+            let deadline = self.counted_anew(run, &instance);
+            self.run_event(run, RunEvent::Approved { instance, by, deadline })?;
             return self.advance(run);
         };
         self.run_event(
@@ -163,6 +166,13 @@ impl Decider<'_> {
         self.advance(run)
     }
 
+    /// The deadline of a run that was asked before its first effect.
+    fn counted_anew(&self, id: &RunId, instance: &Instance) -> Option<Timestamp> {
+        let run = self.s.runs.get(id).filter(|run| instance.as_str() == GUARD && run.effects == 0)?;
+        let set = self.pinned(run)?;
+        Some(self.s.now + set.playbooks.get(&run.playbook)?.deadline)
+    }
+
     /// An answer ends the playbook that asked.
     fn ended_by_answer(
         &mut self,
@@ -172,11 +182,16 @@ impl Decider<'_> {
         reason: String,
     ) -> Result<(), Illegal> {
         let Some(run) = self.s.runs.get(id).filter(|run| run.concluded.is_none()) else { return Ok(()) };
-        let asks = |sub: &&Instance| {
+        let asks = |sub: &Instance| {
             instance.as_str().strip_prefix(sub.as_str()).is_some_and(|rest| rest.starts_with('.'))
         };
-        let open = run.subs.iter().filter(|(_, sub)| sub.ended.is_none()).map(|(path, _)| path);
-        let sub = open.filter(asks).max_by_key(|path| path.as_str().len()).cloned();
+        let open = run.subs.iter().filter(|(path, sub)| sub.ended.is_none() && asks(path));
+        let asker = open.max_by_key(|(path, _)| path.as_str().len());
+        // What asks at its end has concluded already.
+        if asker.is_some_and(|(_, sub)| sub.concluded.is_some()) {
+            return Ok(());
+        }
+        let sub = asker.map(|(path, _)| path.clone());
         let until = self.s.now + bounds::GRACE;
         let reason = reason.into();
         self.run_event(id, RunEvent::Concluded { instance: sub, result, reason, undo: false, until })

@@ -25,7 +25,7 @@ use crate::{
     dispatch::held,
     env::pack,
     evaluate::judge,
-    guards::At,
+    guards::{self, At},
 };
 
 impl Decider<'_> {
@@ -53,7 +53,7 @@ impl Decider<'_> {
             },
             StepKind::Approve(approve) => match self.holds() {
                 // While catching up `now` is of the past: nobody could answer in time.
-                Some(by) => Flow::next(held(cx.run, by)),
+                Some(by) => held(cx, by),
                 None => self.step_asks(cx, step, instance, approve),
             },
             StepKind::Set(values) => match computed(cx, values) {
@@ -136,6 +136,11 @@ impl Decider<'_> {
                 Err(because) => return fails(format!("{}: {because}", playbook.name)),
             }
         }
+        let needed = guards::locks(cx.set, playbook, target.as_ref());
+        let drills = cx.levels.first().is_some_and(|level| level.playbook.drill.is_some());
+        if let Some(lock) = needed.iter().find(|lock| !drills && !guards::covered(lock, &cx.run.locks)) {
+            return fails(format!("{}: the run does not hold the lock {lock}", playbook.name));
+        }
         let at = At { set: cx.set, playbook, target: target.as_ref(), world: &world, begins: true };
         let said = self.s.guards(&at, &mut Vec::new());
         match said.into_iter().find_map(|said| said.block) {
@@ -167,7 +172,7 @@ impl Decider<'_> {
     /// What the decider does itself.
     fn inside(&self, cx: &Cx<'_>, instance: Instance, action: &Use, then: Then) -> Flow {
         if let Some(by) = self.holds().filter(|_| action.effect != Effect::Tell) {
-            return Flow::next(held(cx.run, by));
+            return held(cx, by);
         }
         if let Some(asks) = self.first_asks(cx, action) {
             return asks;
@@ -182,26 +187,13 @@ impl Decider<'_> {
     }
 
     fn inner_call(&self, cx: &Cx<'_>, action: &Use) -> Result<Inner, String> {
-        let world = cx.world();
-        let arg = |name: &str| -> Result<Value, String> {
-            match action.args.iter().find(|(arg, _)| **arg == *name).map(|(_, arg)| arg) {
-                Some(Arg::Constant(value)) => Value::from_json(value).ok_or_else(|| "no value".to_owned()),
-                Some(Arg::Template(template, _)) if name == "text" => Ok(Value::str(template.text(&world))),
-                Some(Arg::Template(template, _)) => template.render(&world, plain),
-                _ => Err(format!("`{name}` is missing")),
-            }
-        };
-        let name =
-            |value: Value| -> Arc<str> { value.name().cloned().unwrap_or_else(|| value.to_string().into()) };
         match &*action.action.name {
-            NOTIFY_SEND => Ok(Inner::Say { to: name(arg("to")?), text: arg("text")?.to_string().into() }),
+            NOTIFY_SEND => {
+                Ok(Inner::Say { to: named_by(cx, action, "to")?, text: named_by(cx, action, "text")? })
+            }
             ENDPOINT_SET => {
-                let service = match &action.subject {
-                    Some(Subject::Service(name)) => name.clone(),
-                    Some(Subject::Path(path)) => name(path.render(&world, plain)?),
-                    _ => name(arg("service")?),
-                };
-                let active = name(arg("active")?);
+                let service = self.moved(cx, action)?;
+                let active = named_by(cx, action, "active")?;
                 let sides = cx.set.inventory.services.get(&service);
                 if sides.is_none_or(|sides| !sides.contains(&active)) {
                     return Err(format!("`{active}` is no side of `{service}`"));
@@ -209,6 +201,15 @@ impl Decider<'_> {
                 Ok(Inner::Move { service, active })
             }
             other => Err(format!("{other} is not done here")),
+        }
+    }
+
+    /// The service that a step moves.
+    pub(crate) fn moved(&self, cx: &Cx<'_>, action: &Use) -> Result<Arc<str>, String> {
+        match &action.subject {
+            Some(Subject::Service(name)) => Ok(name.clone()),
+            Some(Subject::Path(path)) => Ok(name_of(&path.render(&cx.world(), plain)?)),
+            _ => named_by(cx, action, "service"),
         }
     }
 
@@ -260,6 +261,25 @@ pub(crate) fn named(cx: &Cx<'_>, kind: TargetKind, name: &str) -> Option<Target>
         TargetKind::Group => inventory.group(name),
         TargetKind::Service => inventory.service(name),
     }
+}
+
+/// A parameter of what the decider does itself: text, or the name of an object.
+fn named_by(cx: &Cx<'_>, action: &Use, name: &str) -> Result<Arc<str>, String> {
+    let world = cx.world();
+    let value = match action.args.iter().find(|(arg, _)| **arg == *name).map(|(_, arg)| arg) {
+        Some(Arg::Constant(value)) => {
+            Value::from_json(value).ok_or_else(|| format!("`{name}` has no value"))?
+        }
+        // Text is for people: what is missing prints as missing.
+        Some(Arg::Template(template, _)) if name == "text" => Value::str(template.text(&world)),
+        Some(Arg::Template(template, _)) => template.render(&world, plain)?,
+        _ => return Err(format!("`{name}` is missing")),
+    };
+    Ok(name_of(&value))
+}
+
+fn name_of(value: &Value) -> Arc<str> {
+    value.name().cloned().unwrap_or_else(|| value.to_string().into())
 }
 
 fn computed(cx: &Cx<'_>, values: &[(Arc<str>, cel::Expr)]) -> Result<serde_json::Value, String> {

@@ -254,11 +254,11 @@ impl Decider<'_> {
             Stage::Again(attempt, at) if now >= (*at).min(attempt.until) => {
                 self.again(cx, act, attempt, action, then)
             }
-            Stage::Looking(attempt, at, _) if now >= (*at).min(attempt.until) => {
-                Flow::next(self.look(run, act, attempt))
-            }
+            Stage::Looking(attempt, at, _) if now >= (*at).min(attempt.until) => self.look(cx, act, attempt),
             Stage::Approving(ask) => self.unanswered(ask),
-            Stage::Asking(attempt) if self.s.now >= run.last().unwrap_or(self.s.now) => {
+            Stage::Asking(attempt)
+                if stays_unknown(run) || self.s.now >= run.last().unwrap_or(self.s.now) =>
+            {
                 self.in_doubt(cx, attempt)
             }
             Stage::Waiting(until) if now >= *until => {
@@ -287,7 +287,7 @@ impl Decider<'_> {
             instance: None,
             result: RunResult::Unknown,
             reason: why.into(),
-            undo: false,
+            undo: cx.run.concluded.as_ref().is_some_and(|before| before.undo),
             until: self.s.now + bounds::GRACE,
         })
     }

@@ -51,7 +51,7 @@ pub fn due(state: &State, now: Timestamp) -> Option<(Timestamp, TimerKey)> {
         return None;
     }
     let catching_up = matches!(state.phase, Phase::CatchingUp { .. });
-    let waits = |key: &TimerKey| catching_up && matches!(key, TimerKey::Tell(_));
+    let waits = |key: &TimerKey| catching_up && matches!(key, TimerKey::Tell(_) | TimerKey::Schedule(..));
     state.timers.iter().take_while(|(at, _)| *at <= now).find(|(_, key)| !waits(key)).cloned()
 }
 
@@ -114,7 +114,12 @@ impl Decider<'_> {
     fn timer(&mut self) -> Result<(), Illegal> {
         let Some((at, key)) = due(&self.s, self.s.now) else { return Ok(()) };
         match &key {
-            TimerKey::Run(id) => self.advance(id)?,
+            TimerKey::Run(id) => {
+                self.advance(id)?;
+                if self.s.armed.get(&key) == Some(&at) {
+                    self.stands_still(id)?;
+                }
+            }
             TimerKey::Episode(fingerprint) => self.episode_due(fingerprint)?,
             TimerKey::Vantage(vantage) => {
                 self.emit(Event::VantageSilent { vantage: vantage.clone() })?;

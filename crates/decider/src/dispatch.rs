@@ -18,7 +18,6 @@ use regreen_schemas::{
 };
 
 use crate::{
-    advance::Next,
     bounds,
     course::{Flow, failed},
     cx::Cx,
@@ -26,7 +25,7 @@ use crate::{
     env::World,
     evaluate::judge,
     guards::{self, At},
-    run::{Act, Attempt, Run, Stage},
+    run::{Act, Attempt, Stage},
 };
 
 impl Decider<'_> {
@@ -45,10 +44,10 @@ impl Decider<'_> {
             return Flow::event(RunEvent::StepFailed { instance, reason, then });
         }
         if let Some(by) = self.holds() {
-            return Flow::next(held(run, by));
+            return held(cx, by);
         }
         if let Some(by) = self.s.unserved_action(cx.set, action, cx.level().target) {
-            return Flow::next(held(run, by));
+            return held(cx, by);
         }
         if let Some(asks) = self.first_asks(cx, action) {
             return asks;
@@ -67,6 +66,10 @@ impl Decider<'_> {
             Ok(filled) => filled,
             Err(why) => return Flow::event(RunEvent::StepFailed { instance, reason: why.into(), then }),
         };
+        let on = node.as_ref().filter(|_| action.destructive);
+        if let Some(why) = on.and_then(|on| self.locked_by_another(cx, on)) {
+            return Flow::event(RunEvent::StepFailed { instance, reason: why.into(), then });
+        }
         let zone =
             node.as_ref().map_or_else(|| Zone::from("main"), |target| cx.set.inventory.zone(Some(target)));
         let task = Task {
@@ -92,6 +95,16 @@ impl Decider<'_> {
             spends,
             until,
         })
+    }
+
+    /// Why nothing destructive is done to what another run has locked: the run itself only locked its target.
+    fn locked_by_another(&self, cx: &Cx<'_>, on: &Target) -> Option<String> {
+        let locks = cx.set.inventory.locks(on);
+        if locks.iter().all(|lock| guards::covered(lock, &cx.run.locks)) {
+            return None;
+        }
+        let (held, by) = self.s.locks_holder(&locks).filter(|(_, by)| **by != cx.run.id)?;
+        Some(format!("{held} is locked by run {by}"))
     }
 
     /// `when` and the guards of every playbook at work, before each destructive step: what was true at the start may
@@ -138,16 +151,16 @@ impl Decider<'_> {
     }
 
     /// Sends a look at an unknown outcome.
-    pub(crate) fn look(&self, run: &Run, act: &Act, attempt: &Attempt) -> Next {
+    pub(crate) fn look(&self, cx: &Cx<'_>, act: &Act, attempt: &Attempt) -> Flow {
         if self.s.now >= attempt.until {
             let (instance, number) = (attempt.instance.clone(), attempt.number);
             let reason = "it could not be looked up in time".into();
             let next = AfterUnknown::Ask;
-            return Next::Event(RunEvent::AttemptUnknown { instance, attempt: number, reason, next });
+            return Flow::event(RunEvent::AttemptUnknown { instance, attempt: number, reason, next });
         }
         // A look changes nothing; yet a stopped or suspect system stays away from the provider altogether.
         if let Some(by) = self.holds() {
-            return held(run, by);
+            return held(cx, by);
         }
         let number = if matches!(act.stage, Stage::Looking(_, _, Some(_))) { 2 } else { 1 };
         let task = Task {
@@ -155,7 +168,7 @@ impl Decider<'_> {
             claim_by: self.s.now + bounds::LOOK_CLAIM,
             ..attempt.task.clone()
         };
-        Next::Event(RunEvent::Dispatched {
+        Flow::event(RunEvent::Dispatched {
             instance: attempt.instance.clone(),
             attempt: attempt.number,
             task,
@@ -193,9 +206,12 @@ fn spends(cx: &Cx<'_>, action: &Use, on: Option<&Target>) -> Vec<Spend> {
     out
 }
 
-/// Says once what holds the run.
-pub(crate) fn held(run: &Run, by: Block) -> Next {
-    if run.held.as_ref() == Some(&by) { Next::Wait } else { Next::Event(RunEvent::Held { by }) }
+/// Says once what holds the run. What else is under way goes on.
+pub(crate) fn held(cx: &Cx<'_>, by: Block) -> Flow {
+    if cx.run.held.is_some() {
+        return Flow::Wait;
+    }
+    Flow::event(RunEvent::Held { by, until: cx.until() })
 }
 
 /// The inventory object that the action acts on.

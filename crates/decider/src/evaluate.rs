@@ -61,6 +61,8 @@ pub struct Evaluation {
     pub asks: Option<Asks>,
     /// The run would be the one that is tried after the breaker's rest.
     pub trial: bool,
+    /// Whether the run may act.
+    pub mode: Mode,
     /// The run's inputs.
     pub inputs: BTreeMap<Arc<str>, serde_json::Value>,
 }
@@ -87,6 +89,7 @@ struct Evaluate<'a> {
     trigger: Option<&'a Trigger>,
     asks: Option<Asks>,
     trial: bool,
+    mode: Mode,
     inputs: BTreeMap<Arc<str>, serde_json::Value>,
 }
 
@@ -146,16 +149,18 @@ impl<'a> Evaluate<'a> {
             trigger: None,
             asks: None,
             trial: false,
+            mode: playbook.started_mode(),
             inputs: BTreeMap::new(),
         }
     }
 
     fn end(self, outcome: Outcome, matched: bool) -> Evaluation {
-        let Self { clauses, mut reads, again_at, target, trigger, asks, trial, inputs, .. } = self;
+        let Self { clauses, mut reads, again_at, target, trigger, asks, trial, mode, inputs, .. } = self;
+        let mode = mode.min(self.set.ceilings.mode);
         reads.sort();
         reads.dedup();
         let trigger = trigger.map(|trigger| trigger.id.clone());
-        Evaluation { outcome, clauses, reads, again_at, target, matched, trigger, asks, trial, inputs }
+        Evaluation { outcome, clauses, reads, again_at, target, matched, trigger, asks, trial, mode, inputs }
     }
 
     fn note(&mut self, text: impl Into<String>, saw: impl Into<String>, passed: bool) {
@@ -165,7 +170,10 @@ impl<'a> Evaluate<'a> {
     /// What starts it: the first trigger that matches; the clauses of the others say why not.
     fn starts(&mut self, signal: Signal<'_>) -> Option<Starts<'a>> {
         if let Source::Failback { playbook, by, .. } = signal.source {
-            let failback = self.set.playbooks.get(playbook)?.failback.as_ref()?;
+            let caller = self.set.playbooks.get(playbook)?;
+            let failback = caller.failback.as_ref()?;
+            // Without triggers the mode is its caller's.
+            self.mode = self.playbook.called_mode(caller.started_mode());
             return (*by == self.playbook.name && failback.run == *by).then_some(Starts::Failback(failback));
         }
         let playbook = self.playbook;
@@ -436,7 +444,7 @@ impl<'a> Evaluate<'a> {
             self.state.breakers.get(&self.playbook.name).is_some_and(|breaker| breaker.until.is_some());
         let by = self.playbook.guard.approval.as_ref();
         let by = by.map(|approval| Asks { by: approval.by.clone(), within: approval.within });
-        let mode = self.playbook.started_mode().min(self.set.ceilings.mode);
+        let mode = self.mode.min(self.set.ceilings.mode);
         by.or_else(|| (self.trial || mode == Mode::Approve).then(ask_default))
     }
 

@@ -88,14 +88,19 @@ pub(crate) fn groups<'s>(set: &'s Set, target: &'s Target) -> impl Iterator<Item
 /// The lock over everything.
 const DOMAIN: &str = "*";
 
-/// Whether one lock covers or is covered by the other: a group's covers its nodes'.
+/// Whether a lock covers another one: a group's covers its nodes'.
+fn covers(outer: &str, inner: &str) -> bool {
+    outer == DOMAIN || inner == outer || inner.strip_prefix(outer).is_some_and(|rest| rest.starts_with('/'))
+}
+
+/// Whether one of the locks that are held covers another one.
+pub(crate) fn covered(lock: &str, held: &[Arc<str>]) -> bool {
+    held.iter().any(|outer| covers(outer, lock))
+}
+
+/// Whether one lock covers or is covered by the other.
 #[must_use]
 pub fn conflict(a: &str, b: &str) -> bool {
-    let covers = |outer: &str, inner: &str| {
-        outer == DOMAIN
-            || inner == outer
-            || inner.strip_prefix(outer).is_some_and(|rest| rest.starts_with('/'))
-    };
     covers(a, b) || covers(b, a)
 }
 

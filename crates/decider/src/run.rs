@@ -153,6 +153,14 @@ pub struct Conclusion {
     pub until: Timestamp,
 }
 
+impl Watching {
+    /// When it has missed, unless it holds until then.
+    fn due(&self) -> Option<Timestamp> {
+        let holds = self.since.is_some_and(|since| since + self.watch.hold <= self.watch.until);
+        (!holds).then_some(self.watch.until)
+    }
+}
+
 /// What is under way at a step instance, with what was tried there.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Act {
@@ -164,6 +172,8 @@ pub struct Act {
     pub tries: u32,
     /// Answer of the first look at an unknown outcome, while the second is out.
     pub seen: Option<Answer>,
+    /// The outcome of an earlier try is not known.
+    pub doubtful: bool,
 }
 
 /// What became of a step instance.
@@ -251,6 +261,8 @@ pub struct Run {
     pub cancelled: Option<Arc<str>>,
     /// What holds it now.
     pub held: Option<Block>,
+    /// What is held is given up then.
+    pub held_until: Option<Timestamp>,
     /// What held it is gone, and it was not looked at since.
     pub woken: bool,
     /// Of a drill: the run that repaired, and how long it took.
@@ -325,6 +337,7 @@ impl Run {
             resolved: false,
             cancelled: None,
             held: None,
+            held_until: None,
             woken: false,
             measured: None,
             trace: trace.clone(),
@@ -336,14 +349,14 @@ impl Run {
     /// # Errors
     /// [`Illegal`] for everything that is not listed in the two matches below.
     pub fn next(&mut self, event: &RunEvent, now: Timestamp, seq: u64) -> Result<(), Illegal> {
-        if !matches!(event, RunEvent::Held { .. }) {
-            self.held = None;
+        // What joins or resolves moves nothing: it is looked at all the same, and held as before.
+        if !matches!(event, RunEvent::Held { .. } | RunEvent::Joined { .. } | RunEvent::Resolved) {
+            (self.held, self.held_until, self.woken) = (None, None, false);
         }
-        self.woken = false;
         match event.instance() {
             Some(instance) if self.progress == Progress::Going => self.step(instance, event, now, seq),
             Some(_) => Err(self.illegal(event)),
-            None => self.whole(event, now, seq),
+            None => self.whole(event, seq),
         }
     }
 
@@ -353,13 +366,15 @@ impl Run {
     }
 
     /// **Every legal transition of a run as a whole.**
-    fn whole(&mut self, event: &RunEvent, now: Timestamp, seq: u64) -> Result<(), Illegal> {
+    fn whole(&mut self, event: &RunEvent, seq: u64) -> Result<(), Illegal> {
         use RunEvent as E;
         match (self.progress, event) {
             (Progress::Queued | Progress::Going, E::Joined { fingerprint }) => {
                 self.episodes.insert(fingerprint.clone());
             }
-            (Progress::Queued | Progress::Going, E::Held { by }) => self.held = Some(by.clone()),
+            (Progress::Queued | Progress::Going, E::Held { by, until }) => {
+                (self.held, self.held_until, self.woken) = (Some(by.clone()), *until, false);
+            }
             (Progress::Queued | Progress::Going, E::Resolved) => self.resolved = true,
             (Progress::Queued | Progress::Going, E::Cancelled { by, reason }) => {
                 let why = if reason.is_empty() { String::new() } else { format!(": {reason}") };
@@ -395,7 +410,6 @@ impl Run {
             }
             _ => return Err(self.illegal(event)),
         }
-        let _ = now;
         Ok(())
     }
 
@@ -416,11 +430,10 @@ impl Run {
         }
         let illegal = self.illegal(event);
         let before = self.acts.remove(instance);
-        let mut act = Act { stage: S::Parallel, attempts: 0, tries: 0, seen: None };
+        let mut act = Act { stage: S::Parallel, attempts: 0, tries: 0, seen: None, doubtful: false };
         let stage = before.map(|before| {
-            let Act { stage, attempts, tries, seen } = before;
-            act = Act { stage: S::Parallel, attempts, tries, seen };
-            stage
+            act = before;
+            std::mem::replace(&mut act.stage, S::Parallel)
         });
         let left = match (stage, event) {
             // A step begins.
@@ -496,6 +509,7 @@ impl Run {
                 E::AttemptUnknown { next, reason, .. },
             ) => {
                 self.effect_seq = seq;
+                act.doubtful = true;
                 Under(match next {
                     AfterUnknown::Retry { at } => S::Again(attempt, *at),
                     AfterUnknown::Observe => S::Looking(attempt, now, None),
@@ -513,9 +527,10 @@ impl Run {
                     None => S::Asking(attempt),
                 })
             }
-            (Some(S::Looking(attempt, ..)), E::AttemptUnknown { next: AfterUnknown::Ask, .. }) => {
-                Under(S::Asking(attempt))
-            }
+            (
+                Some(S::Looking(attempt, ..) | S::Again(attempt, _)),
+                E::AttemptUnknown { next: AfterUnknown::Ask, .. },
+            ) => Under(S::Asking(attempt)),
             (Some(S::Asking(attempt)), E::Settled { done, .. }) => {
                 self.effect_seq = seq;
                 // Done: success follows. Not done: failure follows, or another try.
@@ -526,8 +541,9 @@ impl Run {
             }
 
             // A person answers or does not.
-            (Some(S::Approving(_)), E::Approved { .. }) => {
+            (Some(S::Approving(_)), E::Approved { deadline, .. }) => {
                 self.effect_seq = seq;
+                self.until = deadline.or(self.until);
                 Over(How::Ok(Value::Null))
             }
             (Some(S::Approving(_)), E::Denied { .. } | E::ApprovalExpired { .. }) => Over(How::Skipped),
@@ -542,6 +558,9 @@ impl Run {
             ) => Over(How::Ok(result.clone())),
             (Some(S::Sub), E::SubEnded { result, reason, outputs, then, .. }) => {
                 self.subs.entry(instance.clone()).and_modify(|sub| sub.ended = Some(*result));
+                // Its closing verify may still watch.
+                let within = format!("{instance}.");
+                self.acts.retain(|other, _| !other.as_str().starts_with(&within));
                 Over(if result.is_well() {
                     How::Ok(outputs.clone())
                 } else {
@@ -635,8 +654,8 @@ impl Run {
                 let acts = self.acts.values().filter_map(|act| self.due(&act.stage));
                 // A run only rests without any act while something holds it.
                 // The other time is that of a drill whose repair is not over.
-                let rests = self.held.is_some() || self.acts.is_empty();
-                acts.chain(self.last().filter(|_| rests)).min()
+                let rests = self.held.is_none() && self.acts.is_empty();
+                acts.chain(self.held_until).chain(self.last().filter(|_| rests)).min()
             }
         }
     }
@@ -646,8 +665,6 @@ impl Run {
         match stage {
             Stage::Dispatched(attempt) => Some(attempt.overdue()),
             Stage::Revoking(..) | Stage::Branch(_) | Stage::Parallel | Stage::Loop | Stage::Sub => None,
-            // Once its alerts are over it is due at once.
-            Stage::Approving(_) if self.resolved => Some(Timestamp(0)),
             Stage::Approving(ask) => Some(ask.until),
             Stage::Asking(_) => self.last(),
             Stage::Running(_, at) | Stage::Waiting(at) => Some(*at),
@@ -655,7 +672,7 @@ impl Run {
                 Some(attempt.until)
             }
             Stage::Again(attempt, at) | Stage::Looking(attempt, at, _) => Some((*at).min(attempt.until)),
-            Stage::Verifying(watching) => watching.iter().map(|w| w.watch.until).min(),
+            Stage::Verifying(watching) => watching.iter().filter_map(Watching::due).min(),
             Stage::Failing(_) => Some(Timestamp(0)),
         }
     }

@@ -77,7 +77,7 @@ impl Decider<'_> {
             return Ok(());
         }
         self.emit(Event::EpisodeOpened { alert: alert.clone(), source: source.clone() })?;
-        let judged = self.judge(alert, &source, None)?;
+        let judged = self.judge(alert, &source, None, false)?;
         self.write(&alert.fingerprint, judged, Some(alert.status))
     }
 

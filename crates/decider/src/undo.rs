@@ -1,12 +1,19 @@
 //! Undoing: what went well is undone, the newest first, and never across something that can't be undone.
 
-use regreen_playbook::model::{Step, StepKind, Undo};
-use regreen_schemas::event::Then;
+use std::sync::Arc;
+
+use regreen_playbook::{
+    action::ENDPOINT_SET,
+    model::{Step, StepKind, Undo},
+};
+use regreen_schemas::{Instance, event::Then};
 
 use crate::{
-    course::{Flow, unless_well},
+    advance::Next,
+    course::{Flow, failed, unless_well},
     cx::{Cx, undo_of},
     decide::Decider,
+    dispatch::held,
     run::How,
 };
 
@@ -28,14 +35,34 @@ impl Decider<'_> {
                 let instance = cx.path(&undo_of(&step.id));
                 match (cx.run.done.get(&instance), cx.run.acts.get(&instance)) {
                     (Some(done), _) => match &done.how {
-                        How::Failed(reason, _) => {
-                            crate::course::failed(format!("{instance}: {reason}").into(), Then::Stop)
-                        }
+                        How::Failed(reason, _) => failed(format!("{instance}: {reason}").into(), Then::Stop),
                         How::Ok(_) | How::Skipped => Flow::Well,
                     },
                     (None, Some(act)) => self.leaf(cx, &instance, act, Some(undo), Then::Stop),
+                    (None, None) if *undo.action.name == *ENDPOINT_SET => self.move_back(cx, step, instance),
                     (None, None) => self.perform(cx, instance, undo, None, Then::Stop),
                 }
+            }
+        }
+    }
+}
+
+impl Decider<'_> {
+    /// Puts a service back to the group that served it before.
+    fn move_back(&self, cx: &Cx<'_>, step: &Step, instance: Instance) -> Flow {
+        if let Some(by) = self.holds() {
+            return held(cx, by);
+        }
+        let before = cx.run.done.get(&cx.path(&step.id)).and_then(|done| match &done.how {
+            How::Ok(result) => result["before"].as_str().map(Arc::<str>::from),
+            How::Failed(..) | How::Skipped => None,
+        });
+        let StepKind::Use(action) = &step.kind else { return Flow::Well };
+        match (self.moved(cx, action), before) {
+            (Ok(service), Some(active)) => Flow::next(Next::Move { instance, service, active }),
+            (Err(why), _) => failed(why.into(), Then::Stop),
+            (Ok(service), None) => {
+                failed(format!("nobody knows who served {service} before").into(), Then::Stop)
             }
         }
     }

@@ -135,7 +135,7 @@ pub enum Gives {
     Ok(Value),
     /// It failed for sure.
     Error(Failure),
-    /// No answer ever comes, neither to the attempt nor to looks at it.
+    /// No answer comes, and looks do not tell.
     Timeout,
     /// The answer is lost, and looks say this.
     Unknown(Found),

@@ -125,11 +125,12 @@ fn playbooks(draft: Draft, set: &mut Set, findings: &mut Findings) {
         drafted.iter_mut().for_each(|(playbook, _)| playbook.ask_by_name(default));
     }
     judge_all(&drafted, &draft.declared, set, findings);
+    let budgets = drafted.iter().flat_map(|(playbook, _)| &playbook.guard.budgets);
+    for budget in budgets.chain(&set.ceilings.budgets) {
+        let most = set.budgets.entry(budget.scope).or_default();
+        *most = (*most).max(budget.max);
+    }
     for (playbook, places) in drafted {
-        for budget in &playbook.guard.budgets {
-            let most = set.budgets.entry(budget.scope).or_default();
-            *most = (*most).max(budget.max);
-        }
         let (name, place) = (playbook.name.clone(), Place { file: places.file, range: places.name });
         if set.playbooks.insert(name.clone(), playbook).is_some() {
             findings.error(102, place, format!("playbook `{name}` is there twice"), "again", "rename one");

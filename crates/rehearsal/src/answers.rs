@@ -71,12 +71,12 @@ impl<'c> Answers<'c> {
     /// What a look at an unknown outcome finds. It takes no time.
     fn look(&self, instance: &Instance, look: u8) -> Reply {
         let answer = match self.used.get(instance).map(|(_, gives)| gives) {
-            None | Some(Gives::Timeout) => return Reply::Nothing,
+            None => return Reply::Nothing,
             Some(Gives::Ok(result) | Gives::Unknown(Found::Done(result))) => {
                 fact::Answer::Done { result: result.clone() }
             }
             Some(Gives::Error(_) | Gives::Unknown(Found::NotDone)) => fact::Answer::NotDone,
-            Some(Gives::Unknown(Found::CannotTell)) => {
+            Some(Gives::Timeout | Gives::Unknown(Found::CannotTell)) => {
                 fact::Answer::CannotTell { state: "nothing that tells".into() }
             }
         };

@@ -122,7 +122,7 @@ impl Play<'_> {
                 return;
             }
             let result = self.results.keys().next().map(|(at, _)| *at);
-            let look = probe.next(&self.state);
+            let look = probe.next(&self.state, self.now);
             let Some(at) = moment.into_iter().chain(result).chain(look).chain(self.timer()).min() else {
                 return;
             };
@@ -131,6 +131,7 @@ impl Play<'_> {
                 self.seen.problem = Some(format!("it has not come to rest after {lasted}"));
                 return;
             }
+            self.turns += 1;
             self.until(at, probe);
             self.timers(probe);
             if moment == Some(at) {
@@ -140,7 +141,7 @@ impl Play<'_> {
             } else if result == Some(at) {
                 self.result(probe);
             } else if look.is_some_and(|look| look <= self.now) {
-                let reports = probe.look(&self.state);
+                let reports = probe.look(&self.state, self.now);
                 self.reports(reports, probe);
             }
             self.timers(probe);
@@ -198,7 +199,7 @@ impl Play<'_> {
                 self.alert(labels, annotations, Firing::Resolved, probe)
             }
             What::Verdicts(verdicts) => {
-                let reports = probe.change(verdicts, &self.state);
+                let reports = probe.change(verdicts, &self.state, self.now);
                 self.reports(reports, probe);
                 self.verdict_lines();
             }
@@ -275,10 +276,10 @@ impl Play<'_> {
             }
         };
         let of = Of { set: &self.set.clone(), playbook: self.playbook };
-        for event in &events {
+        for (nth, event) in events.iter().enumerate() {
             self.seen.event(&of, event, &self.state);
+            self.seen.done_inside(&of, &events[..=nth]);
         }
-        self.seen.done_inside(&of, &events);
         events.iter().for_each(|event| self.react(event, probe));
     }
 

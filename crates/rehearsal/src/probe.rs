@@ -41,7 +41,12 @@ impl<'s> Probe<'s> {
     }
 
     /// From now on these are so.
-    pub fn change(&mut self, verdicts: &[(CheckName, Status)], state: &State) -> Vec<(Vantage, Looks)> {
+    pub fn change(
+        &mut self,
+        verdicts: &[(CheckName, Status)],
+        state: &State,
+        now: Timestamp,
+    ) -> Vec<(Vantage, Looks)> {
         let mut changed = Vec::new();
         for (check, status) in verdicts {
             if self.statuses.insert(check.clone(), *status) != Some(*status) {
@@ -49,7 +54,7 @@ impl<'s> Probe<'s> {
             }
         }
         for check in &changed {
-            self.looked.entry(check.clone()).and_modify(|at| *at = Some(state.now));
+            self.looked.entry(check.clone()).and_modify(|at| *at = Some(now));
         }
         self.report(state, &changed, false)
     }
@@ -60,37 +65,42 @@ impl<'s> Probe<'s> {
     }
 
     /// When something that is watched is looked at next.
-    pub fn next(&mut self, state: &State) -> Option<Timestamp> {
+    pub fn next(&mut self, state: &State, now: Timestamp) -> Option<Timestamp> {
         self.looked.retain(|check, _| state.watchers.contains_key(check));
-        self.looked.iter().filter_map(|(check, last)| self.due(check, *last, state)).min()
+        self.looked.iter().filter_map(|(check, last)| self.due(check, *last, state, now)).min()
     }
 
-    fn due(&self, check: &CheckName, last: Option<Timestamp>, state: &State) -> Option<Timestamp> {
-        let Some(last) = last else { return Some(state.now) };
+    fn due(
+        &self,
+        check: &CheckName,
+        last: Option<Timestamp>,
+        state: &State,
+        now: Timestamp,
+    ) -> Option<Timestamp> {
+        let Some(last) = last else { return Some(now) };
         let check = self.set.checks.get(check)?;
         let interval = check.interval.0.max(1);
         // Not every look is played: only so many that nothing goes stale, and the one that ends the hold.
         let often = (check.fresh.0 / 2 / interval).max(1) * interval;
-        let ends = holds_until(state, &check.name).into_iter().map(|until| {
-            let left = (until - last).0.max(1);
-            last + Span(
-                left.div_euclid(interval).max(1) * interval
-                    + if left > interval && left % interval != 0 { interval } else { 0 },
-            )
-        });
+        // The first look at or after the moment when it will have held.
+        let after = |until: Timestamp| {
+            let steps = ((until - last).0 + interval - 1).div_euclid(interval);
+            last + Span(steps.max(1) * interval)
+        };
+        let ends = holds_until(state, &check.name).into_iter().map(after);
         ends.chain([last + Span(often)]).min()
     }
 
     /// Looks at what is due.
-    pub fn look(&mut self, state: &State) -> Vec<(Vantage, Looks)> {
+    pub fn look(&mut self, state: &State, now: Timestamp) -> Vec<(Vantage, Looks)> {
         let due: Vec<CheckName> = self
             .looked
             .iter()
-            .filter(|(check, last)| self.due(check, **last, state).is_some_and(|at| at <= state.now))
+            .filter(|(check, last)| self.due(check, **last, state, now).is_some_and(|at| at <= now))
             .map(|(check, _)| check.clone())
             .collect();
         for check in &due {
-            self.looked.insert(check.clone(), Some(state.now));
+            self.looked.insert(check.clone(), Some(now));
         }
         self.report(state, &due, false)
     }

@@ -190,10 +190,11 @@ impl Seen {
                     .map(|text| self.clean(text))
                     .collect();
                 let (at, to) = (self.at(), key.receiver.as_str());
-                self.line(None, &format!("tells {to}: {}", said.join("; ")));
                 let next = self.told.len();
                 let nth = *self.threads.entry(key.clone()).or_insert(next);
+                // What a thread goes on with stands in the trace already.
                 if nth == next {
+                    self.line(None, &format!("tells {to}: {}", said.join("; ")));
                     self.told.push(Told { at, to: to.into(), texts: Vec::new() });
                 }
                 self.told[nth].texts.extend(said);
@@ -202,29 +203,26 @@ impl Seen {
         }
     }
 
-    /// What the decider did itself: the step, its action and what with.
+    /// What the decider did itself, when the newest of these events says that its step is done.
     pub(crate) fn done_inside(&mut self, of: &Of<'_>, events: &[Event]) {
-        for pair in events.windows(2) {
-            let [before, Event::Run { run: _, what: RunEvent::StepSucceeded { instance, .. } }] = pair else {
-                continue;
-            };
-            match before {
-                Event::ServiceMoved { service, active, .. } => {
-                    let with = json!({"service": &**service, "active": &**active});
-                    self.inside(instance, ENDPOINT_SET, with);
-                }
-                Event::Tell { key, .. } if says(of, instance) => {
-                    let text = events.iter().find_map(|event| match event {
-                        Event::Tell { key: other, what: TellEvent::Queued { text, .. } } if other == key => {
-                            Some(text.clone())
-                        }
-                        _ => None,
-                    });
-                    let text = self.clean(&text.unwrap_or_default());
-                    self.inside(instance, NOTIFY_SEND, json!({"to": key.receiver.as_str(), "text": text}));
-                }
-                _ => {}
+        let [.., before, Event::Run { what: RunEvent::StepSucceeded { instance, .. }, .. }] = events else {
+            return;
+        };
+        match before {
+            Event::ServiceMoved { service, active, .. } => {
+                self.inside(instance, ENDPOINT_SET, json!({"service": &**service, "active": &**active}));
             }
+            Event::Tell { key, .. } if says(of, instance) => {
+                let queued = events.iter().rev().find_map(|event| match event {
+                    Event::Tell { key: other, what: TellEvent::Queued { text, .. } } if other == key => {
+                        Some(text)
+                    }
+                    _ => None,
+                });
+                let text = self.clean(queued.map_or("", |text| text));
+                self.inside(instance, NOTIFY_SEND, json!({"to": key.receiver.as_str(), "text": text}));
+            }
+            _ => {}
         }
     }
 

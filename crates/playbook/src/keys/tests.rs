@@ -176,7 +176,12 @@ pub const ANSWER: &[Key] = &[
         "It fails: with an error that may pass, or with one that will not.",
         "error: transient",
     ),
-    key("timeout", True, "No answer comes until the attempt's time is over.", "timeout: true"),
+    key(
+        "timeout",
+        True,
+        "No answer comes until the attempt's time is over; where a look follows, it does not tell.",
+        "timeout: true",
+    ),
     key(
         "unknown",
         Words(&["done", "not_done", "cannot_tell"]),
