@@ -7,7 +7,7 @@ use regreen_playbook::{
     model::{Busy, On, OnResolved, Playbook},
 };
 use regreen_schemas::{
-    Fingerprint, RunId, Timestamp,
+    Fingerprint, PlaybookName, RunId, Timestamp,
     alert::{Alert, Status},
     event::{Closing, Event, Mode, Origin, Read, RunEvent, Source},
     mutation::{self, Mutation},
@@ -161,6 +161,8 @@ impl Decider<'_> {
                     );
                     self.tell_system(&format!("storm/{group}"), &text)?;
                 }
+                // What comes and goes is told once, until it has been away for a while.
+                Outcome::Blocked(_) if self.is_quiet(&alert.fingerprint, &playbook.name) => {}
                 Outcome::Blocked(block) => {
                     let text = format!("{} is blocked for {}: {block}", playbook.name, describe(alert));
                     self.tell_playbook(&playbook.name, &alert.fingerprint, &text)?;
@@ -177,6 +179,10 @@ impl Decider<'_> {
         judged.reads.sort();
         judged.reads.dedup();
         Ok(judged)
+    }
+
+    fn is_quiet(&self, fingerprint: &Fingerprint, playbook: &PlaybookName) -> bool {
+        self.s.episodes.get(fingerprint).is_some_and(|episode| episode.quiet.contains(playbook))
     }
 
     pub(crate) fn join(&mut self, run: &RunId, fingerprint: &Fingerprint) -> Result<(), Illegal> {

@@ -49,12 +49,20 @@ pub struct Episode {
     pub running: BTreeMap<PlaybookName, RunId>,
     /// Playbooks whose blocking was told, or whose alert outlived its repair.
     pub told: BTreeSet<PlaybookName>,
+    /// Playbooks that people heard of in an episode just before it, of the same alert: that they are blocked is no news.
+    #[serde(default)]
+    pub quiet: BTreeSet<PlaybookName>,
     /// Windows of `correlate` that it stands in.
     pub windows: Vec<(PlaybookName, Arc<str>)>,
 }
 
 impl State {
     pub(crate) fn open_episode(&mut self, alert: &Alert, source: &Source) {
+        let lately = |episode: &&Arc<Episode>| {
+            episode.closed.is_some_and(|(_, learned)| self.now - learned < bounds::STRAGGLERS)
+        };
+        let before = self.episodes.get(&alert.fingerprint).filter(lately);
+        let quiet = before.map(|before| before.told.union(&before.quiet).cloned().collect());
         self.forget_episode(&alert.fingerprint);
         let episode = Episode {
             alert: alert.clone(),
@@ -70,6 +78,7 @@ impl State {
             handled: BTreeMap::new(),
             running: BTreeMap::new(),
             told: BTreeSet::new(),
+            quiet: quiet.unwrap_or_default(),
             windows: Vec::new(),
         };
         self.episodes.insert(alert.fingerprint.clone(), Arc::new(episode));
