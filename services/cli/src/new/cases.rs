@@ -22,39 +22,41 @@ struct Case<'a> {
     /// How the repair goes; none: there must be none.
     repaired: Option<String>,
     result: &'a str,
-    decision: Option<&'a str>,
+    decisions: &'a [&'a str],
     told: usize,
 }
 
 fn repair(plan: &Plan, group: &Group) -> Vec<String> {
     let down = || began(plan, group);
-    let comes_back = || moment(10, &verdicts(group, &[(0, "up")]));
+    let follows = usize::from(plan.asks());
+    let comes_back = || moment(15, &verdicts(group, &[(0, "up")]));
     let works = Case {
         name: "it is down, is repaired, and comes back",
         timeline: [down(), vec!["      # It answers again.\n".to_owned() + &comes_back()]].concat(),
         repaired: Some(step(plan, group)),
         result: "repaired",
-        decision: None,
-        told: usize::from(plan.asks()),
+        decisions: &[],
+        told: follows,
     };
     let stays = Case {
         name: "it stays down, and somebody is told",
         timeline: down(),
         repaired: Some(step(plan, group)),
         result: "failed",
-        decision: None,
-        told: 1,
+        decisions: &[],
+        told: follows + 1,
     };
     let mut cases = vec![works, without_reason(plan, group), stays];
     if plan.target == Target::Group {
         let last = group.nodes.len() - 1;
         cases.push(Case {
             name: "meanwhile another one falls, and somebody is told",
-            timeline: [down(), vec![comes_back(), moment(16, &verdicts(group, &[(last, "down")]))]].concat(),
+            timeline: [down(), vec![comes_back(), moment(falls(plan), &verdicts(group, &[(last, "down")]))]]
+                .concat(),
             repaired: Some(step(plan, group)),
             result: "failed",
-            decision: None,
-            told: 1,
+            decisions: if plan.trigger == Trigger::Verdict { &["started", "joined"] } else { &[] },
+            told: follows + 1,
         });
     }
     cases.iter().map(|case| written(plan, case)).collect()
@@ -67,7 +69,7 @@ fn began(plan: &Plan, group: &Group) -> Vec<String> {
     let mut moments = vec![moment(0, &verdicts(group, &seen))];
     moments.extend(start(plan, group));
     if plan.asks() {
-        moments.push(moment(8, "approve:\n  step: guard\n"));
+        moments.push(moment(begins(plan), "approve:\n  step: guard\n"));
     }
     moments
 }
@@ -95,7 +97,7 @@ fn without_reason<'a>(plan: &Plan, group: &Group) -> Case<'a> {
     let well: Vec<(usize, &str)> = (0..group.nodes.len()).map(|nth| (nth, "up")).collect();
     let well = moment(0, &verdicts(group, &well));
     let case =
-        Case { name: "", timeline: vec![well], repaired: None, result: "none", decision: None, told: 0 };
+        Case { name: "", timeline: vec![well], repaired: None, result: "none", decisions: &[], told: 0 };
     let started = |case: Case<'a>| Case {
         timeline: case.timeline.into_iter().chain(start(plan, group)).collect(),
         ..case
@@ -103,12 +105,15 @@ fn without_reason<'a>(plan: &Plan, group: &Group) -> Case<'a> {
     match (plan.trigger, plan.target) {
         (Trigger::Alert, _) => Case {
             name: "an alert about what is up starts nothing",
-            decision: Some("skipped: when_false"),
+            decisions: &["skipped: when_false"],
             ..started(case)
         },
-        (Trigger::Manual, Target::Group) => {
-            Case { name: "nothing is down, so nothing is done", result: "failed", told: 1, ..started(case) }
-        }
+        (Trigger::Manual, Target::Group) => Case {
+            name: "nothing is down, so nothing is done",
+            result: "failed",
+            told: 1 + usize::from(plan.asks()),
+            ..started(case)
+        },
         (Trigger::Manual, _) => Case {
             name: "Regreen is stopped, so nobody starts it",
             timeline: [
@@ -117,7 +122,7 @@ fn without_reason<'a>(plan: &Plan, group: &Group) -> Case<'a> {
                 start(plan, group).into_iter().collect(),
             ]
             .concat(),
-            decision: Some("blocked: stopped"),
+            decisions: &["blocked: stopped"],
             ..case
         },
         (Trigger::Verdict, _) => Case {
@@ -140,13 +145,15 @@ fn step(plan: &Plan, group: &Group) -> String {
     }
 }
 
-/// When the repair begins.
+/// When the repair begins: where somebody is asked, with the yes.
 fn begins(plan: &Plan) -> u32 {
-    match (plan.asks(), plan.trigger) {
-        (true, _) => 8,
-        (false, Trigger::Alert | Trigger::Manual) => 5,
-        (false, Trigger::Verdict) => 10,
-    }
+    let starts = if plan.trigger == Trigger::Verdict { 10 } else { 5 };
+    starts + if plan.asks() { 3 } else { 0 }
+}
+
+/// When another one falls: while the closing verify looks. What a verdict started goes there at once when that is over.
+fn falls(plan: &Plan) -> u32 {
+    if plan.trigger == Trigger::Verdict { 18 } else { 22 }
 }
 
 fn tells(plan: &Plan, group: Option<&Group>) -> String {
@@ -160,7 +167,7 @@ fn tells(plan: &Plan, group: Option<&Group>) -> String {
         timeline,
         repaired: Some("tell".to_owned()),
         result: "done",
-        decision: None,
+        decisions: &[],
         told: 1,
     };
     written(plan, &case)
@@ -168,18 +175,20 @@ fn tells(plan: &Plan, group: Option<&Group>) -> String {
 
 fn written(plan: &Plan, case: &Case<'_>) -> String {
     let mut out = format!("  - name: {}\n    timeline:\n{}", case.name, case.timeline.concat());
-    let asked = plan.target != Target::None;
-    if let Some(step) = case.repaired.as_ref().filter(|_| asked) {
+    let tells = plan.target == Target::None;
+    if let Some(step) = case.repaired.as_ref().filter(|_| !tells) {
         out += &format!("    answers:\n      {step}:\n        - ok:\n            status: 200\n");
     }
     out += &format!("    expect:\n      result: {}\n", case.result);
-    if let Some(decision) = case.decision {
-        out += &format!("      decisions:\n        - \"{decision}\"\n");
+    if !case.decisions.is_empty() {
+        out += "      decisions:\n";
+        out.extend(case.decisions.iter().map(|decision| format!("        - \"{decision}\"\n")));
     }
-    if let Some(step) = case.repaired.as_ref().filter(|_| asked) {
+    if let Some(step) = &case.repaired {
+        let action = if tells { "notify.send" } else { "http.request" };
+        let at = begins(plan);
         out += &format!(
-            "      actions:\n        - at: {}s\n          step: {step}\n          use: http.request\n",
-            begins(plan)
+            "      actions:\n        - at: {at}s\n          step: {step}\n          use: {action}\n"
         );
     }
     if case.told > 0 {

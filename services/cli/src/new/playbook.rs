@@ -187,7 +187,7 @@ fn verify(plan: &Plan, group: &Group) -> String {
 
 fn escalate(plan: &Plan) -> String {
     format!(
-        "# Whom to wake when it was not.\nescalate:\n  - to: {}\n    text: \"{{{{ target.name }}}} is still down\"\n",
+        "# Whom to wake when it was not.\nescalate:\n  - to: {}\n    text: \"{{{{ target.name }}}} is not repaired\"\n",
         plan.receiver
     )
 }
