@@ -10,6 +10,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("regreen-schemas", &[]),
     ("regreen-playbook", &["schemas"]),
     ("regreen-decider", &["playbook", "schemas"]),
+    ("regreen-rehearsal", &["decider", "playbook", "schemas"]),
     ("regreen-bus", &["schemas"]),
     ("regreen-kit", &["schemas"]),
     ("regreen-action", &["bus", "kit", "schemas"]),
@@ -22,7 +23,17 @@ const ARROWS: &[(&str, &[&str])] = &[
     (
         "regreen-cli",
         &[
-            "action", "bus", "decider", "engine", "ingest", "kit", "notifier", "playbook", "probe", "runner",
+            "action",
+            "bus",
+            "decider",
+            "engine",
+            "ingest",
+            "kit",
+            "notifier",
+            "playbook",
+            "probe",
+            "rehearsal",
+            "runner",
             "schemas",
         ],
     ),
@@ -32,7 +43,7 @@ const ARROWS: &[(&str, &[&str])] = &[
 ];
 
 /// Crates that must stay pure, and what they must never see.
-const PURE: &[&str] = &["regreen-schemas", "regreen-playbook", "regreen-decider"];
+const PURE: &[&str] = &["regreen-schemas", "regreen-playbook", "regreen-decider", "regreen-rehearsal"];
 const IMPURE: &[&str] =
     &["tokio", "async-nats", "reqwest", "axum", "rand", "chrono", "rustix", "nix", "futures", "tracing"];
 

@@ -62,11 +62,12 @@ impl Section {
 /// What is not as the case expects it.
 pub(crate) fn judge(case: &Case, seen: &Seen) -> Vec<Difference> {
     let expect = &case.expect;
-    let mut out = Vec::new();
     if let Some(problem) = &seen.problem {
         let (section, place) = (Section::Play, case.place.clone());
-        out.push(Difference { section, place, lines: Vec::new(), notes: vec![problem.clone()] });
+        // All else that differs follows from it.
+        return vec![Difference { section, place, lines: Vec::new(), notes: vec![problem.clone()] }];
     }
+    let mut out = Vec::new();
     out.extend(results(case, seen));
     out.extend(expect.decisions.as_ref().and_then(|wanted| decisions(wanted, seen)));
     out.extend(expect.actions.as_ref().and_then(|wanted| actions(wanted, seen)));
@@ -77,7 +78,12 @@ pub(crate) fn judge(case: &Case, seen: &Seen) -> Vec<Difference> {
 /// Why nothing, or not this, was started.
 fn why(seen: &Seen) -> Vec<String> {
     let mut out = Vec::new();
-    for decided in seen.decisions.iter().filter(|decided| !decided.clauses.is_empty()) {
+    let last = seen.decisions.len().saturating_sub(1);
+    for (nth, decided) in seen.decisions.iter().enumerate() {
+        // That it had not lasted long enough says something only where nothing came after it.
+        if decided.clauses.is_empty() || (decided.pending && nth != last) {
+            continue;
+        }
         out.push(format!("at {}: {}", decided.at, decided.detail));
         for clause in &decided.clauses {
             let sign = if clause.passed { "✓" } else { "✗" };
@@ -135,7 +141,7 @@ fn decisions(wanted: &Expected<Word>, seen: &Seen) -> Option<Difference> {
     differs.then(|| Difference {
         section: Section::Decisions,
         place: wanted.place.clone(),
-        lines: edits(&aligned, |wanted| said(wanted), shown),
+        lines: edits(&aligned, said, shown),
         notes: if seen.runs.is_empty() && wanted.list.len() == 1 { Vec::new() } else { why(seen) },
     })
 }

@@ -196,7 +196,7 @@ impl Play<'_> {
             What::Pass => {}
             What::Firing { labels, annotations } => self.alert(labels, annotations, Firing::Firing, probe),
             What::Resolved { labels, annotations } => {
-                self.alert(labels, annotations, Firing::Resolved, probe)
+                self.alert(labels, annotations, Firing::Resolved, probe);
             }
             What::Verdicts(verdicts) => {
                 let reports = probe.change(verdicts, &self.state, self.now);
@@ -286,8 +286,7 @@ impl Play<'_> {
     /// What the world does about it.
     fn react(&mut self, event: &Event, probe: &mut Probe<'_>) {
         match event {
-            Event::Run { run, what: RunEvent::VerifyBegan { watches, .. } } => {
-                let _ = run;
+            Event::Run { what: RunEvent::VerifyBegan { watches, .. }, .. } => {
                 watches.iter().for_each(|watch| probe.watch(&watch.check));
             }
             Event::Run { run, what: RunEvent::Dispatched { instance, attempt, task, .. } } => {

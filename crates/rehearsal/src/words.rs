@@ -96,13 +96,13 @@ pub(crate) fn agrees(wanted: &Value, found: &Value) -> bool {
             wanted.len() == found.len()
                 && wanted.iter().zip(found).all(|(wanted, found)| agrees(wanted, found))
         }
-        (Value::String(wanted), found) => match named(found).or_else(|| found.as_str()) {
-            Some(found) => wanted == found,
-            None => *wanted == found.to_string(),
-        },
-        (wanted, Value::String(found)) => wanted.to_string() == *found,
-        (wanted, found) => wanted == found,
+        (wanted, found) => wanted == found || text_of(wanted) == text_of(found),
     }
+}
+
+/// A simple value, or an object of the inventory, as text.
+fn text_of(value: &Value) -> String {
+    named(value).or_else(|| value.as_str()).map_or_else(|| value.to_string(), str::to_owned)
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use clap::{Args as ClapArgs, CommandFactory as _, Parser, Subcommand};
 
 use crate::{
     apply, approve, check, checks, child, client, drill, evidence, explain, inventory, new, operate,
-    reconcile, settle, show, status, top, up, users, verdicts,
+    reconcile, rehearse, settle, show, status, top, up, users, verdicts,
 };
 
 /// Turns an alert into a verified repair, safely, and proves what it did.
@@ -42,6 +42,12 @@ enum Command {
         after_help = "Examples:\n  regreen check playbooks/ inventory.yaml\n  regreen check --strict --format sarif playbooks/ > findings.sarif\n  regreen check --explain RG501"
     )]
     Check(check::Options),
+    /// Plays the tests beside playbooks, offline, on a virtual clock. Exits 0 when all pass, 1 when not, 2 when they can't
+    /// be played.
+    #[command(
+        after_help = "Examples:\n  regreen test playbooks/\n  regreen test playbooks/ --coverage --coverage-min 100\n  regreen test playbooks/node-lost.test.yaml --case 'reboot helps' --trace\n  regreen test playbooks/ --format junit > tests.xml"
+    )]
+    Test(rehearse::Options),
     /// Brings files in force as the set, for engines that have no folder of their own. Shows what changes, and asks.
     #[command(
         after_help = "Examples:\n  regreen apply playbooks/ inventory.yaml\n  regreen apply --yes --nats nats://10.0.0.5:4222 --creds ana.seed --operator ana playbooks/"
@@ -179,6 +185,7 @@ impl Args {
             Command::Users(options) => users::run(&options),
             Command::New(options) => new::run(&options),
             Command::Check(options) => check::run(&options),
+            Command::Test(options) => rehearse::run(&options),
             Command::Child(options) => child::run(&options),
             Command::Completions { shell } => {
                 clap_complete::generate(shell, &mut Self::command(), "regreen", &mut std::io::stdout());

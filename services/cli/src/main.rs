@@ -20,6 +20,7 @@ mod operate;
 mod out;
 mod programs;
 mod reconcile;
+mod rehearse;
 mod settle;
 mod show;
 mod status;

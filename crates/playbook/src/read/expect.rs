@@ -59,7 +59,7 @@ pub(super) fn step(walk: &mut Walk<'_>, node: &Node, known: &Known<'_>) -> Optio
         if id != GUARD && !steps.iter().any(|step| *step.id == *id) {
             let within = if playbook.name == known.playbook.name { "" } else { playbook.name.as_str() };
             let what = if within.is_empty() { "step".to_owned() } else { format!("step of {within}") };
-            unknown(walk, node, &what, id, steps.iter().map(|step| &*step.id));
+            unknown(walk, node, &what, id, steps.iter().map(|step| &*step.id).chain([GUARD]));
             return None;
         }
         let Some(tail) = tail else { return Some(path.into()) };
