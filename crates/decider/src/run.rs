@@ -251,6 +251,8 @@ pub struct Run {
     pub cancelled: Option<Arc<str>>,
     /// What holds it now.
     pub held: Option<Block>,
+    /// When it last went as far as it could.
+    pub looked: Timestamp,
     /// What held it is gone, and it was not looked at since.
     pub woken: bool,
     /// Of a drill: the run that repaired, and how long it took.
@@ -325,6 +327,7 @@ impl Run {
             resolved: false,
             cancelled: None,
             held: None,
+            looked: now,
             woken: false,
             measured: None,
             trace: trace.clone(),
@@ -339,7 +342,8 @@ impl Run {
         // Who joins it, or ends it, changes nothing about what holds it.
         let about_alerts =
             matches!(event, RunEvent::Joined { .. } | RunEvent::Resolved | RunEvent::Cancelled { .. });
-        if !about_alerts && !matches!(event, RunEvent::Held { .. }) {
+        if !about_alerts {
+            self.looked = now;
             self.held = None;
         }
         self.woken = false;
@@ -626,7 +630,7 @@ impl Run {
 
     /// The run's next moment; none while it waits for a fact alone.
     #[must_use]
-    pub fn deadline(&self, now: Timestamp) -> Option<Timestamp> {
+    pub fn deadline(&self) -> Option<Timestamp> {
         if mutation::is(Mutation::NoDeadline) {
             return None;
         }
@@ -635,17 +639,17 @@ impl Run {
             _ if self.woken => Some(Timestamp(0)),
             Progress::Queued => Some(self.wait_until),
             Progress::Going => {
-                let acts = self.acts.values().filter_map(|act| self.due(&act.stage, now));
+                let acts = self.acts.values().filter_map(|act| self.due(&act.stage));
                 // A run only rests without any act while something holds it.
                 // The other time is that of a drill whose repair is not over.
                 let rests = self.held.is_some() || !self.acts.values().any(|act| act.stage.is_leaf());
-                acts.chain(self.next_end(now).filter(|_| rests)).min()
+                acts.chain(self.next_end().filter(|_| rests)).min()
             }
         }
     }
 
     /// The next moment after which something of it may not begin any more: of the run, or of a playbook within it.
-    fn next_end(&self, now: Timestamp) -> Option<Timestamp> {
+    fn next_end(&self) -> Option<Timestamp> {
         let ends = |concluded: &Option<Conclusion>, until: Option<Timestamp>| match concluded {
             Some(concluded) => [Some(concluded.until), None],
             // What is done at the end has a time of its own.
@@ -653,11 +657,11 @@ impl Run {
         };
         let subs = self.subs.values().filter(|sub| sub.ended.is_none());
         let subs = subs.flat_map(|sub| ends(&sub.concluded, Some(sub.until)));
-        ends(&self.concluded, self.until).into_iter().chain(subs).flatten().filter(|at| *at > now).min()
+        ends(&self.concluded, self.until).into_iter().chain(subs).flatten().filter(|at| *at > self.looked).min()
     }
 
     /// When an act must be looked at again.
-    fn due(&self, stage: &Stage, now: Timestamp) -> Option<Timestamp> {
+    fn due(&self, stage: &Stage) -> Option<Timestamp> {
         match stage {
             Stage::Dispatched(attempt) => Some(attempt.overdue()),
             Stage::Revoking(..) | Stage::Branch(_) | Stage::Parallel | Stage::Loop | Stage::Sub => None,
@@ -667,7 +671,7 @@ impl Run {
             Stage::Asking(_) => self.last(),
             Stage::Running(_, at) | Stage::Waiting(at) => Some(*at),
             // What is due and did not go on is held.
-            Stage::Again(attempt, at) | Stage::Looking(attempt, at, _) if self.held.is_some() && *at <= now => {
+            Stage::Again(attempt, at) | Stage::Looking(attempt, at, _) if self.held.is_some() && *at <= self.looked => {
                 Some(attempt.until)
             }
             Stage::Again(attempt, at) | Stage::Looking(attempt, at, _) => Some((*at).min(attempt.until)),

@@ -119,7 +119,7 @@ impl World {
             Ok(decided) => decided,
             Err(illegal) => {
                 let run = match due(&self.state, self.now) {
-                    Some((_, TimerKey::Run(id))) => self.state.runs.get(&id),
+                    Some((at, TimerKey::Run(id))) => self.state.runs.get(&id).map(|run| (at, run)),
                     _ => None,
                 };
                 panic!("the decider contradicts itself: {illegal}; due: {run:?}");
