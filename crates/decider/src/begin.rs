@@ -166,6 +166,9 @@ impl Decider<'_> {
 
     /// What the decider does itself.
     fn inside(&self, cx: &Cx<'_>, instance: Instance, action: &Use, then: Then) -> Flow {
+        if Self::is_asked(cx, action) {
+            return Flow::Wait;
+        }
         if let Some(by) = self.holds().filter(|_| action.effect != Effect::Tell) {
             return held(cx.run, by);
         }

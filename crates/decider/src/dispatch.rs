@@ -43,6 +43,9 @@ impl Decider<'_> {
             let reason = "no time was left for it".into();
             return Flow::event(RunEvent::StepFailed { instance, reason, then });
         }
+        if Self::is_asked(cx, action) {
+            return Flow::Wait;
+        }
         if let Some(by) = self.holds() {
             return held(run, by);
         }
