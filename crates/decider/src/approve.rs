@@ -74,6 +74,14 @@ impl Decider<'_> {
         Some(self.asks(cx, instance, plan, asks))
     }
 
+    /// Whether people were asked already and have not answered: nothing else holds a step then.
+    pub(crate) fn is_asked(cx: &Cx<'_>, action: &Use) -> bool {
+        let asks = |level: &Level<'_>| {
+            level.asks.is_some() && cx.run.acts.contains_key(format!("{}{GUARD}", level.base).as_str())
+        };
+        action.effect != Effect::Read && cx.levels.iter().any(asks)
+    }
+
     /// Steps, a line each.
     pub(crate) fn plan_lines(&self, cx: &Cx<'_>, steps: &[Step]) -> Vec<Arc<str>> {
         self.plan_of(cx, &steps.iter().collect::<Vec<_>>())

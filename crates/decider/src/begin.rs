@@ -22,7 +22,7 @@ use crate::{
     course::{Flow, then},
     cx::Cx,
     decide::Decider,
-    dispatch::{awaits_answer, held},
+    dispatch::held,
     env::pack,
     evaluate::judge,
     guards::{self, At, Moment},
@@ -175,7 +175,7 @@ impl Decider<'_> {
 
     /// What the decider does itself.
     fn inside(&self, cx: &Cx<'_>, instance: Instance, action: &Use, then: Then) -> Flow {
-        if awaits_answer(cx) {
+        if Self::is_asked(cx, action) {
             return Flow::Wait;
         }
         let call = match self.inner_call(cx, action) {

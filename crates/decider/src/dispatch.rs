@@ -18,7 +18,6 @@ use regreen_schemas::{
 };
 
 use crate::{
-    approve::GUARD,
     bounds,
     course::Flow,
     cx::Cx,
@@ -46,7 +45,7 @@ impl Decider<'_> {
         if cx.until().is_some_and(|until| self.s.now >= until) {
             return fails("no time was left for it".to_owned());
         }
-        if awaits_answer(cx) {
+        if Self::is_asked(cx, action) {
             return Flow::Wait;
         }
         if let Some(by) = self.holds() {
@@ -243,11 +242,6 @@ fn keys_of(cx: &Cx<'_>, action: &Use, on: Option<&Target>, scope: BudgetScope) -
         BudgetScope::Provider => vec![format!("provider/{}", action.action.provider()).into()],
         BudgetScope::Domain => vec!["domain".into()],
     }
-}
-
-/// Whether a playbook at work waits for a yes before its first effect.
-pub(crate) fn awaits_answer(cx: &Cx<'_>) -> bool {
-    cx.levels.iter().any(|level| cx.run.acts.contains_key(&Instance::from(format!("{}{GUARD}", level.base))))
 }
 
 /// Says once what holds the run; what else is under way goes on. Where several of its steps are held, what holds

@@ -153,17 +153,6 @@ pub struct Conclusion {
     pub until: Timestamp,
 }
 
-impl Watching {
-    /// When it has missed; one that holds past its time is looked at when what was seen goes stale.
-    fn due(&self, now: Timestamp) -> Timestamp {
-        if now < self.watch.until || !self.held(now) {
-            return self.watch.until;
-        }
-        let stale = self.seen.values().map(|seen| seen.at + self.watch.fresh + Span(1));
-        stale.filter(|at| *at > now).min().unwrap_or(self.watch.until)
-    }
-}
-
 /// What is under way at a step instance, with what was tried there.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Act {
@@ -264,6 +253,8 @@ pub struct Run {
     pub cancelled: Option<Arc<str>>,
     /// What holds it now.
     pub held: Option<Block>,
+    /// When it last went as far as it could.
+    pub looked: Timestamp,
     /// What held it is gone, and it was not looked at since.
     pub woken: bool,
     /// Of a drill: the run that repaired, and how long it took.
@@ -338,6 +329,7 @@ impl Run {
             resolved: false,
             cancelled: None,
             held: None,
+            looked: now,
             woken: false,
             measured: None,
             trace: trace.clone(),
@@ -352,7 +344,8 @@ impl Run {
         // Who joins it, or ends it, changes nothing about what holds it.
         let about_alerts =
             matches!(event, RunEvent::Joined { .. } | RunEvent::Resolved | RunEvent::Cancelled { .. });
-        if !about_alerts && !matches!(event, RunEvent::Held { .. }) {
+        if !about_alerts {
+            self.looked = now;
             self.held = None;
         }
         if !matches!(event, RunEvent::Joined { .. }) {
@@ -645,7 +638,7 @@ impl Run {
 
     /// The run's next moment; none while it waits for a fact alone.
     #[must_use]
-    pub fn deadline(&self, now: Timestamp) -> Option<Timestamp> {
+    pub fn deadline(&self) -> Option<Timestamp> {
         if mutation::is(Mutation::NoDeadline) {
             return None;
         }
@@ -654,17 +647,17 @@ impl Run {
             _ if self.woken => Some(Timestamp(0)),
             Progress::Queued => Some(self.wait_until),
             Progress::Going => {
-                let acts = self.acts.values().filter_map(|act| self.due(&act.stage, now));
+                let acts = self.acts.values().filter_map(|act| self.due(&act.stage));
                 // A run only rests without any act while something holds it.
                 // The other time is that of a drill whose repair is not over.
                 let rests = self.held.is_some() || !self.acts.values().any(|act| act.stage.is_leaf());
-                acts.chain(self.next_end(now).filter(|_| rests)).min()
+                acts.chain(self.next_end().filter(|_| rests)).min()
             }
         }
     }
 
     /// The next moment after which something of it may not begin any more: of the run, or of a playbook within it.
-    fn next_end(&self, now: Timestamp) -> Option<Timestamp> {
+    fn next_end(&self) -> Option<Timestamp> {
         let ends = |concluded: &Option<Conclusion>, until: Option<Timestamp>| match concluded {
             Some(concluded) => [Some(concluded.until), None],
             // What is done at the end has a time of its own.
@@ -672,11 +665,16 @@ impl Run {
         };
         let subs = self.subs.values().filter(|sub| sub.ended.is_none());
         let subs = subs.flat_map(|sub| ends(&sub.concluded, Some(sub.until)));
-        ends(&self.concluded, self.until).into_iter().chain(subs).flatten().filter(|at| *at > now).min()
+        ends(&self.concluded, self.until)
+            .into_iter()
+            .chain(subs)
+            .flatten()
+            .filter(|at| *at > self.looked)
+            .min()
     }
 
     /// When an act must be looked at again.
-    fn due(&self, stage: &Stage, now: Timestamp) -> Option<Timestamp> {
+    fn due(&self, stage: &Stage) -> Option<Timestamp> {
         match stage {
             Stage::Dispatched(attempt) => Some(attempt.overdue()),
             Stage::Revoking(..) | Stage::Branch(_) | Stage::Parallel | Stage::Loop | Stage::Sub => None,
@@ -685,12 +683,12 @@ impl Run {
             Stage::Running(_, at) | Stage::Waiting(at) => Some(*at),
             // What is due and did not go on is held.
             Stage::Again(attempt, at) | Stage::Looking(attempt, at, _)
-                if self.held.is_some() && *at <= now =>
+                if self.held.is_some() && *at <= self.looked =>
             {
                 Some(attempt.until)
             }
             Stage::Again(attempt, at) | Stage::Looking(attempt, at, _) => Some((*at).min(attempt.until)),
-            Stage::Verifying(watching) => watching.iter().map(|w| w.due(now)).min(),
+            Stage::Verifying(watching) => watching.iter().map(|w| w.watch.until).min(),
             Stage::Failing(_) => Some(Timestamp(0)),
         }
     }

@@ -23,8 +23,7 @@ impl State {
         let run = Arc::make_mut(run);
         let unwatched = run.watched();
         run.next(what, self.now, self.seq)?;
-        let (watched, locks, order, deadline) =
-            (run.watched(), run.locks.clone(), run.order, run.deadline(self.now));
+        let (watched, locks, order, deadline) = (run.watched(), run.locks.clone(), run.order, run.deadline());
         let (ended, playbook) = (run.progress == Progress::Over, run.playbook.clone());
         for check in unwatched.iter().filter(|check| ended || !watched.contains(check)) {
             self.unwatch(check, id);
@@ -86,7 +85,7 @@ impl State {
                 drop(episode.running.insert(run.playbook.clone(), id.clone()));
             });
         }
-        let at = run.deadline(self.now);
+        let at = run.deadline();
         self.runs.insert(id.clone(), Arc::new(run));
         self.arm(TimerKey::Run(id.clone()), at);
         Ok(())
@@ -166,7 +165,7 @@ impl State {
     pub(crate) fn change_run(&mut self, id: &RunId, change: impl FnOnce(&mut Run)) {
         let Some(run) = self.runs.get_mut(id) else { return };
         change(Arc::make_mut(run));
-        let at = run.deadline(self.now);
+        let at = run.deadline();
         self.arm(TimerKey::Run(id.clone()), at);
     }
 

@@ -43,21 +43,26 @@ fn number(name: &str, default: u64) -> u64 {
 /// A valid set, of the first texts that are.
 fn valid(dice: &mut Dice) -> (String, Set, Arc<Playbooks>) {
     loop {
-        let text = books::set(dice);
-        let (set, _) = load(vec![Source { path: "lab.yaml".into(), text: text.clone() }]);
-        if let Some(set) = set {
-            return (text.clone(), world::fact_of(&text), Arc::new(set));
+        if let Some(loaded) = loaded(books::set(dice)) {
+            return loaded;
         }
     }
+}
+
+fn loaded(text: String) -> Option<(String, Set, Arc<Playbooks>)> {
+    let (set, _) = load(vec![Source { path: "lab.yaml".into(), text: text.clone() }]);
+    let fact = world::fact_of(&text);
+    set.map(|set| (text, fact, Arc::new(set)))
 }
 
 fn history(seed: u64, reached: &mut Reached) {
     let mut dice = Dice::new(seed);
     let sets: Vec<_> = (0..2).map(|_| valid(&mut dice)).collect();
+    let nothing = loaded(books::BASE.to_owned()).expect("the base is valid");
     let trace = number("REGREEN_TRACE", 0) > 0;
     let mut world = None;
     let lived = catch_unwind(AssertUnwindSafe(|| {
-        let known = sets.iter().map(|(_, fact, set)| (fact.clone(), set.clone())).collect();
+        let known = sets.iter().chain([&nothing]).map(|(_, fact, set)| (fact.clone(), set.clone())).collect();
         let world = world.insert(World::new(dice, known));
         if trace {
             world.story.reserve(1);

@@ -226,7 +226,11 @@ impl Model {
         let undoes = places.last().is_some_and(|place| place.role == Role::Undo);
         let by = places.iter().position(|place| undoes && self.concluded.get(&place.base) == Some(&true));
         let roles: Vec<(String, Role)> = match by {
-            None => places.iter().map(|place| (place.base.clone(), place.role)).collect(),
+            // One that is cut short by its caller still brings its own end about.
+            None => {
+                let end = places.iter().rposition(|place| place.role != Role::Steps).unwrap_or(0);
+                places[end..].iter().map(|place| (place.base.clone(), place.role)).collect()
+            }
             Some(by) => {
                 let outer = places[..by].iter().map(|place| (place.base.clone(), place.role));
                 outer.chain([(places[by].base.clone(), Role::Undo)]).collect()

@@ -119,7 +119,7 @@ impl World {
             Ok(decided) => decided,
             Err(illegal) => {
                 let run = match due(&self.state, self.now) {
-                    Some((_, TimerKey::Run(id))) => self.state.runs.get(&id),
+                    Some((at, TimerKey::Run(id))) => self.state.runs.get(&id).map(|run| (at, run)),
                     _ => None,
                 };
                 panic!("the decider contradicts itself: {illegal}; due: {run:?}");
@@ -183,6 +183,8 @@ impl World {
 
     /// Facts stop, but for the engine's own; time goes on: every run must come to its end.
     pub fn quiet(&mut self) {
+        // A set without playbooks: nothing new starts.
+        self.accept(self.sets.len() - 1);
         for _ in 0..4000 {
             if self.state.runs.is_empty() {
                 return;
@@ -221,7 +223,7 @@ impl World {
             80 => self.absence(),
             81..=82 => self.recover(),
             83 => {
-                let nth = self.dice.below(self.sets.len());
+                let nth = self.dice.below(self.sets.len() - 1);
                 if self.dice.chance(30) {
                     self.accept(nth);
                 }
