@@ -9,6 +9,7 @@ mod blocks;
 use std::{
     fmt::Write as _,
     fs,
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     process::Command,
     time::Duration,
@@ -68,7 +69,11 @@ async fn follow(given: &[Given]) -> Vec<Done> {
     let (file, log) = (place.join("guide.sh"), place.join("guide.out"));
     fs::write(&file, script).expect("writable");
     let mut command = Command::new("unshare");
-    command.args(["--map-root-user", "--net", "bash"]).arg(&file).current_dir(&place).env("PATH", path());
+    // Who is not root is root of what is unshared.
+    if fs::metadata("/proc/self").expect("/proc").uid() != 0 {
+        command.arg("--map-root-user");
+    }
+    command.args(["--net", "bash"]).arg(&file).current_dir(&place).env("PATH", path());
     let shell = Process::start(&mut command, &log).expect("unshare, of util-linux");
     let left = Left { place: place.clone(), _shell: shell };
     let printed = || fs::read_to_string(&log).unwrap_or_default();
@@ -137,7 +142,7 @@ fn transcript(given: &[Given], done: &[Done]) {
     let file = docs("first-playbook.transcript.md");
     if std::env::var_os("REGREEN_UPDATE").is_some() {
         let mut text = String::from(
-            "# What the guide printed\n\nEvery command of [first-playbook.md](first-playbook.md) with all that it printed, written by the test that follows it\n(`REGREEN_UPDATE=1`). Times are not real: they differ each time.\n",
+            "# What the guide printed\n\nEvery command of [first-playbook.md](first-playbook.md) with all that it printed, written by the test that follows it\n(`REGREEN_UPDATE=1`). What differs each time is masked: times, ids.\n",
         );
         for (given, done) in given.iter().zip(done) {
             let prompt = given.text.replace('\n', "\n> ");
@@ -163,7 +168,7 @@ fn transcript(given: &[Given], done: &[Done]) {
     }
 }
 
-/// A line with one moment for all.
+/// A line without what differs each time: one moment for all, no ids, no numbers of milliseconds.
 fn steady(line: &str) -> String {
     let mut out = line.trim_end().to_owned();
     let is_moment = |text: &str| {
@@ -177,5 +182,20 @@ fn steady(line: &str) -> String {
             out.replace_range(range, MOMENT);
         }
     }
-    out
+    let mut words: Vec<&str> = out.split(|c: char| !c.is_ascii_alphanumeric()).collect();
+    words.retain(|word| is_id(word) || is_millis(word));
+    let masked =
+        words.iter().map(|word| (word.to_string(), if is_id(word) { "x" } else { "0" }.repeat(word.len())));
+    let masked: Vec<(String, String)> = masked.collect();
+    masked.iter().fold(out, |out, (word, mask)| out.replace(word, mask))
+}
+
+/// Ids of runs and sets: 16 letters and digits of base32.
+fn is_id(word: &str) -> bool {
+    word.len() == 16 && word.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'2'..=b'7'))
+}
+
+/// Milliseconds since 1970.
+fn is_millis(word: &str) -> bool {
+    word.len() == 13 && word.bytes().all(|byte| byte.is_ascii_digit())
 }

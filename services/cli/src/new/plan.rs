@@ -8,6 +8,8 @@ use super::{New, Options, Target, Trigger, cases, playbook, set};
 
 /// Words that are no text where YAML 1.1 or 1.2 reads them without quotes.
 const NOT_TEXT: [&str; 9] = ["true", "false", "null", "yes", "no", "on", "off", "y", "n"];
+/// Names of the files beside playbooks.
+const TAKEN: [&str; 3] = ["inventory", "checks", "policy"];
 /// Who is told, where nobody is known.
 const RECEIVER: &str = "oncall";
 /// Addresses that lead nowhere, by RFC 5737.
@@ -57,6 +59,12 @@ impl Plan {
     /// When something can't be a name or an address, or does not go with what is there.
     pub fn new(options: &Options, set: &Set) -> anyhow::Result<Self> {
         name(&options.name, "the playbook")?;
+        let taken = TAKEN.contains(&options.name.as_str());
+        anyhow::ensure!(
+            !taken,
+            "{}.yaml is another file's name: call the playbook by what it does",
+            options.name
+        );
         path(&options.health)?;
         path(&options.repair)?;
         let needed = options.target != Target::None || options.trigger == Trigger::Verdict;

@@ -119,6 +119,7 @@ fn what_can_not_be_is_refused_with_words() {
         ("Web", "`Web` can't name the playbook", false),
         ("1st", "beginning with a letter", false),
         ("true", "`true` can't name the playbook", false),
+        ("policy", "another file's name", false),
         ("web --node a", "as in web-1=10.0.0.1:8080", false),
         ("web --node a=http://h", "`http://h` is no address", false),
         ("web --node a=h --node a=i", "was given before", false),
