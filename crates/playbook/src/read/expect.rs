@@ -10,6 +10,7 @@ use crate::{
     cases::{Answer, Expect, Expected, ExpectedAction, ExpectedTold, Found, Gives, Word},
     diagnostic::nearest,
     keys,
+    model::Playbook,
     tree::{Kind, Node},
     walk::Walk,
 };
@@ -47,7 +48,7 @@ const REASONS: [(&str, &[&str]); 3] = [
 /// A step's path, as `replace.create`, `each[a1].soft` or `undo(stop)`; each of its names is there.
 pub(super) fn step(walk: &mut Walk<'_>, node: &Node, known: &Known<'_>) -> Option<Arc<str>> {
     let path = walk.plain(node, "step")?;
-    let (mut playbook, mut rest) = (known.playbook, path);
+    let (mut playbook, mut rest) = (owner(known, path), path);
     loop {
         let (head, tail) = match rest.split_once('.') {
             Some((head, tail)) => (head, Some(tail)),
@@ -74,6 +75,16 @@ pub(super) fn step(walk: &mut Walk<'_>, node: &Node, known: &Known<'_>) -> Optio
         }
         rest = tail;
     }
+}
+
+/// The playbook that a path begins in: the tested one, or one that starts by what it does.
+fn owner<'s>(known: &Known<'s>, path: &str) -> &'s Playbook {
+    let drilled = known.playbook.drill.as_ref().map(|drill| &drill.of);
+    let back = known.playbook.failback.as_ref().map(|failback| &failback.run);
+    let others = [drilled, back].into_iter().flatten().filter_map(|name| known.set.playbooks.get(name));
+    let head = path.split(['.', '[']).next().unwrap_or(path);
+    let has = |playbook: &&Playbook| playbook.all_steps().iter().any(|step| *step.id == *head);
+    std::iter::once(known.playbook).chain(others).find(has).unwrap_or(known.playbook)
 }
 
 /// Answers by step.
