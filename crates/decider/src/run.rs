@@ -665,8 +665,6 @@ impl Run {
         match stage {
             Stage::Dispatched(attempt) => Some(attempt.overdue()),
             Stage::Revoking(..) | Stage::Branch(_) | Stage::Parallel | Stage::Loop | Stage::Sub => None,
-            // Once its alerts are over it is due at once.
-            Stage::Approving(_) if self.resolved => Some(Timestamp(0)),
             Stage::Approving(ask) => Some(ask.until),
             Stage::Asking(_) => self.last(),
             Stage::Running(_, at) | Stage::Waiting(at) => Some(*at),
