@@ -129,6 +129,11 @@ impl Decider<'_> {
         if cx.run.acts.contains_key(&guard) {
             return Flow::event(RunEvent::StepSkipped { instance: guard });
         }
+        // A playbook within had begun its closing verify when its caller was cut short.
+        let closing = cx.own(CLOSING);
+        if !concluded.result.is_well() && level.sub.is_some() && cx.run.acts.contains_key(&closing) {
+            return Flow::event(RunEvent::StepSkipped { instance: closing });
+        }
         if !concluded.result.is_well() {
             let undone = concluded.undo && wrong.is_none() && concluded.result != RunResult::Unknown;
             let result = if undone { RunResult::Undone } else { concluded.result };
