@@ -88,11 +88,8 @@ fn valid_sets_are_sets_in_any_order_of_their_files() {
     for seed in 1..=60 {
         let mut dice = Dice::new(seed);
         let text = books::set(&mut dice);
-        let mut files: Vec<Source> = text
-            .split("---\n")
-            .enumerate()
-            .map(|(nth, text)| source(&format!("{nth}.yaml"), text))
-            .collect();
+        let mut files: Vec<Source> =
+            text.split("---\n").enumerate().map(|(nth, text)| source(&format!("{nth}.yaml"), text)).collect();
         let first = survives(&files);
         files.reverse();
         let turn = dice.below(files.len());
@@ -143,7 +140,8 @@ fn peak() -> Option<usize> {
 #[test]
 fn hostile_files_end_within_bounds() {
     let head = "apiVersion: regreen/v1\nplaybook: p\nsteps: ";
-    let laughs: String = (0..30).map(|n| format!("a{}: &a{} [{}]\n", n + 1, n + 1, format!("*a{n}, ").repeat(9))).collect();
+    let laughs: String =
+        (0..30).map(|n| format!("a{}: &a{} [{}]\n", n + 1, n + 1, format!("*a{n}, ").repeat(9))).collect();
     let deep: String = (0..3000).map(|n| format!("{}a:\n", " ".repeat(n))).collect();
     let cases = [
         ("laughs", format!("apiVersion: regreen/v1\nplaybook: p\na0: &a0 x\n{laughs}")),
@@ -162,7 +160,13 @@ fn hostile_files_end_within_bounds() {
         ("cel", format!("{head}[]\nwhen: '{}'", "!".repeat(500_000))),
         ("matcher", format!("{head}[]\ntriggers: [{{alert: ['a=~\"{}\"']}}]", "(a{99}){99}".repeat(2000))),
         ("groups", format!("{head}[]\ntriggers: [{{alert: ['a=~\"{}\"']}}]", "(".repeat(200_000))),
-        ("template", format!("{head}[{{id: a, use: notify.send, with: {{to: ops, text: \"{}\"}}}}]", "{{ a.b }}".repeat(50_000))),
+        (
+            "template",
+            format!(
+                "{head}[{{id: a, use: notify.send, with: {{to: ops, text: \"{}\"}}}}]",
+                "{{ a.b }}".repeat(50_000)
+            ),
+        ),
     ];
     for (name, text) in cases {
         let before = peak();
@@ -171,7 +175,11 @@ fn hostile_files_end_within_bounds() {
         let human = report::human(&findings, false);
         let taken = began.elapsed();
         let grown = peak().zip(before).map(|(after, before)| after.saturating_sub(before));
-        println!("{name}: {} findings, {} bytes, {taken:?}, {grown:?} bytes grown", findings.list.len(), human.len());
+        println!(
+            "{name}: {} findings, {} bytes, {taken:?}, {grown:?} bytes grown",
+            findings.list.len(),
+            human.len()
+        );
         assert!(taken.as_secs() < 60, "{name} takes {taken:?}");
         let most = 300_000_000 + 100 * text.len();
         assert!(grown.is_none_or(|grown| grown < most), "{name} takes {grown:?} bytes");
@@ -244,8 +252,12 @@ fn expressions_build_no_more_than_they_may() {
     let cases = [
         doubled.clone(),
         format!("{doubled} == {doubled}"),
-        format!("[{big}].map(a, a + a).map(a, a + a).map(a, a + a).map(a, a + a).map(a, a + a).map(a, a + a)"),
-        format!("[1, 2, 3, 4, 5, 6, 7, 8, 9].map(a, [1, 2, 3, 4, 5, 6, 7, 8, 9].map(b, [1, 2, 3, 4, 5, 6, 7, 8, 9].map(c, [1, 2, 3, 4, 5, 6, 7, 8, 9].map(d, {big}))))"),
+        format!(
+            "[{big}].map(a, a + a).map(a, a + a).map(a, a + a).map(a, a + a).map(a, a + a).map(a, a + a)"
+        ),
+        format!(
+            "[1, 2, 3, 4, 5, 6, 7, 8, 9].map(a, [1, 2, 3, 4, 5, 6, 7, 8, 9].map(b, [1, 2, 3, 4, 5, 6, 7, 8, 9].map(c, [1, 2, 3, 4, 5, 6, 7, 8, 9].map(d, {big}))))"
+        ),
     ];
     for text in cases {
         let expr = parse(&text).unwrap_or_else(|error| panic!("{text}: {error:?}"));
@@ -261,9 +273,52 @@ fn expressions_build_no_more_than_they_may() {
 #[test]
 fn templates_and_matchers_of_any_text() {
     let words = [
-        "{{", "}}", "{{{", "{{#if ", "{{#each ", "{{/if}}", "{{/each}}", "{{else}}", "target", ".", "name", " ", "\n", "\"", "'", "\\",
-        "{{! x }}", "{{> x}}", "{{& a}}", "ls", "li", "s", "o_node.name", "=", "=~", "!=", "!~", "a", "(", ")", "{9}", "*", "[a&&b]",
-        "\\d", "(?i)", "|", "é", "\u{0}", "{{~", "~}}", "{{#", "{{/", "@root", "../", "this", "as |x|",
+        "{{",
+        "}}",
+        "{{{",
+        "{{#if ",
+        "{{#each ",
+        "{{/if}}",
+        "{{/each}}",
+        "{{else}}",
+        "target",
+        ".",
+        "name",
+        " ",
+        "\n",
+        "\"",
+        "'",
+        "\\",
+        "{{! x }}",
+        "{{> x}}",
+        "{{& a}}",
+        "ls",
+        "li",
+        "s",
+        "o_node.name",
+        "=",
+        "=~",
+        "!=",
+        "!~",
+        "a",
+        "(",
+        ")",
+        "{9}",
+        "*",
+        "[a&&b]",
+        "\\d",
+        "(?i)",
+        "|",
+        "é",
+        "\u{0}",
+        "{{~",
+        "~}}",
+        "{{#",
+        "{{/",
+        "@root",
+        "../",
+        "this",
+        "as |x|",
     ];
     let world = cel::World::new(1);
     seeds(6000, |seed| {

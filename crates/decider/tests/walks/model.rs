@@ -316,12 +316,13 @@ impl Model {
                 let base = instance.as_ref().map_or_else(String::new, |sub| format!("{sub}."));
                 self.concluded.insert(base, *undo);
             }
-            RunEvent::Revoked { instance, .. } => {
-                // A look that is lost leaves the doubt.
-                if self.tried.get(instance).is_some_and(|(_, known)| *known == Known::Out) {
-                    self.known(instance, Known::Over);
-                }
+            // A look that is lost leaves the doubt.
+            RunEvent::Revoked { instance, .. }
+                if self.tried.get(instance).is_some_and(|(_, known)| *known == Known::Out) =>
+            {
+                self.known(instance, Known::Over);
             }
+            RunEvent::Revoked { .. } => {}
             RunEvent::AttemptFailed { instance, .. } => drop(self.known(instance, Known::Over)),
             RunEvent::AttemptUnknown { instance, next, .. } => {
                 let to = match next {
