@@ -620,9 +620,6 @@ pub enum RunEvent {
     Held {
         /// What holds it.
         by: Block,
-        /// It is given up then; none: it waits for its lock.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        until: Option<Timestamp>,
     },
     /// A `choose` took a branch.
     Chosen {

@@ -1,6 +1,6 @@
 //! Alerts: episodes, and what the playbooks make of each alert. Every stored alert gets exactly one `AlertDecided`.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use regreen_playbook::{
     Set,
@@ -101,8 +101,9 @@ impl Decider<'_> {
                 .all(|fp| self.s.episodes.get(fp).is_none_or(|episode| episode.closed.is_some()));
             let set = self.pinned(run);
             let playbook = set.as_ref().and_then(|set| set.playbooks.get(&run.playbook));
-            let cancels = playbook.is_some_and(|playbook| playbook.on_resolved == OnResolved::Cancel)
-                && run.source.lasts();
+            let cancels = playbook.is_some_and(|playbook| {
+                playbook.on_resolved == OnResolved::Cancel && !starts_on_resolved(playbook, run)
+            }) && run.source.lasts();
             if over && cancels {
                 self.run_event(&id, RunEvent::Resolved)?;
                 self.advance(&id)?;
@@ -216,7 +217,10 @@ impl Decider<'_> {
             Mode::Approve | Mode::Auto => guards::locks(&set, playbook, target.as_ref()),
         };
         let active = target.as_ref().and_then(|target| self.s.serving_of(&set, target));
-        let in_the_way = self.s.locks_holder(&locks).map(|(_, holder)| holder.clone());
+        let in_the_way: BTreeSet<RunId> = match playbook.guard.busy {
+            Busy::CancelRunning => self.s.locks_holders(&locks).cloned().collect(),
+            Busy::Queue | Busy::Skip => BTreeSet::new(),
+        };
         self.run_event(
             run,
             RunEvent::Started {
@@ -235,7 +239,7 @@ impl Decider<'_> {
                 trace: trace.cloned(),
             },
         )?;
-        if let Some(holder) = in_the_way.filter(|_| playbook.guard.busy == Busy::CancelRunning) {
+        for holder in in_the_way {
             self.give_way(&holder, playbook)?;
         }
         self.advance(run)
@@ -328,6 +332,7 @@ impl Decider<'_> {
         }
         for (playbook, (run, result, ended)) in &episode.handled {
             if *result == RunResult::Repaired
+                && episode.source.lasts()
                 && !episode.told.contains(playbook)
                 && self.s.now >= *ended + bounds::STILL_FIRING
             {
@@ -357,6 +362,12 @@ impl Decider<'_> {
         }
         self.write(fingerprint, judged, None)
     }
+}
+
+/// Whether a run was started by the end of its alert: that end is no news to it.
+fn starts_on_resolved(playbook: &Playbook, run: &crate::run::Run) -> bool {
+    let own = playbook.triggers.iter().find(|trigger| Some(&trigger.id) == run.trigger.as_ref());
+    own.is_some_and(|trigger| matches!(trigger.on, On::Alert { resolved: true, .. }))
 }
 
 /// An alert in a few words.

@@ -18,10 +18,11 @@ use regreen_schemas::{
 
 use crate::{
     bounds,
-    course::Flow,
+    course::{Failed, Flow},
     cx::{Cx, Level},
     decide::Decider,
     env::World,
+    run::How,
     state::Illegal,
 };
 
@@ -47,22 +48,38 @@ impl Decider<'_> {
         if action.effect == Effect::Read {
             return None;
         }
-        let unasked = |level: &&Level<'_>| {
-            let instance = Instance::from(format!("{}{GUARD}", level.base));
-            level.asks.is_some() && !cx.run.done.contains_key(&instance)
+        let guard = |level: &Level<'_>| Instance::from(format!("{}{GUARD}", level.base));
+        let said_yes = |level: &Level<'_>| {
+            cx.run.done.get(&guard(level)).is_some_and(|done| matches!(done.how, How::Ok(_)))
         };
-        let level = cx.levels.iter().find(unasked)?;
+        let unasked = |level: &Level<'_>| level.asks.is_some() && !said_yes(level);
+        let depth = cx.levels.iter().position(unasked)?;
+        let cx = &cx.outer(depth);
+        let level = cx.level();
         let asks = level.asks.as_ref()?;
-        let instance = Instance::from(format!("{}{GUARD}", level.base));
-        if cx.run.acts.contains_key(&instance) {
-            return Some(Flow::Wait);
+        let instance = guard(level);
+        if cx.run.done.contains_key(&instance) {
+            // It was asked, and nobody said yes: no effect goes out, not even at its end.
+            return Some(Flow::Failed(Failed {
+                reason: "nobody said yes".into(),
+                undo: false,
+                result: RunResult::Denied,
+            }));
         }
-        let steps = level.playbook.steps.iter();
+        let steps = level.playbook.steps.iter().chain(&level.playbook.finally);
         let open: Vec<&Step> = steps
             .filter(|step| !cx.run.done.contains_key(&Instance::from(format!("{}{}", level.base, step.id))))
             .collect();
         let plan = self.plan_of(cx, &open);
         Some(self.asks(cx, instance, plan, asks))
+    }
+
+    /// Whether people were asked already and have not answered: nothing else holds a step then.
+    pub(crate) fn is_asked(cx: &Cx<'_>, action: &Use) -> bool {
+        let asks = |level: &Level<'_>| {
+            level.asks.is_some() && cx.run.acts.contains_key(format!("{}{GUARD}", level.base).as_str())
+        };
+        action.effect != Effect::Read && cx.levels.iter().any(asks)
     }
 
     /// Steps, a line each.
@@ -224,7 +241,7 @@ fn lines_of(cx: &Cx<'_>, step: &Step, depth: usize, out: &mut Vec<Arc<str>>) {
         && depth < PLAN_DEPTH_MAX
         && let Some(playbook) = cx.set.playbooks.get(&call.playbook)
     {
-        let inner = cx.planned(playbook);
+        let inner = cx.planned(playbook, call.target.is_none());
         playbook.steps.iter().for_each(|step| lines_of(&inner, step, depth + 1, out));
     }
     step.inner().into_iter().flatten().for_each(|step| lines_of(cx, step, depth + 1, out));
@@ -241,7 +258,11 @@ fn line(cx: &Cx<'_>, step: &Step) -> Arc<str> {
             format!("verify {} is {} for {}", verify.check.text(&world), verify.is.word(), verify.hold)
         }
         StepKind::Use(action) => used(action, cx, &world),
-        StepKind::Run(call) => format!("run {}", call.playbook),
+        StepKind::Run(call) => {
+            let on = call.target.as_ref().map(|target| format!(" on {}", target.text(&world)));
+            let inputs = call.inputs.iter().map(|(name, value)| format!(" {name}={}", value.text(&world)));
+            format!("run {}{}{}", call.playbook, on.unwrap_or_default(), inputs.collect::<String>())
+        }
         StepKind::Parallel(parallel) => format!("{} at once", parallel.at_once),
         StepKind::ForEach(each) => format!("for each of {} as {}", each.list.text, each.name),
         StepKind::Choose(branches) => format!("one of {}", branches.len()),

@@ -25,12 +25,15 @@ use crate::{
     dispatch::held,
     env::pack,
     evaluate::judge,
-    guards::{self, At},
+    guards::{self, At, Moment},
 };
 
 impl Decider<'_> {
     /// A step that is neither done nor under way.
     pub(crate) fn begin(&self, cx: &Cx<'_>, step: &Step, instance: Instance) -> Flow {
+        if cx.stops {
+            return Flow::Well;
+        }
         if cx.until().is_some_and(|until| self.s.now >= until) {
             return self.too_late(cx, instance);
         }
@@ -53,7 +56,7 @@ impl Decider<'_> {
             },
             StepKind::Approve(approve) => match self.holds() {
                 // While catching up `now` is of the past: nobody could answer in time.
-                Some(by) => held(cx, by),
+                Some(by) => held(cx.run, by),
                 None => self.step_asks(cx, step, instance, approve),
             },
             StepKind::Set(values) => match computed(cx, values) {
@@ -141,7 +144,8 @@ impl Decider<'_> {
         if let Some(lock) = needed.iter().find(|lock| !drills && !guards::covered(lock, &cx.run.locks)) {
             return fails(format!("{}: the run does not hold the lock {lock}", playbook.name));
         }
-        let at = At { set: cx.set, playbook, target: target.as_ref(), world: &world, on: None, begins: true };
+        let (target, moment) = (target.as_ref(), Moment::Begins);
+        let at = At { set: cx.set, playbook, target, on: None, world: &world, moment };
         let said = self.s.guards(&at, &mut Vec::new());
         match said.into_iter().find_map(|said| said.block) {
             Some(block) => fails(format!("{}: blocked: {block}", playbook.name)),
@@ -171,18 +175,28 @@ impl Decider<'_> {
 
     /// What the decider does itself.
     fn inside(&self, cx: &Cx<'_>, instance: Instance, action: &Use, then: Then) -> Flow {
-        if let Some(by) = self.holds().filter(|_| action.effect != Effect::Tell) {
-            return held(cx, by);
+        if Self::is_asked(cx, action) {
+            return Flow::Wait;
         }
-        if let Some(asks) = self.first_asks(cx, action) {
+        let call = match self.inner_call(cx, action) {
+            Ok(call) => call,
+            Err(why) => return Flow::event(RunEvent::StepFailed { instance, reason: why.into(), then }),
+        };
+        // While nothing is dispatched something may be said, but nobody is asked.
+        let asks = self.first_asks(cx, action);
+        if let Some(by) = self.holds().filter(|_| action.effect != Effect::Tell || asks.is_some()) {
+            return held(cx.run, by);
+        }
+        if let Some(asks) = asks {
             return asks;
         }
-        match self.inner_call(cx, action) {
-            Ok(call) => Flow::next(match call {
-                Inner::Say { to, text } => Next::Say { instance, to, text },
-                Inner::Move { service, active } => Next::Move { instance, service, active },
-            }),
-            Err(why) => Flow::event(RunEvent::StepFailed { instance, reason: why.into(), then }),
+        match call {
+            Inner::Say { to, text } => Flow::next(Next::Say { instance, to, text }),
+            // It is an effect, and judged like one that destroys.
+            Inner::Move { service, active } => match self.judged_again(cx, action, None, 0) {
+                Some(refused) => self.refused(refused, &instance, then),
+                None => Flow::next(Next::Move { instance, service, active }),
+            },
         }
     }
 

@@ -74,14 +74,15 @@ impl Decider<'_> {
         let set = self.pinned(run);
         let playbook = set.as_ref().and_then(|set| set.playbooks.get(name));
         let Some(breaker) = playbook.and_then(|playbook| playbook.guard.breaker) else { return Ok(()) };
-        let known = self.s.breakers.get(name).cloned().unwrap_or_default();
         let now = self.s.now;
+        let known = self.s.breakers.get(name).cloned().unwrap_or_default();
         let failed = known.failures.iter().filter(|at| now - **at < breaker.within).count();
-        if trial && result.is_well() {
+        if result.is_well() && known.until.is_some_and(|until| until <= now) {
             return self.emit(Event::BreakerClosed { playbook: name.clone() });
         }
-        let opens =
-            is_failure(result) && (trial || known.until.is_none() && failed >= breaker.failures as usize);
+        // Of a playbook within nothing is a trial: after the rest it counts as closed.
+        let closed = known.until.is_none_or(|until| until <= now);
+        let opens = is_failure(result) && (trial || closed && failed >= breaker.failures as usize);
         if !opens {
             return Ok(());
         }

@@ -21,17 +21,28 @@ use crate::{
     run::Run,
 };
 
+/// What a part wants next is done at once.
+macro_rules! keep {
+    ($next:expr) => {
+        if let Some(next) = $next {
+            return next;
+        }
+    };
+}
+
 impl Decider<'_> {
     pub(crate) fn parallel(&self, cx: &Cx<'_>, parallel: &Parallel) -> Flow {
-        let mut tally = Tally::new(parallel.at_once, parallel.fast);
+        let mut tally = Tally::new(parallel.at_once);
+        let stopping = cx.stopping();
+        let fails = |step: &Step| matches!(self.one(&stopping, step), Flow::Failed(_));
+        let over = parallel.fast && parallel.steps.iter().any(fails);
         for step in &parallel.steps {
             let path = cx.path(&step.id);
             let begun = cx.run.acts.contains_key(&path) || cx.run.done.contains_key(&path);
-            if tally.waits_for_its_turn(begun) {
-                continue;
-            }
-            if let Some(next) = tally.count(self.one(cx, step)) {
-                return next;
+            if over && begun {
+                keep!(tally.count(self.one(&stopping, step)));
+            } else if !over && !tally.waits_for_its_turn(begun) {
+                keep!(tally.count(self.one(cx, step)));
             }
         }
         tally.end()
@@ -40,16 +51,19 @@ impl Decider<'_> {
     /// The items of a loop: it stops at the first failure.
     pub(crate) fn items(&self, cx: &Cx<'_>, step: &Step, each: &ForEach) -> Flow {
         let count = cx.run.loops.get(&cx.path(&step.id)).map_or(0, |begun| begun.items.len());
-        let mut tally = Tally::new(each.at_once, true);
-        for nth in 0..count {
-            let Some(item) = cx.item(step, nth) else {
-                return failed("an item has left the inventory".into(), Then::Stop);
-            };
-            if tally.waits_for_its_turn(begun(cx.run, &item.prefix)) {
-                continue;
-            }
-            if let Some(next) = tally.count(self.list(&item, &each.steps)) {
-                return next;
+        let items: Option<Vec<Cx<'_>>> = (0..count).map(|nth| cx.item(step, nth)).collect();
+        let Some(items) = items else {
+            return failed("an item has left the inventory".into(), Then::Stop);
+        };
+        let fails = |item: &Cx<'_>| matches!(self.list(&item.stopping(), &each.steps), Flow::Failed(_));
+        let over = items.iter().any(fails);
+        let mut tally = Tally::new(each.at_once);
+        for item in items {
+            let begun = begun(cx.run, &item.prefix);
+            if over && begun {
+                keep!(tally.count(self.list(&item.stopping(), &each.steps)));
+            } else if !over && !tally.waits_for_its_turn(begun) {
+                keep!(tally.count(self.list(&item, &each.steps)));
             }
         }
         tally.end()
@@ -100,25 +114,20 @@ fn begun(run: &Run, path: &str) -> bool {
 /// Parts that go on side by side.
 struct Tally {
     at_once: u32,
-    fast: bool,
     active: u32,
     later: bool,
     failed: Option<Failed>,
 }
 
 impl Tally {
-    const fn new(at_once: u32, fast: bool) -> Self {
-        Self { at_once, fast, active: 0, later: false, failed: None }
+    const fn new(at_once: u32) -> Self {
+        Self { at_once, active: 0, later: false, failed: None }
     }
 
-    /// Whether a part must wait before it begins; after a failure that ends all it never does.
+    /// Whether a part must wait before it begins.
     fn waits_for_its_turn(&mut self, begun: bool) -> bool {
-        if begun {
-            return false;
-        }
-        let never = self.fast && self.failed.is_some();
-        let waits = never || self.active >= self.at_once;
-        self.later |= waits && !never;
+        let waits = !begun && self.active >= self.at_once;
+        self.later |= waits;
         waits
     }
 

@@ -7,7 +7,7 @@ use regreen_playbook::model::{OnFailure, Step, StepKind, Use};
 use regreen_schemas::{
     Instance,
     command::Kind,
-    event::{Mode, RunEvent, Then},
+    event::{AfterUnknown, Mode, RunEvent, Then},
     run::RunResult,
 };
 use serde_json::Value;
@@ -82,10 +82,6 @@ impl Decider<'_> {
                 return Flow::Over(RunResult::Observed, format!("would do: {plan}").into());
             }
             None => match self.list(cx, &level.playbook.steps) {
-                // The step that it was asked for is left out after all.
-                Flow::Well if asks.is_some() => {
-                    return Flow::event(RunEvent::StepSkipped { instance: guard });
-                }
                 Flow::Well => {}
                 Flow::Failed(Failed { reason, undo, result }) => {
                     return self.conclude(cx, result, reason, undo);
@@ -118,18 +114,28 @@ impl Decider<'_> {
         let level = cx.level();
         let at_end = cx.at_end();
         let mut failed: Option<Arc<str>> = wrong.clone();
-        // What never touched anything has nothing to put right.
-        if concluded.result.is_well() || cx.run.effects > level.effects_before {
-            for step in &level.playbook.finally {
-                match self.one(&at_end, step) {
-                    Flow::Well => {}
-                    Flow::Failed(now) => drop(failed.get_or_insert(now.reason)),
-                    other => return other,
-                }
+        // What never touched anything has nothing to put right; what has begun goes on.
+        let wanted = concluded.result.is_well() || cx.run.effects > level.effects_before;
+        let begun = |step: &Step| cx.run.acts.contains_key(&cx.path(&step.id));
+        for step in level.playbook.finally.iter().filter(|step| wanted || begun(step)) {
+            match self.one(&at_end, step) {
+                Flow::Well => {}
+                Flow::Failed(now) => drop(failed.get_or_insert(now.reason)),
+                other => return other,
             }
         }
+        // The step that it was asked for is left out after all.
+        let guard = cx.own(GUARD);
+        if cx.run.acts.contains_key(&guard) {
+            return Flow::event(RunEvent::StepSkipped { instance: guard });
+        }
+        // A playbook within had begun its closing verify when its caller was cut short.
+        let closing = cx.own(CLOSING);
+        if !concluded.result.is_well() && level.sub.is_some() && cx.run.acts.contains_key(&closing) {
+            return Flow::event(RunEvent::StepSkipped { instance: closing });
+        }
         if !concluded.result.is_well() {
-            let undone = concluded.undo && wrong.is_none();
+            let undone = concluded.undo && wrong.is_none() && concluded.result != RunResult::Unknown;
             let result = if undone { RunResult::Undone } else { concluded.result };
             let more = failed.map_or_else(String::new, |failed| format!("; then {failed}"));
             return Flow::Over(result, format!("{}{more}", concluded.reason).into());
@@ -160,7 +166,12 @@ impl Decider<'_> {
         match cx.run.acts.get(&instance) {
             Some(act) => self.leaf(cx, &instance, act, None, Then::Stop),
             None => match self.all_watches(cx, &cx.level().playbook.verify) {
-                Ok(watches) => Flow::event(RunEvent::VerifyBegan { instance, watches }),
+                Ok(mut watches) => {
+                    // All must hold at once: the longest of their times is that of all.
+                    let until = watches.iter().map(|watch| watch.until).max();
+                    watches.iter_mut().for_each(|watch| watch.until = until.unwrap_or(watch.until));
+                    Flow::event(RunEvent::VerifyBegan { instance, watches })
+                }
                 Err(why) => failed(format!("closing verify: {why}").into(), Then::Stop),
             },
         }
@@ -287,7 +298,8 @@ impl Decider<'_> {
             instance: None,
             result: RunResult::Unknown,
             reason: why.into(),
-            undo: cx.run.concluded.as_ref().is_some_and(|before| before.undo),
+            // What is being undone goes on.
+            undo: cx.run.concluded.as_ref().is_some_and(|concluded| concluded.undo),
             until: self.s.now + bounds::GRACE,
         })
     }
@@ -336,6 +348,13 @@ impl Decider<'_> {
                 });
                 self.leaf(cx, instance, act, action, Then::Stop)
             }
+            // An earlier try may have been done after all: a person says.
+            Stage::Again(attempt, _) if act.doubtful => Flow::event(RunEvent::AttemptUnknown {
+                instance: instance.clone(),
+                attempt: attempt.number,
+                reason: "it was not tried again".into(),
+                next: AfterUnknown::Ask,
+            }),
             Stage::Sub => match place {
                 Some((at, step)) => self.settle_sub(&at, step, instance, concluded),
                 None => dropped(),

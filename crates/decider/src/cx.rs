@@ -38,6 +38,8 @@ pub(crate) struct Level<'a> {
     pub concluded: Option<&'a Conclusion>,
     /// Effects of the run before it.
     pub effects_before: u32,
+    /// What is done there is done at its end: an undo, or one of `finally`.
+    pub ending: bool,
 }
 
 /// A place in a run's tree of steps.
@@ -54,6 +56,10 @@ pub(crate) struct Cx<'a> {
     locals: Vec<(Arc<str>, Value)>,
     /// Among what is done at the end: undos and `finally`.
     pub ending: bool,
+    /// Where a caller undoes what was done here: nothing begins after its own end.
+    undone_until: Option<Timestamp>,
+    /// Nothing begins here any more: what is under way comes to its end.
+    pub stops: bool,
 }
 
 impl<'a> Cx<'a> {
@@ -71,6 +77,7 @@ impl<'a> Cx<'a> {
             until: run.until,
             concluded: run.concluded.as_ref(),
             effects_before: 0,
+            ending: false,
         };
         let scopes = vec![String::new()];
         Self {
@@ -82,6 +89,8 @@ impl<'a> Cx<'a> {
             scopes,
             locals: Vec::new(),
             ending: false,
+            undone_until: None,
+            stops: false,
         }
     }
 
@@ -102,7 +111,31 @@ impl<'a> Cx<'a> {
 
     /// The same place, at the end.
     pub fn at_end(&self) -> Self {
-        Self { ending: true, ..self.clone() }
+        let mut cx = Self { ending: true, ..self.clone() };
+        cx.levels.iter_mut().last().expect("invariant: the run's own is there").ending = true;
+        cx
+    }
+
+    /// The same place, where another, which holds it, undoes what was done here.
+    pub fn undone_by(&self, by: &Self) -> Self {
+        let mut cx = Self { ending: true, undone_until: by.until(), ..self.clone() };
+        for (depth, level) in cx.levels.iter_mut().enumerate() {
+            level.ending = by.levels.get(depth).is_none_or(|outer| outer.ending);
+        }
+        cx
+    }
+
+    /// The same place, where nothing begins any more.
+    pub fn stopping(&self) -> Self {
+        Self { stops: true, ..self.clone() }
+    }
+
+    /// A playbook at work as a whole: the run's own is 0.
+    pub fn outer(&self, depth: usize) -> Self {
+        let mut levels = self.levels.clone();
+        levels.truncate(depth + 1);
+        let base = levels.last().map(|level| level.base.clone()).unwrap_or_default();
+        Self { levels, prefix: base.clone(), scopes: vec![base], locals: Vec::new(), ..self.clone() }
     }
 
     /// Within an item of a loop.
@@ -139,22 +172,17 @@ impl<'a> Cx<'a> {
             until: Some(sub.until),
             concluded: sub.concluded.as_ref(),
             effects_before: sub.effects_before,
+            ending: false,
         };
         let mut levels = self.levels.clone();
         levels.push(level);
-        Some(Self {
-            levels,
-            prefix: base.clone(),
-            scopes: vec![base],
-            locals: Vec::new(),
-            ending: false,
-            ..self.clone()
-        })
+        Some(Self { levels, prefix: base.clone(), scopes: vec![base], locals: Vec::new(), ..self.clone() })
     }
 
     /// Within a playbook that has not begun: what it will see is not known yet.
-    pub fn planned(&self, playbook: &'a Playbook) -> Self {
-        let level = Level { playbook, target: None, ..self.level().clone() };
+    pub fn planned(&self, playbook: &'a Playbook, same_target: bool) -> Self {
+        let target = if same_target { self.level().target } else { None };
+        let level = Level { playbook, target, ..self.level().clone() };
         Self { levels: vec![level], locals: Vec::new(), ..self.clone() }
     }
 
@@ -179,6 +207,7 @@ impl<'a> Cx<'a> {
     pub fn until(&self) -> Option<Timestamp> {
         let level = self.level();
         match level.concluded {
+            _ if self.undone_until.is_some() => self.undone_until,
             Some(concluded) => Some(concluded.until),
             None if self.ending => level.until.map(|until| until + bounds::GRACE),
             None => level.until,

@@ -116,6 +116,7 @@ impl Decider<'_> {
         match &key {
             TimerKey::Run(id) => {
                 self.advance(id)?;
+                self.still_held(id, at)?;
                 if self.s.armed.get(&key) == Some(&at) {
                     self.stands_still(id)?;
                 }
@@ -136,6 +137,16 @@ impl Decider<'_> {
             return Err(Illegal(format!("deadline {key:?} moved nothing")));
         }
         Ok(())
+    }
+
+    /// A moment has passed that concerns nothing of what holds a run: it waits for the next one.
+    fn still_held(&mut self, id: &RunId, at: Timestamp) -> Result<(), Illegal> {
+        let waits = self.s.armed.get(&TimerKey::Run(id.clone())) == Some(&at);
+        let held = self.s.runs.get(id).and_then(|run| run.held.clone());
+        match held.filter(|_| waits) {
+            Some(by) => self.emit(Event::Run { run: id.clone(), what: RunEvent::Held { by } }),
+            None => Ok(()),
+        }
     }
 
     /// Facts that are read are also the sign that a takeover has caught up.

@@ -19,13 +19,13 @@ use regreen_schemas::{
 
 use crate::{
     bounds,
-    course::{Flow, failed},
+    course::Flow,
     cx::Cx,
     decide::Decider,
     env::World,
     evaluate::judge,
-    guards::{self, At},
-    run::{Act, Attempt, Stage},
+    guards::{self, At, Moment},
+    run::{Act, Attempt, Run, Stage},
 };
 
 impl Decider<'_> {
@@ -38,40 +38,45 @@ impl Decider<'_> {
         again: Option<(&Act, &Attempt)>,
         then: Then,
     ) -> Flow {
-        let run = cx.run;
+        let fails = |why: String| {
+            let (instance, reason) = (instance.clone(), why.into());
+            Flow::event(RunEvent::StepFailed { instance, reason, then })
+        };
         if cx.until().is_some_and(|until| self.s.now >= until) {
-            let reason = "no time was left for it".into();
-            return Flow::event(RunEvent::StepFailed { instance, reason, then });
+            return fails("no time was left for it".to_owned());
+        }
+        if Self::is_asked(cx, action) {
+            return Flow::Wait;
         }
         if let Some(by) = self.holds() {
-            return held(cx, by);
-        }
-        if let Some(by) = self.s.unserved_action(cx.set, action, cx.level().target) {
-            return held(cx, by);
-        }
-        if let Some(asks) = self.first_asks(cx, action) {
-            return asks;
-        }
-        // A run that waited in line was not judged before: its first effect is, destructive or not.
-        let first_effect = run.effects == 0 && action.effect != Effect::Read;
-        let tries = again.map_or(0, |(act, _)| act.tries);
-        if (action.destructive || first_effect)
-            && let Some(refused) = self.judged_again(cx, action, tries)
-        {
-            return refused;
+            return held(cx.run, by);
         }
         let world = cx.world();
         let filled = params(action, &world).and_then(|params| Ok((params, subject(action, cx.set, &world)?)));
         let (params, node) = match filled {
             Ok(filled) => filled,
-            Err(why) => return Flow::event(RunEvent::StepFailed { instance, reason: why.into(), then }),
+            Err(why) => return fails(why),
         };
-        let on = node.as_ref().filter(|_| action.destructive);
-        if let Some(why) = on.and_then(|on| self.locked_by_another(cx, on)) {
-            return Flow::event(RunEvent::StepFailed { instance, reason: why.into(), then });
-        }
         let zone =
             node.as_ref().map_or_else(|| Zone::from("main"), |target| cx.set.inventory.zone(Some(target)));
+        if let Some(by) = self.s.unserved_in(&zone, action) {
+            return held(cx.run, by);
+        }
+        if let Some(asks) = self.first_asks(cx, action) {
+            return asks;
+        }
+        // A run that waited in line was not judged before: its first effect is, destructive or not.
+        let first = cx.run.effects == 0 && action.effect != Effect::Read;
+        let tries = again.map_or(0, |(act, _)| act.tries);
+        if (action.destructive || first)
+            && let Some(refused) = self.judged_again(cx, action, node.as_ref(), tries)
+        {
+            return self.refused(refused, &instance, then);
+        }
+        let on = node.as_ref().filter(|_| action.destructive);
+        if let Some(why) = on.and_then(|on| self.locked_by_another(cx, on)) {
+            return fails(why);
+        }
         let task = Task {
             kind: Kind::Perform,
             action: action.action.name.clone(),
@@ -110,44 +115,66 @@ impl Decider<'_> {
     /// `when` and the guards of every playbook at work, before each destructive step: what was true at the start may
     /// not be now. Another try of the same effect is no new decision to act, and what is done at the end is no longer
     /// about why it began: `when` is not asked again for these.
-    fn judged_again(&self, cx: &Cx<'_>, action: &Use, tries: u32) -> Option<Flow> {
-        let on = subject(action, cx.set, &cx.world()).ok().flatten().filter(|_| action.destructive);
+    pub(crate) fn judged_again<'a>(
+        &self,
+        cx: &Cx<'a>,
+        action: &Use,
+        on: Option<&Target>,
+        tries: u32,
+    ) -> Option<Refused<'a>> {
+        let moment = if cx.run.effects == 0 && !cx.run.trial { Moment::First } else { Moment::Later };
         for depth in 0..cx.levels.len() {
-            let mut at = cx.clone();
-            at.levels.truncate(depth + 1);
-            let level = &cx.levels[depth];
-            let world = cx.world_of(level);
-            let when = level.playbook.when.as_ref().filter(|_| tries == 0 && !cx.ending);
-            if let Some(when) = when {
-                match judge(when, &world).0 {
-                    Ok(true) => {}
-                    Ok(false) => {
-                        let why = "recovered: `when` is no longer true";
-                        return Some(self.refused(&at, RunResult::Cancelled, why.to_owned()));
-                    }
-                    Err(because) => {
-                        let block = Block::WhenUnknown { because: because.into() };
-                        return Some(self.refused(&at, RunResult::Blocked, block.to_string()));
-                    }
+            let at = cx.outer(depth);
+            let level = at.level();
+            let world = at.world();
+            let no = |result, why: String| Some(Refused { at: at.clone(), result, why });
+            let when = level.playbook.when.as_ref().filter(|_| tries == 0 && !level.ending);
+            match when.map(|when| judge(when, &world).0) {
+                None | Some(Ok(true)) => {}
+                Some(Ok(false)) => {
+                    return no(RunResult::Cancelled, "recovered: `when` is no longer true".to_owned());
+                }
+                Some(Err(because)) => {
+                    let block = Block::WhenUnknown { because: because.into() };
+                    return no(RunResult::Blocked, block.to_string());
                 }
             }
             let (playbook, target) = (level.playbook, level.target);
-            let at_step =
-                At { set: cx.set, playbook, target, world: &world, on: on.as_ref(), begins: false };
-            let said = self.s.guards(&at_step, &mut Vec::new());
+            let said = self
+                .s
+                .guards(&At { set: cx.set, playbook, target, on, world: &world, moment }, &mut Vec::new());
             if let Some(block) = said.into_iter().find_map(|said| said.block) {
-                return Some(self.refused(&at, RunResult::Blocked, block.to_string()));
+                return no(RunResult::Blocked, block.to_string());
             }
         }
-        None
+        let block = if action.destructive { self.too_much(cx, action, on) } else { None };
+        block.map(|block| Refused { at: cx.clone(), result: RunResult::Blocked, why: block.to_string() })
     }
 
-    /// A playbook may not go on. One that is at its end already gives up the rest.
-    fn refused(&self, cx: &Cx<'_>, result: RunResult, why: String) -> Flow {
-        if cx.level().concluded.is_some() || cx.ending {
-            return failed(why.into(), Then::Stop);
+    /// Why nothing destructive is done to an object now: its group is in a storm, or a budget that it counts against is
+    /// spent.
+    fn too_much(&self, cx: &Cx<'_>, action: &Use, on: Option<&Target>) -> Option<Block> {
+        let world = cx.world();
+        let storm = on.and_then(Target::group).and_then(|group| {
+            self.s.storm(cx.set, &world, group, &mut Vec::new()).and_then(|said| said.block)
+        });
+        let own = cx.levels.iter().flat_map(|level| &level.playbook.guard.budgets);
+        storm.or_else(|| {
+            own.chain(&cx.set.ceilings.budgets).find_map(|budget| {
+                let keys = keys_of(cx, action, on, budget.scope);
+                keys.iter().find_map(|key| self.s.budget(*budget, key).block)
+            })
+        })
+    }
+
+    /// A playbook may not go on. One that is at its end already gives that step up.
+    pub(crate) fn refused(&self, refused: Refused<'_>, instance: &Instance, then: Then) -> Flow {
+        let Refused { at, result, why } = refused;
+        if at.level().concluded.is_some() || at.level().ending {
+            let (instance, reason) = (instance.clone(), why.into());
+            return Flow::event(RunEvent::StepFailed { instance, reason, then });
         }
-        self.conclude(cx, result, why, false)
+        self.conclude(&at, result, why, false)
     }
 
     /// Sends a look at an unknown outcome.
@@ -160,7 +187,7 @@ impl Decider<'_> {
         }
         // A look changes nothing; yet a stopped or suspect system stays away from the provider altogether.
         if let Some(by) = self.holds() {
-            return held(cx, by);
+            return held(cx.run, by);
         }
         let number = if matches!(act.stage, Stage::Looking(_, _, Some(_))) { 2 } else { 1 };
         let task = Task {
@@ -179,25 +206,20 @@ impl Decider<'_> {
     }
 }
 
+/// A playbook at work that may not go on, and why.
+pub(crate) struct Refused<'a> {
+    at: Cx<'a>,
+    result: RunResult,
+    why: String,
+}
+
 /// What a destructive attempt counts against: every kind of budget in use, of every playbook at work, so that one
 /// playbook's attempts count in another's.
 fn spends(cx: &Cx<'_>, action: &Use, on: Option<&Target>) -> Vec<Spend> {
     let mut out: Vec<Spend> = Vec::new();
     for (scope, max) in &cx.set.budgets {
         let keep = (*max).max(bounds::SPENDS_MIN);
-        let keys: Vec<Arc<str>> = match scope {
-            BudgetScope::Playbook => {
-                cx.levels.iter().map(|level| format!("playbook/{}", level.playbook.name).into()).collect()
-            }
-            BudgetScope::Group => {
-                let targets = cx.levels.iter().filter_map(|level| level.target).chain(on);
-                let groups = targets.flat_map(|target| guards::groups(cx.set, target));
-                groups.map(|group| format!("group/{group}").into()).collect()
-            }
-            BudgetScope::Provider => vec![format!("provider/{}", action.action.provider()).into()],
-            BudgetScope::Domain => vec!["domain".into()],
-        };
-        for key in keys {
+        for key in keys_of(cx, action, on, *scope) {
             if !out.iter().any(|spend| spend.key == key) {
                 out.push(Spend { key, keep });
             }
@@ -206,12 +228,30 @@ fn spends(cx: &Cx<'_>, action: &Use, on: Option<&Target>) -> Vec<Spend> {
     out
 }
 
-/// Says once what holds the run. What else is under way goes on.
-pub(crate) fn held(cx: &Cx<'_>, by: Block) -> Flow {
-    if cx.run.held.is_some() {
-        return Flow::Wait;
+/// The keys of a kind of budget that an attempt counts against.
+fn keys_of(cx: &Cx<'_>, action: &Use, on: Option<&Target>, scope: BudgetScope) -> Vec<Arc<str>> {
+    match scope {
+        BudgetScope::Playbook => {
+            cx.levels.iter().map(|level| format!("playbook/{}", level.playbook.name).into()).collect()
+        }
+        BudgetScope::Group => {
+            let targets = cx.levels.iter().filter_map(|level| level.target).chain(on);
+            let groups = targets.flat_map(|target| guards::groups(cx.set, target));
+            groups.map(|group| format!("group/{group}").into()).collect()
+        }
+        BudgetScope::Provider => vec![format!("provider/{}", action.action.provider()).into()],
+        BudgetScope::Domain => vec!["domain".into()],
     }
-    Flow::event(RunEvent::Held { by, until: cx.until() })
+}
+
+/// Says once what holds the run; what else is under way goes on. Where several of its steps are held, what holds
+/// everything is said before what holds one of them.
+pub(crate) fn held(run: &Run, by: Block) -> Flow {
+    let everything = matches!(by, Block::Stopped { .. } | Block::Suspect);
+    match &run.held {
+        Some(said) if *said == by || !everything => Flow::Wait,
+        _ => Flow::event(RunEvent::Held { by }),
+    }
 }
 
 /// The inventory object that the action acts on.
@@ -284,10 +324,16 @@ fn escaped(
     Ok(if alone { escape(&value)?.into() } else { value.into() })
 }
 
-/// A value from outside that looks like a reference to a secret is made text: labels are never code.
+/// What from outside looks like a reference to a secret is made text, however deep it stands: labels are never code.
 fn inert(value: serde_json::Value) -> serde_json::Value {
-    match &value {
-        serde_json::Value::Object(map) if map.contains_key("secret") => value.to_string().into(),
-        _ => value,
+    match value {
+        serde_json::Value::Object(map) if map.contains_key("secret") => {
+            serde_json::Value::Object(map).to_string().into()
+        }
+        serde_json::Value::Object(map) => {
+            serde_json::Value::Object(map.into_iter().map(|(key, value)| (key, inert(value))).collect())
+        }
+        serde_json::Value::Array(items) => items.into_iter().map(inert).collect(),
+        other => other,
     }
 }

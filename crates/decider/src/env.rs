@@ -221,9 +221,10 @@ pub fn pack(value: &Value) -> serde_json::Value {
     match value {
         Value::List(items) => items.iter().map(pack).collect(),
         Value::Map(fields) => match value.name() {
-            Some(name) if fields.contains_key("nodes") => json!({"group": name}),
-            Some(name) if fields.contains_key("active") => json!({"service": name}),
-            Some(name) if fields.contains_key("address") => json!({"node": name}),
+            // Labels hold text alone: no object of the inventory is like them.
+            Some(name) if matches!(fields.get("nodes"), Some(Value::List(_))) => json!({"group": name}),
+            Some(name) if matches!(fields.get("active"), Some(Value::Map(_))) => json!({"service": name}),
+            Some(name) if matches!(fields.get("ids"), Some(Value::Map(_))) => json!({"node": name}),
             _ => serde_json::Value::Object(fields.iter().map(|(k, v)| (k.to_string(), pack(v))).collect()),
         },
         other => other.to_json(),

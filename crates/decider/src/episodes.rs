@@ -52,7 +52,7 @@ pub struct Episode {
     /// Playbooks that people heard of in an episode just before it, of the same alert: that they are blocked is no news.
     #[serde(default)]
     pub quiet: BTreeSet<PlaybookName>,
-    /// Windows of `correlate` that it stands in.
+    /// Windows of `correlate` that it stands in, or stood in.
     pub windows: Vec<(PlaybookName, Arc<str>)>,
 }
 

@@ -24,7 +24,7 @@ use crate::{
     cx::ask_default,
     env::World,
     episodes::Episode,
-    guards::{self, At},
+    guards::{self, At, Moment},
     state::{Phase, State},
     windows,
 };
@@ -245,7 +245,7 @@ impl<'a> Evaluate<'a> {
         }
         let lasts = match starts {
             Starts::Trigger(trigger) => self.lasts(trigger, signal),
-            Starts::Failback(failback) => self.goes_back(failback),
+            Starts::Failback(failback) => self.goes_back(failback, source),
         };
         if let Some(skip) = lasts.or_else(|| self.correlated(signal)) {
             return Outcome::Skipped(skip);
@@ -291,6 +291,8 @@ impl<'a> Evaluate<'a> {
             }
             _ => signal.opened,
         };
+        // What happened while nobody listened is not known.
+        let since = since.max(self.state.listening);
         let until = since + trigger.hold;
         if trigger.hold == Span::ZERO || self.state.now >= until {
             return None;
@@ -301,15 +303,20 @@ impl<'a> Evaluate<'a> {
     }
 
     /// Why a repair is not taken back yet; none: all has been well for long enough.
-    fn goes_back(&mut self, failback: &Failback) -> Option<Skip> {
-        let world =
-            World { target: self.target.as_ref(), ..World::before(self.state, self.set, self.playbook) };
-        let (found, saw, reads) = judge(&failback.when, &world);
+    fn goes_back(&mut self, failback: &Failback, source: &Source) -> Option<Skip> {
+        // It was written beside the repair: that playbook's constants and quorum it reads.
+        let of = match source {
+            Source::Failback { playbook, .. } => self.set.playbooks.get(playbook),
+            _ => None,
+        };
+        let before = World::before(self.state, self.set, of.unwrap_or(self.playbook));
+        let (found, saw, reads) = judge(&failback.when, &World { target: self.target.as_ref(), ..before });
         let changed = |read: &Read| match read {
             Read::Verdict(check) => self.state.verdicts.get(check).map(|(_, since)| *since),
             _ => None,
         };
         let since = reads.iter().filter_map(changed).max().unwrap_or(self.state.now);
+        let since = since.max(self.state.listening);
         self.reads.extend(reads);
         self.note(format!("failback when: {}", failback.when.text), saw, found == Ok(true));
         self.asks = failback.approval.as_ref().map(|asks| Asks { by: asks.by.clone(), within: asks.within });
@@ -409,7 +416,8 @@ impl<'a> Evaluate<'a> {
             Ok(false) => return Outcome::Skipped(Skip::WhenFalse),
             Err(because) => return Outcome::Skipped(Skip::WhenUnknown { because: because.into() }),
         }
-        let at = At { set, playbook, target: target.as_ref(), world: &world, on: None, begins: true };
+        let (on, moment) = (None, Moment::Begins);
+        let at = At { set, playbook, target: target.as_ref(), on, world: &world, moment };
         if let Some(skip) = self.maintained(&at) {
             return Outcome::Skipped(skip);
         }
@@ -418,7 +426,8 @@ impl<'a> Evaluate<'a> {
             self.note("a runner serves every action", block.to_string(), false);
             return Outcome::Blocked(block);
         }
-        self.asks = self.asks.take().or_else(|| self.asked());
+        let asked = self.asked();
+        self.asks = self.asks.take().or(asked);
         let started = Outcome::Started { run: state.next_id() };
         let locks = guards::locks(set, playbook, target.as_ref());
         if let Some((held, holder)) = state.locks_holder(&locks) {
@@ -440,8 +449,9 @@ impl<'a> Evaluate<'a> {
 
     /// Who must say yes before the first effect.
     fn asked(&mut self) -> Option<Asks> {
-        self.trial =
+        let open =
             self.state.breakers.get(&self.playbook.name).is_some_and(|breaker| breaker.until.is_some());
+        self.trial = open && self.playbook.guard.breaker.is_some();
         let by = self.playbook.guard.approval.as_ref();
         let by = by.map(|approval| Asks { by: approval.by.clone(), within: approval.within });
         let mode = self.mode.min(self.set.ceilings.mode);

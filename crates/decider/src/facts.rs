@@ -53,6 +53,7 @@ impl Decider<'_> {
                 let by = (source != LOADER).then(|| source.into());
                 self.emit(Event::SetAccepted { set: set.clone(), hash: set.hash(), by })?;
                 self.verdicts_changed(None)?;
+                self.forget_verdicts()?;
                 self.schedule_all()?;
                 self.expect_watchdog()?;
             }

@@ -1,16 +1,19 @@
 //! Guards: what may forbid or delay a run. Each says what it saw, whether it lets through or not.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use imbl::OrdMap;
 use regreen_playbook::{
     Set,
     cel::Env as _,
-    model::{Budget, BudgetScope, LockScope, Maintenance, MinHealthy, Needed, Playbook, StepKind, Use},
+    model::{
+        Budget, BudgetScope, LockScope, Maintenance, MinHealthy, Needed, Playbook, StepKind, Subject, Use,
+    },
     template::plain,
 };
 use regreen_schemas::{
-    CheckName, PlaybookName, RunId, Span, Timestamp,
+    CheckName, PlaybookName, RunId, Span, Timestamp, Zone,
+    action::Effect,
     check::Status,
     event::{Read, Target},
     mutation::{self, Mutation},
@@ -41,11 +44,21 @@ pub(crate) struct At<'a> {
     pub set: &'a Set,
     pub playbook: &'a Playbook,
     pub target: Option<&'a Target>,
-    pub world: &'a World<'a>,
-    /// What the next step acts on, where it wants to go on; none: its target.
+    /// What the step acts on, where it is about one.
     pub on: Option<&'a Target>,
-    /// It wants to begin: what only stands before the first step is judged too.
-    pub begins: bool,
+    pub world: &'a World<'a>,
+    pub moment: Moment,
+}
+
+/// When a playbook is judged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Moment {
+    /// It wants to begin.
+    Begins,
+    /// It waited in line, and is about to do something for the first time.
+    First,
+    /// It has begun.
+    Later,
 }
 
 /// The locks that a playbook needs for a target; none without target. A drill takes none: what it measures needs them.
@@ -130,6 +143,12 @@ impl State {
         locks.iter().find_map(|lock| holder(&self.locks, lock))
     }
 
+    /// Everybody who holds a lock that conflicts with one of these.
+    pub(crate) fn locks_holders<'s>(&'s self, locks: &'s [Arc<str>]) -> impl Iterator<Item = &'s RunId> {
+        let in_the_way = |held: &str| locks.iter().any(|lock| conflict(held, lock));
+        self.locks.iter().filter(move |(held, _)| in_the_way(held)).map(|(_, run)| run)
+    }
+
     /// The queued runs that could have their locks now, in their order: none before them in line wants a lock that is
     /// in the way, and nobody holds one.
     pub(crate) fn first_in_lines(&self) -> impl Iterator<Item = &RunId> {
@@ -159,9 +178,10 @@ impl State {
     pub(crate) fn guards(&self, at: &At<'_>, reads: &mut Vec<Read>) -> Vec<Said> {
         let (set, playbook, target) = (at.set, at.playbook, at.target);
         let mut said = Vec::new();
-        if at.begins {
+        if at.moment != Moment::Later {
             said.extend(self.breaker(playbook));
-        } else {
+        }
+        if at.moment != Moment::Begins {
             said.extend(self.maintained(at));
         }
         if let Some(cooldown) = playbook.guard.cooldown {
@@ -175,23 +195,30 @@ impl State {
         if let Some(wanted) = &playbook.guard.min_healthy {
             said.push(self.min_healthy(at, wanted, reads));
         }
-        if destroys(set, playbook, 0) {
-            // A service is moved away from the side that is struck: only what acts on a group is held back by it.
-            let struck = at.on.or(target).and_then(Target::group);
-            said.extend(struck.and_then(|group| self.storm(at, group, reads)));
+        // Once it has begun, each destructive step is judged for what it acts on.
+        if at.moment == Moment::Begins
+            && let Some(group) = target.and_then(Target::group).filter(|_| destroys(set, playbook, 0))
+        {
+            said.extend(self.storm(set, at.world, group, reads));
         }
         said
     }
 
     /// Too many of a group are not up: what is wrong is bigger than one node.
-    fn storm(&self, at: &At<'_>, name: &Arc<str>, reads: &mut Vec<Read>) -> Option<Said> {
-        let group = at.set.inventory.groups.get(name)?;
+    pub(crate) fn storm(
+        &self,
+        set: &Set,
+        world: &World<'_>,
+        name: &Arc<str>,
+        reads: &mut Vec<Read>,
+    ) -> Option<Said> {
+        let group = set.inventory.groups.get(name)?;
         let health = group.health.as_ref()?;
-        let bound = group.storm.unwrap_or(at.set.ceilings.storm);
+        let bound = group.storm.unwrap_or(set.ceilings.storm);
         let checks = group.nodes.keys().map(|node| CheckName::from(format!("{health}/{node}")));
         let mut down = 0;
         for check in checks {
-            down += u32::from(at.world.verdict(check.as_str()) != Status::Up);
+            down += u32::from(world.verdict(check.as_str()) != Status::Up);
             reads.push(Read::Verdict(check));
         }
         let of = u32::try_from(group.nodes.len()).unwrap_or(u32::MAX);
@@ -249,7 +276,7 @@ impl State {
         Said { guard: "cooldown", saw, block: Some(Block::Cooldown { until }), until: Some(until) }
     }
 
-    fn budget(&self, budget: Budget, key: &Arc<str>) -> Said {
+    pub(crate) fn budget(&self, budget: Budget, key: &Arc<str>) -> Said {
         let stamps = self.spent.get(key);
         let within = |at: &&Timestamp| self.now - **at < budget.per;
         let spent = stamps.map_or(0, |stamps| stamps.iter().rev().take_while(within).count());
@@ -295,10 +322,13 @@ impl State {
             Needed::AtLeast(n) => n,
             Needed::Percent(share) => (total * share).div_ceil(100),
         };
-        let others = group
-            .nodes
-            .keys()
-            .filter(|node| !matches!(at.target, Some(Target::Node { name: own, .. }) if own == *node));
+        let busy = name.as_ref().map(|name| self.under_way_in(name)).unwrap_or_default();
+        let acted_on = |node: &Arc<str>| {
+            let own =
+                |target: Option<&Target>| matches!(target, Some(Target::Node { name, .. }) if name == node);
+            own(at.target) || own(at.on) || busy.contains(node)
+        };
+        let others = group.nodes.keys().filter(|node| !acted_on(node));
         let mut healthy = 0;
         for node in others {
             // Without a health check nobody can say that a node is healthy.
@@ -315,21 +345,44 @@ impl State {
         Said { guard: "min_healthy", saw, block: Some(Block::MinHealthy { healthy, needed }), until: None }
     }
 
+    /// Nodes of a group that something is being done to: how they are now says nothing about how they will be.
+    fn under_way_in(&self, group: &Arc<str>) -> BTreeSet<Arc<str>> {
+        let below: Arc<str> = format!("{group}/").into();
+        let nodes =
+            self.locks.range(below.clone()..).take_while(|(lock, _)| lock.starts_with(below.as_ref()));
+        let holders = nodes.map(|(_, run)| run).chain(self.locks.get(group)).chain(self.locks.get(DOMAIN));
+        let calls = holders.filter_map(|id| self.runs.get(id)).flat_map(|run| run.calls());
+        let changes = calls.filter(|attempt| attempt.task.effect != Effect::Read);
+        changes.filter_map(|attempt| attempt.task.node.clone()).collect()
+    }
+
     /// The first action that nobody serves where the target wants it.
     #[must_use]
     pub fn unserved(&self, set: &Set, playbook: &Playbook, target: Option<&Target>) -> Option<Block> {
         playbook.uses().find_map(|action| self.unserved_action(set, action, target))
     }
 
-    /// Why nobody does an action where the target wants it.
+    /// The same for one action. What it will act on is not known yet, unless it is named: then the target's zone it is.
+    fn unserved_action(&self, set: &Set, action: &Use, target: Option<&Target>) -> Option<Block> {
+        let inventory = &set.inventory;
+        let named = match &action.subject {
+            None => None,
+            Some(Subject::Path(_)) => target.cloned(),
+            Some(Subject::Node(name)) => inventory.node(name),
+            Some(Subject::Group(name)) => inventory.group(name),
+            Some(Subject::Service(name)) => inventory.service(name),
+        };
+        self.unserved_in(&inventory.zone(named.as_ref()), action)
+    }
+
+    /// Why nobody does an action in a zone.
     #[must_use]
-    pub(crate) fn unserved_action(&self, set: &Set, action: &Use, target: Option<&Target>) -> Option<Block> {
+    pub(crate) fn unserved_in(&self, zone: &Zone, action: &Use) -> Option<Block> {
         if action.action.internal() {
             return None;
         }
-        let zone = set.inventory.zone(target);
         let mut other = None;
-        for (runner, serves) in self.servers.iter().filter(|(_, serves)| serves.zone == zone) {
+        for (runner, serves) in self.servers.iter().filter(|(_, serves)| serves.zone == *zone) {
             match serves.actions.get(&action.action.name) {
                 Some(declared) if *declared == action.action.declared => return None,
                 Some(_) => other = Some(runner.clone()),
@@ -339,7 +392,7 @@ impl State {
         let action = action.action.name.clone();
         Some(match other {
             Some(runner) => Block::OtherDeclaration { action, runner },
-            None => Block::NoServer { action, zone },
+            None => Block::NoServer { action, zone: zone.clone() },
         })
     }
 }

@@ -58,6 +58,8 @@ pub mod bounds {
     pub const APPROVAL_WITHIN: Span = Span::minutes(30);
     /// What is left to do at a run's end, undos and `finally`, may begin so long after its deadline.
     pub const GRACE: Span = Span::minutes(30);
+    /// What a run left that did nothing is decided again after this.
+    pub const AFTER_NOTHING: Span = Span::minutes(1);
     /// Most events in a window of `correlate`.
     pub const WINDOW_MAX: usize = 1000;
     /// Failed runs of a playbook that its breaker remembers.

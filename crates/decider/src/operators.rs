@@ -131,7 +131,9 @@ impl Decider<'_> {
         let evaluation = evaluate_manual(&self.s, &set, playbook, target, &inputs);
         match &evaluation.outcome {
             Decided::Started { run } => {
-                if let Some(open) = self.s.open.get(&(name.clone(), evaluation.target.clone())) {
+                let key = (name.clone(), evaluation.target.clone());
+                // Without target each start is a run of its own.
+                if let Some(open) = self.s.open.get(&key).filter(|_| key.1.is_some()) {
                     let reason = format!("run {open} is open for it");
                     return self.emit(refused(reason));
                 }

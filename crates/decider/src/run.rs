@@ -153,14 +153,6 @@ pub struct Conclusion {
     pub until: Timestamp,
 }
 
-impl Watching {
-    /// When it has missed, unless it holds until then.
-    fn due(&self) -> Option<Timestamp> {
-        let holds = self.since.is_some_and(|since| since + self.watch.hold <= self.watch.until);
-        (!holds).then_some(self.watch.until)
-    }
-}
-
 /// What is under way at a step instance, with what was tried there.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Act {
@@ -261,8 +253,8 @@ pub struct Run {
     pub cancelled: Option<Arc<str>>,
     /// What holds it now.
     pub held: Option<Block>,
-    /// What is held is given up then.
-    pub held_until: Option<Timestamp>,
+    /// When it last went as far as it could.
+    pub looked: Timestamp,
     /// What held it is gone, and it was not looked at since.
     pub woken: bool,
     /// Of a drill: the run that repaired, and how long it took.
@@ -337,7 +329,7 @@ impl Run {
             resolved: false,
             cancelled: None,
             held: None,
-            held_until: None,
+            looked: now,
             woken: false,
             measured: None,
             trace: trace.clone(),
@@ -349,9 +341,15 @@ impl Run {
     /// # Errors
     /// [`Illegal`] for everything that is not listed in the two matches below.
     pub fn next(&mut self, event: &RunEvent, now: Timestamp, seq: u64) -> Result<(), Illegal> {
-        // What joins or resolves moves nothing: it is looked at all the same, and held as before.
-        if !matches!(event, RunEvent::Held { .. } | RunEvent::Joined { .. } | RunEvent::Resolved) {
-            (self.held, self.held_until, self.woken) = (None, None, false);
+        // Who joins it, or ends it, changes nothing about what holds it.
+        let about_alerts =
+            matches!(event, RunEvent::Joined { .. } | RunEvent::Resolved | RunEvent::Cancelled { .. });
+        if !about_alerts {
+            self.looked = now;
+            self.held = None;
+        }
+        if !matches!(event, RunEvent::Joined { .. }) {
+            self.woken = false;
         }
         match event.instance() {
             Some(instance) if self.progress == Progress::Going => self.step(instance, event, now, seq),
@@ -372,9 +370,7 @@ impl Run {
             (Progress::Queued | Progress::Going, E::Joined { fingerprint }) => {
                 self.episodes.insert(fingerprint.clone());
             }
-            (Progress::Queued | Progress::Going, E::Held { by, until }) => {
-                (self.held, self.held_until, self.woken) = (Some(by.clone()), *until, false);
-            }
+            (Progress::Queued | Progress::Going, E::Held { by }) => self.held = Some(by.clone()),
             (Progress::Queued | Progress::Going, E::Resolved) => self.resolved = true,
             (Progress::Queued | Progress::Going, E::Cancelled { by, reason }) => {
                 let why = if reason.is_empty() { String::new() } else { format!(": {reason}") };
@@ -654,10 +650,27 @@ impl Run {
                 let acts = self.acts.values().filter_map(|act| self.due(&act.stage));
                 // A run only rests without any act while something holds it.
                 // The other time is that of a drill whose repair is not over.
-                let rests = self.held.is_none() && self.acts.is_empty();
-                acts.chain(self.held_until).chain(self.last().filter(|_| rests)).min()
+                let rests = self.held.is_some() || !self.acts.values().any(|act| act.stage.is_leaf());
+                acts.chain(self.next_end().filter(|_| rests)).min()
             }
         }
+    }
+
+    /// The next moment after which something of it may not begin any more: of the run, or of a playbook within it.
+    fn next_end(&self) -> Option<Timestamp> {
+        let ends = |concluded: &Option<Conclusion>, until: Option<Timestamp>| match concluded {
+            Some(concluded) => [Some(concluded.until), None],
+            // What is done at the end has a time of its own.
+            None => [until, until.map(|until| until + crate::bounds::GRACE)],
+        };
+        let subs = self.subs.values().filter(|sub| sub.ended.is_none());
+        let subs = subs.flat_map(|sub| ends(&sub.concluded, Some(sub.until)));
+        ends(&self.concluded, self.until)
+            .into_iter()
+            .chain(subs)
+            .flatten()
+            .filter(|at| *at > self.looked)
+            .min()
     }
 
     /// When an act must be looked at again.
@@ -668,11 +681,14 @@ impl Run {
             Stage::Approving(ask) => Some(ask.until),
             Stage::Asking(_) => self.last(),
             Stage::Running(_, at) | Stage::Waiting(at) => Some(*at),
-            Stage::Again(attempt, _) | Stage::Looking(attempt, ..) if self.held.is_some() => {
+            // What is due and did not go on is held.
+            Stage::Again(attempt, at) | Stage::Looking(attempt, at, _)
+                if self.held.is_some() && *at <= self.looked =>
+            {
                 Some(attempt.until)
             }
             Stage::Again(attempt, at) | Stage::Looking(attempt, at, _) => Some((*at).min(attempt.until)),
-            Stage::Verifying(watching) => watching.iter().filter_map(Watching::due).min(),
+            Stage::Verifying(watching) => watching.iter().map(|w| w.watch.until).min(),
             Stage::Failing(_) => Some(Timestamp(0)),
         }
     }
@@ -765,6 +781,14 @@ impl Run {
             }
             _ => None,
         }
+    }
+}
+
+impl Stage {
+    /// Whether it holds no other steps.
+    #[must_use]
+    pub const fn is_leaf(&self) -> bool {
+        !matches!(self, Self::Branch(_) | Self::Parallel | Self::Loop | Self::Sub)
     }
 }
 

@@ -9,6 +9,7 @@ use regreen_schemas::{
 };
 
 use crate::{
+    bounds,
     run::{Progress, Run},
     state::{Illegal, State, TimerKey},
 };
@@ -120,6 +121,9 @@ impl State {
             self.cooldowns.insert(key, self.now);
             self.note_failure(&run.playbook, result);
         }
+        if run.effects == 0 && matches!(result, RunResult::Blocked | RunResult::Failed) {
+            self.decide_again(&run);
+        }
         if run.effects > 0 || refused {
             let now = self.now;
             for fingerprint in &run.episodes {
@@ -129,6 +133,24 @@ impl State {
             }
         }
         Ok(())
+    }
+
+    /// A run that did nothing leaves its alerts to be decided again: at the release of what it waited for, or soon.
+    fn decide_again(&mut self, run: &Run) {
+        let held = self.locks_holder(&run.locks).map(|(lock, _)| Read::Lock(lock.clone()));
+        let again = self.now + bounds::AFTER_NOTHING;
+        for fingerprint in &run.episodes {
+            if self.episodes.get(fingerprint).is_none_or(|episode| episode.closed.is_some()) {
+                continue;
+            }
+            if let Some(read) = &held {
+                self.readers.entry(read.clone()).or_default().insert(fingerprint.clone());
+            }
+            self.change_episode(fingerprint, |episode| match &held {
+                Some(read) => episode.reads.push(read.clone()),
+                None => episode.again_at = Some(episode.again_at.map_or(again, |at| at.min(again))),
+            });
+        }
     }
 
     /// A playbook within a run is over: its own cooldown begins, where it did anything.

@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use regreen_playbook::model::{On, Playbook};
+use regreen_playbook::model::On;
 use regreen_schemas::{
     CheckName, Fingerprint, PlaybookName, Span, Timestamp,
     alert::{Alert, Labels, Status as Firing},
@@ -74,24 +74,26 @@ impl Decider<'_> {
     /// Something happened that playbooks may start on: it is decided like an alert.
     fn signal(&mut self, alert: &Alert, source: Source) -> Result<(), Illegal> {
         if self.s.episodes.len() >= bounds::EPISODES_MAX {
-            return Ok(());
+            return self.too_many(alert);
         }
         self.emit(Event::EpisodeOpened { alert: alert.clone(), source: source.clone() })?;
         let judged = self.judge(alert, &source, None, false)?;
         self.write(&alert.fingerprint, judged, Some(alert.status))
     }
 
+    /// There is no room to remember it: people hear of what nobody decides.
+    fn too_many(&mut self, alert: &Alert) -> Result<(), Illegal> {
+        let name = alert.labels.get("alertname").map_or("something", |name| name);
+        let text =
+            format!("{} alerts are open; `{name}` and what follows it is not decided", bounds::EPISODES_MAX);
+        self.tell_system("episodes", &text)
+    }
+
     /// A verdict changed: triggers on it begin, and those that it ends are over.
     pub(crate) fn verdict_signals(&mut self, check: &CheckName, to: Status) -> Result<(), Illegal> {
         let Some(set) = self.set() else { return Ok(()) };
-        let wanted = |playbook: &Playbook| -> Vec<_> {
-            let on = playbook.triggers.iter().filter_map(|trigger| match &trigger.on {
-                On::Verdict { check: pattern, is } if covers(pattern, check.as_str()) => Some(*is),
-                _ => None,
-            });
-            on.collect()
-        };
-        let words: BTreeSet<_> = set.playbooks.values().flat_map(wanted).collect();
+        let on = set.verdicts_wanted.iter().filter(|(pattern, _)| covers(pattern, check.as_str()));
+        let words: BTreeSet<_> = on.map(|(_, is)| *is).collect();
         for is in words {
             let of = fingerprint(&["verdict", check.as_str(), is.word()]);
             let open = self.s.episodes.get(&of).is_some_and(|episode| episode.closed.is_none());
@@ -149,14 +151,7 @@ impl Decider<'_> {
     pub(crate) fn after_end(&mut self, run: &Run, result: RunResult) -> Result<(), Illegal> {
         self.measure(run, result)?;
         self.way_back(run, result)?;
-        let Some(set) = self.set() else { return Ok(()) };
-        let waits = |playbook: &Playbook| {
-            playbook
-                .triggers
-                .iter()
-                .any(|trigger| matches!(&trigger.on, On::Run { playbook, .. } if *playbook == run.playbook))
-        };
-        if !set.playbooks.values().any(waits) {
+        if self.set().is_none_or(|set| !set.followed.contains(&run.playbook)) {
             return Ok(());
         }
         let labels =
@@ -164,7 +159,19 @@ impl Decider<'_> {
         let name = format!("{} ended {}", run.playbook, result.word());
         let alert = like_an_alert(fingerprint(&["run", run.id.as_str()]), &name, &labels, self.s.now);
         let (run, playbook, target) = (run.id.clone(), run.playbook.clone(), run.target.clone());
-        self.signal(&alert, Source::Run { run, playbook, result, target })
+        let source = Source::Run { run, playbook, result, target };
+        if self.s.episodes.len() >= bounds::EPISODES_MAX {
+            return self.too_many(&alert);
+        }
+        // What follows is decided on its own, soon: a chain of playbooks is no single decision.
+        self.emit(Event::EpisodeOpened { alert: alert.clone(), source })?;
+        self.emit(Event::AlertDecided {
+            fingerprint: alert.fingerprint,
+            status: alert.status,
+            decisions: Vec::new(),
+            reads: Vec::new(),
+            again_at: Some(self.s.now),
+        })
     }
 
     /// A repair that may be taken back: from now on it is watched whether all is well.
@@ -187,6 +194,9 @@ impl Decider<'_> {
 
     /// A drill of this playbook is under way: how long the repair took since the drill's first effect.
     fn measure(&mut self, run: &Run, result: RunResult) -> Result<(), Illegal> {
+        if self.set().is_none_or(|set| !set.drills) {
+            return Ok(());
+        }
         let measures = |drill: &&Arc<Run>| {
             let set = self.library.sets.get(&drill.set);
             let of = set.and_then(|set| set.playbooks.get(&drill.playbook)?.drill.as_ref());
@@ -246,6 +256,29 @@ impl Decider<'_> {
             }
             (true, false, true) => (RunResult::Failed, format!("{said}; the canary is not up").into()),
         }
+    }
+
+    /// The set in force is a new one: verdicts that nobody waits for any more are over.
+    pub(crate) fn forget_verdicts(&mut self) -> Result<(), Illegal> {
+        let Some(set) = self.set() else { return Ok(()) };
+        let unwanted = |episode: &crate::episodes::Episode| match &episode.source {
+            Source::Verdict { check, is } if episode.closed.is_none() => {
+                !set.checks.contains_key(check)
+                    || !set
+                        .verdicts_wanted
+                        .iter()
+                        .any(|(pattern, word)| covers(pattern, check.as_str()) && *word.word() == **is)
+            }
+            _ => false,
+        };
+        let over = self.s.episodes.iter().filter(|(_, episode)| unwanted(episode));
+        let over: Vec<Fingerprint> = over.map(|(of, _)| of.clone()).collect();
+        for fingerprint in over {
+            let (ended, why) = (self.s.now, Closing::Silent);
+            self.emit(Event::EpisodeClosed { fingerprint: fingerprint.clone(), ended, why })?;
+            self.after_closing(&fingerprint)?;
+        }
+        Ok(())
     }
 
     /// The set in force is a new one: its times are noted, those of the old one forgotten.
@@ -308,13 +341,17 @@ impl State {
                     None => drop(self.schedules.remove(&key)),
                 }
             }
-            Event::ServiceMoved { service, active, .. } => {
+            Event::ServiceMoved { service, active, run } => {
                 self.serving.insert(service.clone(), active.clone());
-                self.changed(&regreen_schemas::event::Read::Domain);
+                let (now, seq) = (self.now, self.seq);
+                self.change_run(run, |run| {
+                    run.effects += 1;
+                    run.first_effect.get_or_insert(now);
+                    run.effect_seq = seq;
+                });
             }
             Event::BreakerOpened { playbook, until } => {
                 self.breakers.entry(playbook.clone()).or_default().until = Some(*until);
-                self.changed(&regreen_schemas::event::Read::Domain);
             }
             Event::BreakerClosed { playbook } => {
                 self.breakers.remove(playbook);

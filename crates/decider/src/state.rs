@@ -149,6 +149,8 @@ pub struct State {
     pub streams: Option<Streams>,
     /// Sequence of the newest takeover.
     pub epoch: u64,
+    /// Since when facts are heard without a gap that matters: what must last is counted from here at the earliest.
+    pub listening: Timestamp,
     /// How far the engine may go.
     pub phase: Phase,
     /// Why nothing is done.
@@ -232,6 +234,7 @@ impl Default for State {
             fact_hash: "".into(),
             streams: None,
             epoch: 0,
+            listening: Timestamp(0),
             phase: Phase::CatchingUp { here: 0, suspect: false },
             frozen: None,
             reconciled_tickets: 0,
@@ -475,6 +478,10 @@ impl State {
     fn taken_over(&mut self, here: u64, until: Timestamp, suspect: bool) {
         let away = (until - self.now).max(Span::ZERO);
         self.epoch = self.seq;
+        if away > bounds::DIGESTS_MISSED {
+            self.listening = until;
+        }
+        self.shift_windows(away);
         // Only an operator ends suspicion, or thaws what is frozen.
         let before = matches!(self.phase, Phase::Suspect | Phase::CatchingUp { suspect: true, .. });
         if self.phase != Phase::Frozen {

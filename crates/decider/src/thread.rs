@@ -4,7 +4,7 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use regreen_schemas::{
-    Fingerprint, Timestamp,
+    Fingerprint, Span, Timestamp,
     action::TellVerb,
     event::TellEvent,
     fact::TellKey,
@@ -117,6 +117,8 @@ impl State {
             // The thread goes on: what comes next may get through.
             TellEvent::GivenUp { .. } if tell.keeps && tell.verb != TellVerb::Close => {
                 tell.over(&Value::Null, now);
+                // Later than the try that is given up, even within the same moment.
+                tell.due = tell.due.max(now + Span(1));
             }
             TellEvent::Queued { .. }
             | TellEvent::Told

@@ -21,7 +21,7 @@ impl Decider<'_> {
     /// Undoes what the innermost playbook did, as far as it can be undone.
     pub(crate) fn undo(&self, cx: &Cx<'_>) -> Flow {
         for (place, step) in undoable(cx) {
-            unless_well!(self.undo_one(&place.at_end(), step));
+            unless_well!(self.undo_one(&place.undone_by(cx), step));
         }
         Flow::Well
     }
@@ -51,7 +51,7 @@ impl Decider<'_> {
     /// Puts a service back to the group that served it before.
     fn move_back(&self, cx: &Cx<'_>, step: &Step, instance: Instance) -> Flow {
         if let Some(by) = self.holds() {
-            return held(cx, by);
+            return held(cx.run, by);
         }
         let before = cx.run.done.get(&cx.path(&step.id)).and_then(|done| match &done.how {
             How::Ok(result) => result["before"].as_str().map(Arc::<str>::from),

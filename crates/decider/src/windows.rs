@@ -4,7 +4,7 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use regreen_playbook::model::{Correlate, Playbook};
-use regreen_schemas::{Fingerprint, PlaybookName, RunId, Timestamp, alert::Alert, event::Event};
+use regreen_schemas::{Fingerprint, PlaybookName, RunId, Span, Timestamp, alert::Alert, event::Event};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -95,13 +95,19 @@ impl State {
             Event::WindowClosed { playbook, key } => {
                 let at = (playbook.clone(), key.clone());
                 self.arm(TimerKey::Window(at.0.clone(), at.1.clone()), None);
-                for member in self.windows.remove(&at).map(|window| window.members).unwrap_or_default() {
-                    self.change_episode(&member.fingerprint, |episode| {
-                        episode.windows.retain(|other| *other != at);
-                    });
-                }
+                self.windows.remove(&at);
             }
             _ => {}
+        }
+    }
+
+    /// Our absence proves nothing: a window stays open for as long as we were away (rule 13).
+    pub(crate) fn shift_windows(&mut self, away: Span) {
+        let open: Vec<_> = self.windows.keys().cloned().collect();
+        for at in open {
+            let until = self.windows[&at].until + away;
+            self.windows[&at].until = until;
+            self.arm(TimerKey::Window(at.0, at.1), Some(until));
         }
     }
 
@@ -128,12 +134,14 @@ impl Decider<'_> {
         let Some(correlate) = &playbook.correlate else { return Ok(()) };
         let key = key(correlate, alert);
         let at = (playbook.name.clone(), key.clone());
-        let known = self.s.windows.get(&at).is_some_and(|window| {
-            window.members.len() >= bounds::WINDOW_MAX
-                || window.members.iter().any(|member| member.fingerprint == alert.fingerprint)
-        });
-        let open = self.s.episodes.get(&alert.fingerprint).is_some_and(|episode| episode.closed.is_none());
-        if known || !open {
+        let full = self.s.windows.get(&at).is_some_and(|window| window.members.len() >= bounds::WINDOW_MAX);
+        // An event is of one window: it does not count again when that is over.
+        let counts = self
+            .s
+            .episodes
+            .get(&alert.fingerprint)
+            .is_some_and(|episode| episode.closed.is_none() && !episode.windows.contains(&at));
+        if full || !counts {
             return Ok(());
         }
         let label = correlate.count.as_ref().and_then(|count| count.distinct.as_ref());

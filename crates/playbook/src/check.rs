@@ -31,7 +31,7 @@ use crate::{
     diagnostic::{Findings, Place, nearest},
     expand,
     inventory::Inventory,
-    model::{DEFAULT_APPROVERS, Playbook},
+    model::{DEFAULT_APPROVERS, On, Playbook},
     read::{Draft, Places},
     set::Set,
 };
@@ -129,6 +129,14 @@ fn playbooks(draft: Draft, set: &mut Set, findings: &mut Findings) {
     for budget in budgets.chain(&set.ceilings.budgets) {
         let most = set.budgets.entry(budget.scope).or_default();
         *most = (*most).max(budget.max);
+    }
+    set.drills = drafted.iter().any(|(playbook, _)| playbook.drill.is_some());
+    for trigger in drafted.iter().flat_map(|(playbook, _)| &playbook.triggers) {
+        match &trigger.on {
+            On::Verdict { check, is } => drop(set.verdicts_wanted.insert((check.clone(), *is))),
+            On::Run { playbook, .. } => drop(set.followed.insert(playbook.clone())),
+            _ => {}
+        }
     }
     for (playbook, places) in drafted {
         let (name, place) = (playbook.name.clone(), Place { file: places.file, range: places.name });

@@ -20,7 +20,7 @@ use crate::{
     inventory::Inventory,
     keys,
     matcher::Matcher,
-    model::{Budget, BudgetScope, Playbook},
+    model::{Budget, BudgetScope, Is, Playbook},
     read, tree,
     walk::Walk,
 };
@@ -50,6 +50,12 @@ pub struct Set {
     pub actions: BTreeMap<Arc<str>, Arc<Action>>,
     /// What no playbook exceeds.
     pub ceilings: Ceilings,
+    /// Verdicts that triggers wait for: the check or its pattern, and what it must be.
+    pub verdicts_wanted: BTreeSet<(Arc<str>, Is)>,
+    /// Playbooks that others follow.
+    pub followed: BTreeSet<PlaybookName>,
+    /// Whether any playbook is a drill.
+    pub drills: bool,
     /// For each kind of budget in use: the largest `max`, so that enough is remembered.
     pub budgets: BTreeMap<BudgetScope, u32>,
 }

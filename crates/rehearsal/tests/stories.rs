@@ -45,3 +45,9 @@ fn stories_come_out_as_they_say() {
     let style = Style { colour: false, trace: std::env::var_os("REGREEN_TRACE").is_some() };
     assert!(report.failed() == 0 && !style.trace, "\n{}", report::human(&report, style));
 }
+
+#[test]
+fn what_the_stories_go_through() {
+    let report = played("stories");
+    insta::assert_snapshot!(report::coverage(&report.coverage, Style::default()));
+}

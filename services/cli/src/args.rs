@@ -5,8 +5,8 @@ use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
 use clap::{Args as ClapArgs, CommandFactory as _, Parser, Subcommand};
 
 use crate::{
-    apply, approve, check, checks, child, client, drill, evidence, explain, inventory, operate, reconcile,
-    rehearse, settle, show, status, top, up, users, verdicts,
+    apply, approve, check, checks, child, client, drill, evidence, explain, inventory, new, operate,
+    reconcile, rehearse, settle, show, status, top, up, users, verdicts,
 };
 
 /// Turns an alert into a verified repair, safely, and proves what it did.
@@ -32,6 +32,11 @@ enum Command {
         after_help = "Example, for a server of your own:\n  regreen users --out keys --vantage ams --vantage fra --runner main --operator ana\n  echo 'include keys/authorization.conf' >> nats.conf\n  regreen init --nats nats://10.0.0.5:4222 --creds keys/admin.seed --replicas 3"
     )]
     Users(users::Options),
+    /// Writes a playbook with its test, and what else the folder lacks. Nothing is overwritten.
+    #[command(
+        after_help = "Examples:\n  regreen new web-restart --dir playbooks --node web-1=10.0.0.1:8080 --node web-2=10.0.0.2:8080\n  regreen new web-restart --dir playbooks --trigger verdict --health /healthz --repair /admin/restart\n  regreen new disk-full --dir playbooks --target none"
+    )]
+    New(new::Options),
     /// Checks files and prints every finding. Exits 0 when they are good, 1 when not, 2 when they can't be checked.
     #[command(
         after_help = "Examples:\n  regreen check playbooks/ inventory.yaml\n  regreen check --strict --format sarif playbooks/ > findings.sarif\n  regreen check --explain RG501"
@@ -178,6 +183,7 @@ impl Args {
         match self.command {
             Command::Up(options) => up::run(&options),
             Command::Users(options) => users::run(&options),
+            Command::New(options) => new::run(&options),
             Command::Check(options) => check::run(&options),
             Command::Test(options) => rehearse::run(&options),
             Command::Child(options) => child::run(&options),

@@ -131,7 +131,7 @@ pub fn run(id: &str, node: &str, ago: i64, order: u64) -> Run {
 
 /// Something under way, with two tries behind it.
 pub fn act(stage: Stage) -> Act {
-    Act { stage, attempts: 2, tries: 2, seen: None }
+    Act { stage, attempts: 2, tries: 2, seen: None, doubtful: false }
 }
 
 /// An attempt that was dispatched twelve seconds ago.

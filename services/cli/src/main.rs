@@ -15,6 +15,7 @@ mod explain;
 #[cfg(test)]
 mod fixture;
 mod inventory;
+mod new;
 mod operate;
 mod out;
 mod programs;

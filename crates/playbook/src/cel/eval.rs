@@ -13,6 +13,10 @@ const FUEL: u32 = 10_000;
 /// Most items or bytes that one operation may build.
 const BUILD_MAX: usize = 64 * 1024;
 
+/// Most that one evaluation may build altogether: items, and bytes of text. A list may hold another many times over, so
+/// each counts as often as it is held.
+const BUILT_MAX: usize = 1024 * 1024;
+
 /// Where names and verdicts come from.
 pub trait Env {
     /// A root name.
@@ -58,13 +62,15 @@ pub type Trace = Vec<(Range<usize>, String)>;
 /// # Errors
 /// [`Stop`]; unknown wins over failed.
 pub fn eval(expr: &Expr, env: &dyn Env, trace: &mut Trace) -> Result<Value, Stop> {
-    Eval { env, trace, fuel: FUEL, locals: Vec::new() }.tree(&expr.tree)
+    Eval { env, trace, fuel: FUEL, left: BUILT_MAX, locals: Vec::new() }.tree(&expr.tree)
 }
 
 struct Eval<'e> {
     env: &'e dyn Env,
     trace: &'e mut Trace,
     fuel: u32,
+    /// What may still be built.
+    left: usize,
     locals: Vec<(String, Value)>,
 }
 
@@ -94,7 +100,7 @@ impl Eval<'_> {
             Kind::Literal(value) => Ok(value.clone()),
             Kind::List(items) => {
                 let values = items.iter().map(|item| self.tree(item)).collect::<Result<Vec<_>, _>>()?;
-                Ok(Value::List(Arc::new(values)))
+                self.built(tree, Value::List(Arc::new(values)))
             }
             Kind::Name(name) => {
                 if let Some((_, value)) = self.locals.iter().rev().find(|(local, _)| local == name) {
@@ -126,7 +132,9 @@ impl Eval<'_> {
                     (Err(a), Err(b)) => return Err(worse(a, b)),
                     (Err(stop), _) | (_, Err(stop)) => return Err(stop),
                 };
-                operate(*operator, left, right).map_err(|message| failed(&tree.range, message))
+                let value =
+                    operate(*operator, left, right).map_err(|message| failed(&tree.range, message))?;
+                if let Value::Str(_) = value { self.built(tree, value) } else { Ok(value) }
             }
             Kind::Choose(condition, yes, no) => {
                 if self.bool(condition)? {
@@ -136,6 +144,14 @@ impl Eval<'_> {
                 }
             }
         }
+    }
+
+    /// A value that was made here, as long as all of them together stay within bounds.
+    fn built(&mut self, tree: &Tree, value: Value) -> Result<Value, Stop> {
+        if spend(&value, &mut self.left) {
+            return Ok(value);
+        }
+        Err(failed(&tree.range, "the expression builds too much"))
     }
 
     fn bool(&mut self, tree: &Tree) -> Result<bool, Stop> {
@@ -266,8 +282,26 @@ impl Eval<'_> {
             (None, Macro::Exists) => Ok(Value::Bool(false)),
             (None, Macro::All) => Ok(Value::Bool(true)),
             (None, _) if out.len() > BUILD_MAX => Err(failed(&tree.range, "the list grows too long")),
-            (None, Macro::Filter | Macro::Map) => Ok(Value::List(Arc::new(out))),
+            (None, Macro::Filter | Macro::Map) => self.built(tree, Value::List(Arc::new(out))),
         }
+    }
+}
+
+/// Takes a value's size off what is left; false where that is not enough.
+fn spend(value: &Value, left: &mut usize) -> bool {
+    let own = match value {
+        Value::Str(text) => 1 + text.len(),
+        // Objects of the inventory are there already.
+        _ => 1,
+    };
+    let Some(rest) = left.checked_sub(own) else {
+        *left = 0;
+        return false;
+    };
+    *left = rest;
+    match value {
+        Value::List(items) => items.iter().all(|item| spend(item, left)),
+        _ => true,
     }
 }
 

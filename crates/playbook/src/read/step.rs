@@ -15,7 +15,9 @@ use crate::{
 /// Ids that the run itself uses: its closing verify, its approval, and what is undone.
 const RESERVED: [&str; 3] = ["closing", "guard", "undo"];
 /// Names that an item of `for_each` would hide.
-const ROOTS: [&str; 9] = ["target", "alert", "verdict", "event", "inputs", "vars", "run", "now", "steps"];
+/// What templates trust by its name is among them: an item from outside must not be called so.
+const ROOTS: [&str; 11] =
+    ["target", "alert", "verdict", "event", "inputs", "vars", "run", "now", "steps", "node", "group"];
 /// Most steps or items at once.
 const AT_ONCE_MAX: u32 = 64;
 /// Most items of `for_each`.
