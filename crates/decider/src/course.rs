@@ -260,11 +260,11 @@ impl Decider<'_> {
             Stage::Again(attempt, at) if now >= (*at).min(attempt.until) => {
                 self.again(cx, act, attempt, action, then)
             }
-            Stage::Looking(attempt, at, _) if now >= (*at).min(attempt.until) => {
-                self.look(run, act, attempt)
-            }
+            Stage::Looking(attempt, at, _) if now >= (*at).min(attempt.until) => self.look(run, act, attempt),
             Stage::Approving(ask) => self.unanswered(ask),
-            Stage::Asking(attempt) if stays_unknown(run) || self.s.now >= run.last().unwrap_or(self.s.now) => {
+            Stage::Asking(attempt)
+                if stays_unknown(run) || self.s.now >= run.last().unwrap_or(self.s.now) =>
+            {
                 self.in_doubt(cx, attempt)
             }
             Stage::Waiting(until) if now >= *until => {

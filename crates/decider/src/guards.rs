@@ -168,7 +168,7 @@ impl State {
         if let Some(wanted) = &playbook.guard.min_healthy {
             said.push(self.min_healthy(at, wanted, reads));
         }
-        if destroys(set, playbook, 0) {
+        if destroys(set, playbook) {
             let groups: Vec<Arc<str>> =
                 target.into_iter().flat_map(|target| groups(set, target)).cloned().collect();
             said.extend(groups.iter().filter_map(|group| self.storm(at, group, reads)));
@@ -338,19 +338,26 @@ impl State {
 }
 
 /// Whether a playbook can destroy, itself or by what it runs.
-pub(crate) fn destroys(set: &Set, playbook: &Playbook, depth: u32) -> bool {
-    playbook.destructive()
-        || depth < CALLS_MAX
-            && playbook.all_steps().into_iter().any(|step| match &step.kind {
-                StepKind::Run(call) => {
-                    set.playbooks.get(&call.playbook).is_some_and(|inner| destroys(set, inner, depth + 1))
-                }
-                _ => false,
-            })
+pub(crate) fn destroys(set: &Set, playbook: &Playbook) -> bool {
+    reach(set, playbook).iter().any(|playbook| playbook.destructive())
 }
 
-/// Deepest nesting of playbooks that is followed.
-const CALLS_MAX: u32 = 8;
+/// A playbook with all that it runs, each once.
+fn reach<'s>(set: &'s Set, playbook: &'s Playbook) -> Vec<&'s Playbook> {
+    let mut found = vec![playbook];
+    let mut next = 0;
+    while let Some(playbook) = found.get(next).copied() {
+        next += 1;
+        for step in playbook.all_steps() {
+            let StepKind::Run(call) = &step.kind else { continue };
+            let Some(inner) = set.playbooks.get(&call.playbook) else { continue };
+            if !found.iter().any(|known| known.name == inner.name) {
+                found.push(inner);
+            }
+        }
+    }
+    found
+}
 
 fn budget_keys(scope: BudgetScope, set: &Set, playbook: &Playbook, target: Option<&Target>) -> Vec<Arc<str>> {
     match scope {
@@ -361,9 +368,11 @@ fn budget_keys(scope: BudgetScope, set: &Set, playbook: &Playbook, target: Optio
             groups.map(|group| format!("group/{group}").into()).collect()
         }
         BudgetScope::Provider => {
-            let destructive = playbook.uses().filter(|action| action.destructive);
-            let mut keys: Vec<Arc<str>> =
-                destructive.map(|action| format!("provider/{}", action.action.provider()).into()).collect();
+            let uses = reach(set, playbook).into_iter().flat_map(Playbook::uses);
+            let mut keys: Vec<Arc<str>> = uses
+                .filter(|action| action.destructive)
+                .map(|action| format!("provider/{}", action.action.provider()).into())
+                .collect();
             keys.sort();
             keys.dedup();
             keys

@@ -657,7 +657,12 @@ impl Run {
         };
         let subs = self.subs.values().filter(|sub| sub.ended.is_none());
         let subs = subs.flat_map(|sub| ends(&sub.concluded, Some(sub.until)));
-        ends(&self.concluded, self.until).into_iter().chain(subs).flatten().filter(|at| *at > self.looked).min()
+        ends(&self.concluded, self.until)
+            .into_iter()
+            .chain(subs)
+            .flatten()
+            .filter(|at| *at > self.looked)
+            .min()
     }
 
     /// When an act must be looked at again.
@@ -669,7 +674,9 @@ impl Run {
             Stage::Asking(_) => self.last(),
             Stage::Running(_, at) | Stage::Waiting(at) => Some(*at),
             // What is due and did not go on is held.
-            Stage::Again(attempt, at) | Stage::Looking(attempt, at, _) if self.held.is_some() && *at <= self.looked => {
+            Stage::Again(attempt, at) | Stage::Looking(attempt, at, _)
+                if self.held.is_some() && *at <= self.looked =>
+            {
                 Some(attempt.until)
             }
             Stage::Again(attempt, at) | Stage::Looking(attempt, at, _) => Some((*at).min(attempt.until)),

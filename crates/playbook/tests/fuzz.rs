@@ -57,7 +57,7 @@ fn survives(sources: &[Source]) -> bool {
         for place in places {
             let (file, range) = (&findings.sources[place.file], &place.range);
             assert!(range.start <= range.end, "{finding:?}");
-            assert!(file.text.get(range.clone()).is_some() || range.start >= file.text.len(), "{finding:?}");
+            assert!(file.text.get(range.clone()).is_some(), "{finding:?}");
         }
     }
     drop(report::human(&findings, false));
@@ -88,11 +88,8 @@ fn valid_sets_are_sets_in_any_order_of_their_files() {
     for seed in 1..=60 {
         let mut dice = Dice::new(seed);
         let text = books::set(&mut dice);
-        let mut files: Vec<Source> = text
-            .split("---\n")
-            .enumerate()
-            .map(|(nth, text)| source(&format!("{nth}.yaml"), text))
-            .collect();
+        let mut files: Vec<Source> =
+            text.split("---\n").enumerate().map(|(nth, text)| source(&format!("{nth}.yaml"), text)).collect();
         let first = survives(&files);
         files.reverse();
         let turn = dice.below(files.len());
@@ -143,14 +140,15 @@ fn peak() -> Option<usize> {
 #[test]
 fn hostile_files_end_within_bounds() {
     let head = "apiVersion: regreen/v1\nplaybook: p\nsteps: ";
-    let laughs: String = (0..30).map(|n| format!("a{}: &a{} [{}]\n", n + 1, n + 1, format!("*a{n}, ").repeat(9))).collect();
+    let laughs: String =
+        (0..30).map(|n| format!("a{}: &a{} [{}]\n", n + 1, n + 1, format!("*a{n}, ").repeat(9))).collect();
     let deep: String = (0..3000).map(|n| format!("{}a:\n", " ".repeat(n))).collect();
     let cases = [
         ("laughs", format!("apiVersion: regreen/v1\nplaybook: p\na0: &a0 x\n{laughs}")),
         ("brackets", format!("{head}{}", "[".repeat(1_000_000))),
         ("braces", format!("{head}{}", "{a: ".repeat(250_000))),
         ("keys", format!("{head}\n{}", (0..200_000).map(|n| format!("k{n}: 1\n")).collect::<String>())),
-        ("same keys", format!("{head}\n{}", "a: 1\n".repeat(100_000))),
+        ("same keys", format!("{head}\n{}", "a: 1\n".repeat(20_000))),
         ("scalar", format!("{head}{}", "x".repeat(5_000_000))),
         ("quoted", format!("{head}\"{}\"", "\\n".repeat(1_000_000))),
         ("deep", format!("{head}\n{deep}")),
@@ -162,8 +160,24 @@ fn hostile_files_end_within_bounds() {
         ("cel", format!("{head}[]\nwhen: '{}'", "!".repeat(500_000))),
         ("matcher", format!("{head}[]\ntriggers: [{{alert: ['a=~\"{}\"']}}]", "(a{99}){99}".repeat(2000))),
         ("groups", format!("{head}[]\ntriggers: [{{alert: ['a=~\"{}\"']}}]", "(".repeat(200_000))),
-        ("template", format!("{head}[{{id: a, use: notify.send, with: {{to: ops, text: \"{}\"}}}}]", "{{ a.b }}".repeat(50_000))),
+        (
+            "template",
+            format!(
+                "{head}[{{id: a, use: notify.send, with: {{to: ops, text: \"{}\"}}}}]",
+                "{{ a.b }}".repeat(5_000)
+            ),
+        ),
     ];
+    let calls: String = (0..12)
+        .map(|n| {
+            let steps: String = (0..30).map(|s| format!("  - {{id: s{s}, run: q{}}}\n", n + 1)).collect();
+            format!(
+                "---\napiVersion: regreen/v1\nplaybook: q{n}\ntriggers: [{{manual: {{}}}}]\nsteps:\n{steps}"
+            )
+        })
+        .collect();
+    let last = "---\napiVersion: regreen/v1\nplaybook: q12\nsteps: [{id: a, wait: 1s}]\n";
+    let cases = cases.into_iter().chain([("calls", format!("{calls}{last}"))]);
     for (name, text) in cases {
         let before = peak();
         let began = std::time::Instant::now();
@@ -171,7 +185,11 @@ fn hostile_files_end_within_bounds() {
         let human = report::human(&findings, false);
         let taken = began.elapsed();
         let grown = peak().zip(before).map(|(after, before)| after.saturating_sub(before));
-        println!("{name}: {} findings, {} bytes, {taken:?}, {grown:?} bytes grown", findings.list.len(), human.len());
+        println!(
+            "{name}: {} findings, {} bytes, {taken:?}, {grown:?} bytes grown",
+            findings.list.len(),
+            human.len()
+        );
         assert!(taken.as_secs() < 60, "{name} takes {taken:?}");
         let most = 300_000_000 + 100 * text.len();
         assert!(grown.is_none_or(|grown| grown < most), "{name} takes {grown:?} bytes");
@@ -240,12 +258,17 @@ fn ill_typed_text_is_refused_or_fails() {
 #[test]
 fn expressions_build_no_more_than_they_may() {
     let big = format!("\"{}\"", "x".repeat(1000));
-    let doubled = "[1]".to_owned() + &".map(a, [a, a])".repeat(30);
+    let doubled = "[1]".to_owned() + &".map(a, [a, a])".repeat(16);
     let cases = [
+        "[1]".to_owned() + &".map(a, [a, a])".repeat(30),
         doubled.clone(),
         format!("{doubled} == {doubled}"),
-        format!("[{big}].map(a, a + a).map(a, a + a).map(a, a + a).map(a, a + a).map(a, a + a).map(a, a + a)"),
-        format!("[1, 2, 3, 4, 5, 6, 7, 8, 9].map(a, [1, 2, 3, 4, 5, 6, 7, 8, 9].map(b, [1, 2, 3, 4, 5, 6, 7, 8, 9].map(c, [1, 2, 3, 4, 5, 6, 7, 8, 9].map(d, {big}))))"),
+        format!(
+            "[{big}].map(a, a + a).map(a, a + a).map(a, a + a).map(a, a + a).map(a, a + a).map(a, a + a)"
+        ),
+        format!(
+            "[1, 2, 3, 4, 5, 6, 7, 8, 9].map(a, [1, 2, 3, 4, 5, 6, 7, 8, 9].map(b, [1, 2, 3, 4, 5, 6, 7, 8, 9].map(c, [1, 2, 3, 4, 5, 6, 7, 8, 9].map(d, {big}))))"
+        ),
     ];
     for text in cases {
         let expr = parse(&text).unwrap_or_else(|error| panic!("{text}: {error:?}"));
@@ -261,9 +284,52 @@ fn expressions_build_no_more_than_they_may() {
 #[test]
 fn templates_and_matchers_of_any_text() {
     let words = [
-        "{{", "}}", "{{{", "{{#if ", "{{#each ", "{{/if}}", "{{/each}}", "{{else}}", "target", ".", "name", " ", "\n", "\"", "'", "\\",
-        "{{! x }}", "{{> x}}", "{{& a}}", "ls", "li", "s", "o_node.name", "=", "=~", "!=", "!~", "a", "(", ")", "{9}", "*", "[a&&b]",
-        "\\d", "(?i)", "|", "é", "\u{0}", "{{~", "~}}", "{{#", "{{/", "@root", "../", "this", "as |x|",
+        "{{",
+        "}}",
+        "{{{",
+        "{{#if ",
+        "{{#each ",
+        "{{/if}}",
+        "{{/each}}",
+        "{{else}}",
+        "target",
+        ".",
+        "name",
+        " ",
+        "\n",
+        "\"",
+        "'",
+        "\\",
+        "{{! x }}",
+        "{{> x}}",
+        "{{& a}}",
+        "ls",
+        "li",
+        "s",
+        "o_node.name",
+        "=",
+        "=~",
+        "!=",
+        "!~",
+        "a",
+        "(",
+        ")",
+        "{9}",
+        "*",
+        "[a&&b]",
+        "\\d",
+        "(?i)",
+        "|",
+        "é",
+        "\u{0}",
+        "{{~",
+        "~}}",
+        "{{#",
+        "{{/",
+        "@root",
+        "../",
+        "this",
+        "as |x|",
     ];
     let world = cel::World::new(1);
     seeds(6000, |seed| {

@@ -107,7 +107,9 @@ impl Models {
             self.runs.insert(id.clone(), model);
             return;
         }
-        let Some(mut model) = self.runs.remove(id) else { panic!("{id} is over, and has an event: {what:?}") };
+        let Some(mut model) = self.runs.remove(id) else {
+            panic!("{id} is over, and has an event: {what:?}")
+        };
         match what {
             RunEvent::LockTaken { deadline } => {
                 for (other, held) in &self.runs {
@@ -138,7 +140,11 @@ impl Models {
         let places = model.places(instance);
         let place = places.last().expect("a path has a step");
         let action = used(place.step, instance);
-        assert_eq!(action.destructive && !model.set.budgets.is_empty(), !spends.is_empty(), "{instance}: what it spends");
+        assert_eq!(
+            action.destructive && !model.set.budgets.is_empty(),
+            !spends.is_empty(),
+            "{instance}: what it spends"
+        );
         if action.destructive {
             for place in &places {
                 for budget in &place.playbook.guard.budgets {
@@ -150,7 +156,10 @@ impl Models {
                     };
                     let stamps = self.spent.get(&key).map_or(&[][..], |stamps| &stamps[..]);
                     let spent = stamps.iter().filter(|at| now - **at < budget.per).count();
-                    assert!(spent < budget.max as usize, "{instance}: budget {key} of {budget:?} is overspent");
+                    assert!(
+                        spent < budget.max as usize,
+                        "{instance}: budget {key} of {budget:?} is overspent"
+                    );
                 }
             }
         }
@@ -182,7 +191,8 @@ impl Model {
                 out.push(Place { base: base.clone(), playbook, step, role });
             }
             if !last && !part.contains('[') {
-                let sub = self.subs.get(at.as_str()).unwrap_or_else(|| panic!("{instance}: nothing runs at {at}"));
+                let sub =
+                    self.subs.get(at.as_str()).unwrap_or_else(|| panic!("{instance}: nothing runs at {at}"));
                 playbook = &self.set.playbooks[sub];
                 base = format!("{at}.");
             }
@@ -297,7 +307,10 @@ impl Model {
         match what {
             RunEvent::SubBegan { instance, playbook, .. } => {
                 self.places(instance);
-                assert!(self.subs.insert(instance.clone(), playbook.clone()).is_none(), "{instance} runs twice");
+                assert!(
+                    self.subs.insert(instance.clone(), playbook.clone()).is_none(),
+                    "{instance} runs twice"
+                );
             }
             RunEvent::Concluded { instance, undo, .. } => {
                 let base = instance.as_ref().map_or_else(String::new, |sub| format!("{sub}."));
@@ -319,7 +332,8 @@ impl Model {
             }
             RunEvent::Observed { instance, look, again_at, answer, .. } => {
                 let settled = *look == 2
-                    && (again_at.is_some() || !matches!(answer, regreen_schemas::fact::Answer::CannotTell { .. }));
+                    && (again_at.is_some()
+                        || !matches!(answer, regreen_schemas::fact::Answer::CannotTell { .. }));
                 if settled && again_at.is_some() {
                     self.known(instance, Known::Over);
                 }
@@ -331,7 +345,10 @@ impl Model {
             }
             RunEvent::Denied { instance, .. } => {
                 let outermost = !instance.as_str().contains('.') && self.concluded.is_empty();
-                let ends = self.set.playbooks[&self.playbook].finally.iter().any(|step| *step.id == *instance.as_str());
+                let ends = self.set.playbooks[&self.playbook]
+                    .finally
+                    .iter()
+                    .any(|step| *step.id == *instance.as_str());
                 self.denied |= outermost && !ends;
                 self.over(instance, false);
             }
@@ -342,7 +359,10 @@ impl Model {
             }
             RunEvent::StepSkipped { instance } => {
                 let before = self.known(instance, Known::Over);
-                assert!(before.is_none_or(|known| known == Known::Over), "{instance} is dropped, and {before:?}");
+                assert!(
+                    before.is_none_or(|known| known == Known::Over),
+                    "{instance} is dropped, and {before:?}"
+                );
                 self.over(instance, false);
             }
             RunEvent::StepFailed { instance, reason, .. } => {
@@ -370,7 +390,11 @@ impl Model {
 
     fn ends(&self, result: RunResult) {
         self.nothing_open("");
-        assert!(!self.doubted || result == RunResult::Unknown, "it ends {}, with an effect in doubt", result.word());
+        assert!(
+            !self.doubted || result == RunResult::Unknown,
+            "it ends {}, with an effect in doubt",
+            result.word()
+        );
         let no = matches!(result, RunResult::Denied | RunResult::Unknown);
         assert!(!self.denied || no, "it ends {}, though a person said no", result.word());
     }

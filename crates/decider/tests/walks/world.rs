@@ -11,8 +11,8 @@ use regreen_schemas::{
     command::Kind,
     event::{Event, Suspicion},
     fact::{
-        Alerts, Answer, Engine, Event as Posted, Failure, Item, Looks, NotCalled, Operator, Outcome, Serves, Set,
-        Verb,
+        Alerts, Answer, Engine, Event as Posted, Failure, Item, Looks, NotCalled, Operator, Outcome, Serves,
+        Set, Verb,
     },
     id::Nonce,
     message::Ask,
@@ -193,7 +193,8 @@ impl World {
             if self.revoke_one() {
                 continue;
             }
-            let of_runs = self.state.armed.iter().filter(|(key, _)| matches!(key, TimerKey::Run(_) | TimerKey::Queue));
+            let of_runs =
+                self.state.armed.iter().filter(|(key, _)| matches!(key, TimerKey::Run(_) | TimerKey::Queue));
             let next = of_runs.map(|(_, at)| *at).min().map_or(self.now, |at| at.max(self.now));
             let end = Timestamp(1_000_000 + 90 * 24 * 3_600_000);
             assert!(next < end, "open for ever: {:?}", self.state.runs.values().next());
@@ -365,7 +366,8 @@ impl World {
     }
 
     fn checks(&self) -> Vec<CheckName> {
-        let nodes = NODES.iter().map(|node| format!("{}/{node}", if node.starts_with('a') { "web" } else { "db" }));
+        let nodes =
+            NODES.iter().map(|node| format!("{}/{node}", if node.starts_with('a') { "web" } else { "db" }));
         let all = nodes.chain(["site/web", "site/db", "canary"].map(str::to_owned));
         all.map(CheckName::from).collect()
     }
@@ -398,7 +400,14 @@ impl World {
     fn look(&mut self) {
         let checks = self.checks();
         let check = self.dice.pick(&checks).clone();
-        let status = *self.dice.pick(&[Status::Up, Status::Up, Status::Up, Status::Down, Status::Down, Status::Unknown]);
+        let status = *self.dice.pick(&[
+            Status::Up,
+            Status::Up,
+            Status::Up,
+            Status::Down,
+            Status::Down,
+            Status::Unknown,
+        ]);
         self.statuses.insert(check.clone(), status);
         let both = self.dice.chance(85);
         for vantage in VANTAGES.iter().take(if both { 2 } else { 1 }) {
@@ -416,7 +425,9 @@ impl World {
             .state
             .runs
             .values()
-            .flat_map(|run| run.stages().map(move |(path, stage)| (run.id.clone(), path.clone(), stage.clone())))
+            .flat_map(|run| {
+                run.stages().map(move |(path, stage)| (run.id.clone(), path.clone(), stage.clone()))
+            })
             .filter_map(|(run, path, stage)| match stage {
                 Stage::Dispatched(attempt) | Stage::Revoking(attempt, _) | Stage::Running(attempt, _) => {
                     Some((run, path, attempt))

@@ -132,7 +132,8 @@ impl Eval<'_> {
                     (Err(a), Err(b)) => return Err(worse(a, b)),
                     (Err(stop), _) | (_, Err(stop)) => return Err(stop),
                 };
-                let value = operate(*operator, left, right).map_err(|message| failed(&tree.range, message))?;
+                let value =
+                    operate(*operator, left, right).map_err(|message| failed(&tree.range, message))?;
                 if let Value::Str(_) = value { self.built(tree, value) } else { Ok(value) }
             }
             Kind::Choose(condition, yes, no) => {

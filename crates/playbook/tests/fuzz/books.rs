@@ -135,7 +135,9 @@ impl<'d> Book<'d> {
             let _ = writeln!(out, "when: '{}'", self.when());
         }
         if self.dice.chance(40) {
-            out.push_str("inputs: {why: {type: string, default: a, one_of: [a, b]}, n: {type: int, default: 2}}\n");
+            out.push_str(
+                "inputs: {why: {type: string, default: a, one_of: [a, b]}, n: {type: int, default: 2}}\n",
+            );
         }
         out.push_str(&self.guard());
         let _ = writeln!(out, "deadline: {}", self.dice.pick(&["90s", "10m", "1h", "3h"]));
@@ -155,10 +157,14 @@ impl<'d> Book<'d> {
         if self.dice.chance(30) {
             out.push_str("outputs: {sum: 'size(\"abc\") + 1'}\n");
         }
-        if self.nth + 1 < self.books.len() && self.books[self.nth + 1] == self.books[self.nth] && self.dice.chance(15) {
+        if self.nth + 1 < self.books.len()
+            && self.books[self.nth + 1] == self.books[self.nth]
+            && self.dice.chance(15)
+        {
             let approval = *self.dice.pick(&["none", "{by: sre, within: 5m}"]);
             let (next, when) = (self.nth + 1, self.dice.pick(&["up(\"canary\")", "!down(\"web/a1\")"]));
-            let _ = writeln!(out, "failback: {{run: p{next}, when: '{when}', for: 5s, approval: {approval}}}");
+            let _ =
+                writeln!(out, "failback: {{run: p{next}, when: '{when}', for: 5s, approval: {approval}}}");
         }
         if self.dice.chance(70) {
             out.push_str("notify: [ops]\n");
@@ -181,10 +187,7 @@ impl<'d> Book<'d> {
         if self.dice.chance(80) {
             let (matcher, target) = match kind {
                 Kind::None => (String::new(), String::new()),
-                _ => (
-                    format!(", '{label}!=\"\"'"),
-                    format!(", target: \"{{{{ alert.labels.{label} }}}}\""),
-                ),
+                _ => (format!(", '{label}!=\"\"'"), format!(", target: \"{{{{ alert.labels.{label} }}}}\"")),
             };
             let _ = writeln!(out, "  - {{id: t1, alert: ['alertname=\"P{nth}\"'{matcher}]{target}{hold}}}");
             some = true;
@@ -198,7 +201,8 @@ impl<'d> Book<'d> {
             some = true;
         }
         if self.dice.chance(15) {
-            let _ = writeln!(out, "  - {{id: t3, schedule: {{cron: \"*/10 * * * *\", missed: once}}{fixed}}}");
+            let _ =
+                writeln!(out, "  - {{id: t3, schedule: {{cron: \"*/10 * * * *\", missed: once}}{fixed}}}");
             some = true;
         }
         if self.dice.chance(15) {
@@ -262,7 +266,11 @@ impl<'d> Book<'d> {
             (Kind::Service, _) => "\"site/{{ target.active.name }}\"".to_owned(),
             (Kind::None, _) => "canary".to_owned(),
         };
-        if self.dice.chance(75) { own } else { (*self.dice.pick(&["canary", "web/a2", "db/b1", "every"])).into() }
+        if self.dice.chance(75) {
+            own
+        } else {
+            (*self.dice.pick(&["canary", "web/a2", "db/b1", "every"])).into()
+        }
     }
 
     fn condition(&mut self) -> String {
@@ -369,7 +377,8 @@ impl<'d> Book<'d> {
     /// What the decider does itself.
     fn inside(&mut self) -> String {
         if self.kind() == Kind::Service && self.dice.chance(50) {
-            return "use: endpoint.set, with: {service: \"{{ target }}\", active: \"{{ target.standby }}\"}".into();
+            return "use: endpoint.set, with: {service: \"{{ target }}\", active: \"{{ target.standby }}\"}"
+                .into();
         }
         "use: notify.send, with: {to: ops, text: \"hello {{ run.id }}\"}".into()
     }
@@ -378,7 +387,10 @@ impl<'d> Book<'d> {
         let check = self.check();
         let is = if check == "every" { "up" } else { *self.dice.pick(&["up", "up", "up", "down"]) };
         let hold = self.dice.pick(&["0s", "1s", "5s"]);
-        format!("verify: {{check: {check}, is: {is}, for: {hold}, within: {}}}", self.dice.pick(&["10s", "1m"]))
+        format!(
+            "verify: {{check: {check}, is: {is}, for: {hold}, within: {}}}",
+            self.dice.pick(&["10s", "1m"])
+        )
     }
 
     fn parallel(&mut self, depth: usize) -> String {
@@ -394,7 +406,11 @@ impl<'d> Book<'d> {
             })
             .collect();
         self.quiet = quiet;
-        let at_once = if self.dice.chance(50) { format!(", at_once: {}", 1 + self.dice.below(3)) } else { String::new() };
+        let at_once = if self.dice.chance(50) {
+            format!(", at_once: {}", 1 + self.dice.below(3))
+        } else {
+            String::new()
+        };
         format!("parallel: [{}], fail: {}{at_once}", steps.join(", "), self.dice.pick(&["slow", "fast"]))
     }
 

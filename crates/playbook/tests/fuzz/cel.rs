@@ -125,7 +125,16 @@ impl<'d> Writer<'d> {
     /// A type to ask for.
     pub fn kind(&mut self) -> Type {
         let list = |inner| Type::List(Box::new(inner));
-        let kinds = [Type::Bool, Type::Int, Type::Str, Type::Span, Type::Time, list(Type::Str), list(Type::Int), list(list(Type::Int))];
+        let kinds = [
+            Type::Bool,
+            Type::Int,
+            Type::Str,
+            Type::Span,
+            Type::Time,
+            list(Type::Str),
+            list(Type::Int),
+            list(list(Type::Int)),
+        ];
         self.dice.pick(&kinds).clone()
     }
 
@@ -216,7 +225,8 @@ impl<'d> Writer<'d> {
             }
         }
         match kind {
-            Type::Bool => known.extend(["true", "false", "up(\"a\")", "down(\"bb\")", "known(\"ccc\")"].map(str::to_owned)),
+            Type::Bool => known
+                .extend(["true", "false", "up(\"a\")", "down(\"bb\")", "known(\"ccc\")"].map(str::to_owned)),
             Type::Int => known.extend(["0", "3", "9223372036854775807"].map(str::to_owned)),
             Type::Str => known.extend(["\"\"", "\"a1\"", "'x'"].map(str::to_owned)),
             Type::Span => known.push("duration(\"5m\")".to_owned()),

@@ -10,15 +10,79 @@ const DEPTH: usize = 5;
 
 /// Text that tired fingers and evil minds write.
 const ODD: &[&str] = &[
-    "", " ", "\t", "~", "null", "yes", "!up x", "*a", "&a b", "{{ target }}", "{{", "}}", "\"", "'", "\"\\u0000\"",
-    "é\u{202e}x", "\u{feff}", "🦀", "- ", ": ", "#", "a # b", "|", ">-", "[", "]", "{", "}", "0x10", "1e999", "-1", "99999999999999999999",
-    "5", "1h30m", "99999999999d", "50%", "a.b.c", "? x", "%TAG", "---", "...", "<<", "=", "a: b", "\u{1}", "2001-01-01", ".inf",
+    "",
+    " ",
+    "\t",
+    "~",
+    "null",
+    "yes",
+    "!up x",
+    "*a",
+    "&a b",
+    "{{ target }}",
+    "{{",
+    "}}",
+    "\"",
+    "'",
+    "\"\\u0000\"",
+    "é\u{202e}x",
+    "\u{feff}",
+    "🦀",
+    "- ",
+    ": ",
+    "#",
+    "a # b",
+    "|",
+    ">-",
+    "[",
+    "]",
+    "{",
+    "}",
+    "0x10",
+    "1e999",
+    "-1",
+    "99999999999999999999",
+    "5",
+    "1h30m",
+    "99999999999d",
+    "50%",
+    "a.b.c",
+    "? x",
+    "%TAG",
+    "---",
+    "...",
+    "<<",
+    "=",
+    "a: b",
+    "\u{1}",
+    "2001-01-01",
+    ".inf",
 ];
 
 /// Words that mean something somewhere.
 const WORDS: &[&str] = &[
-    "web", "a1", "lab.node.drain", "lab.node.reset", "notify.send", "ops", "sre", "p0", "s1", "web/a1", "canary", "true", "3", "5m",
-    "alertname=\"X\"", "{{ target.name }}", "down(\"web/a1\")", "*/5 * * * *", "2026-01-01T00:00:00Z", "auto", "node", "x",
+    "web",
+    "a1",
+    "lab.node.drain",
+    "lab.node.reset",
+    "notify.send",
+    "ops",
+    "sre",
+    "p0",
+    "s1",
+    "web/a1",
+    "canary",
+    "true",
+    "3",
+    "5m",
+    "alertname=\"X\"",
+    "{{ target.name }}",
+    "down(\"web/a1\")",
+    "*/5 * * * *",
+    "2026-01-01T00:00:00Z",
+    "auto",
+    "node",
+    "x",
 ];
 
 /// Writes documents.
@@ -65,7 +129,8 @@ impl<'d> Writer<'d> {
         let mut some = false;
         for key in table.keys {
             let other = kind.is_some_and(|kind| table.kinds.contains(&key.name) && key.name != kind);
-            let wanted = key.required || kind == Some(key.name) || self.dice.chance(if depth > 2 { 8 } else { 25 });
+            let wanted =
+                key.required || kind == Some(key.name) || self.dice.chance(if depth > 2 { 8 } else { 25 });
             if !(wanted && !other || self.wrong()) || key.required && self.wrong() {
                 continue;
             }
@@ -137,8 +202,12 @@ impl<'d> Writer<'d> {
         }
         let text = match shape {
             Shape::Text | Shape::Refers(_) | Shape::Any | Shape::Template => self.word(),
-            Shape::Name | Shape::Id => format!("{}{}", self.dice.pick(&["a", "web", "s"]), self.dice.below(9)),
-            Shape::Cel => self.one(&["true", "down(\"web/a1\")", "target.name == \"a1\"", "1 + ", "steps.s1.ok"]),
+            Shape::Name | Shape::Id => {
+                format!("{}{}", self.dice.pick(&["a", "web", "s"]), self.dice.below(9))
+            }
+            Shape::Cel => {
+                self.one(&["true", "down(\"web/a1\")", "target.name == \"a1\"", "1 + ", "steps.s1.ok"])
+            }
             Shape::Duration => self.one(&["5s", "1m", "1h30m", "0s", "10d"]),
             Shape::Moment => String::from("2026-01-01T00:00:00Z"),
             Shape::Int { min, max } => self.dice.pick(&[*min, *max, 3]).to_string(),
@@ -149,8 +218,12 @@ impl<'d> Writer<'d> {
             Shape::Matcher => self.one(&["alertname=\"X\"", "node!=\"\"", "a=~\"b.*\""]),
             Shape::Cron => self.one(&["*/5 * * * *", "0 3 * * 1"]),
             Shape::Empty => return,
-            Shape::List(inner) => return self.list(indent, depth, |this, at| this.value(inner, at, depth + 1)),
-            Shape::Steps => return self.list(indent, depth, |this, at| this.table(&STEP_TABLE, at, depth + 1)),
+            Shape::List(inner) => {
+                return self.list(indent, depth, |this, at| this.value(inner, at, depth + 1));
+            }
+            Shape::Steps => {
+                return self.list(indent, depth, |this, at| this.table(&STEP_TABLE, at, depth + 1));
+            }
             Shape::Named(inner) => {
                 for _ in 0..=self.dice.below(2) {
                     self.line(indent + 2);
@@ -170,7 +243,9 @@ impl<'d> Writer<'d> {
                 let shape = *self.dice.pick(shapes);
                 return self.value(&shape, indent, depth);
             }
-            Shape::ActionWith => return self.out.push_str(" {node: a1, url: \"http://x/\", to: ops, text: hi}"),
+            Shape::ActionWith => {
+                return self.out.push_str(" {node: a1, url: \"http://x/\", to: ops, text: hi}");
+            }
             Shape::CheckWith => {
                 let with: Vec<Table> = CHECK_KINDS.iter().filter_map(|kind| kind.with).collect();
                 let table = *self.dice.pick(&with);
