@@ -316,11 +316,11 @@ impl Model {
                 let base = instance.as_ref().map_or_else(String::new, |sub| format!("{sub}."));
                 self.concluded.insert(base, *undo);
             }
-            RunEvent::Revoked { instance, .. } => {
-                // A look that is lost leaves the doubt.
-                if self.tried.get(instance).is_some_and(|(_, known)| *known == Known::Out) {
-                    self.known(instance, Known::Over);
-                }
+            // A look that is lost leaves the doubt.
+            RunEvent::Revoked { instance, .. }
+                if self.tried.get(instance).is_some_and(|(_, known)| *known == Known::Out) =>
+            {
+                self.known(instance, Known::Over);
             }
             RunEvent::AttemptFailed { instance, .. } => drop(self.known(instance, Known::Over)),
             RunEvent::AttemptUnknown { instance, next, .. } => {
@@ -330,13 +330,9 @@ impl Model {
                 };
                 self.known(instance, to);
             }
-            RunEvent::Observed { instance, look, again_at, answer, .. } => {
-                let settled = *look == 2
-                    && (again_at.is_some()
-                        || !matches!(answer, regreen_schemas::fact::Answer::CannotTell { .. }));
-                if settled && again_at.is_some() {
-                    self.known(instance, Known::Over);
-                }
+            // Seen twice as not done: it is tried again.
+            RunEvent::Observed { instance, look: 2, again_at: Some(_), .. } => {
+                self.known(instance, Known::Over);
             }
             RunEvent::Settled { instance, .. } => drop(self.known(instance, Known::Over)),
             RunEvent::Approved { instance, .. } => {
