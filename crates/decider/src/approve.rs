@@ -29,6 +29,9 @@ use crate::{
 /// Deepest nesting of playbooks that a plan shows.
 const PLAN_DEPTH_MAX: usize = 8;
 
+/// Most steps that a plan counts: playbooks that run others many times over have more than anybody reads.
+const PLAN_STEPS_MAX: usize = 1000;
+
 /// Instance of the approval before the first effect.
 pub const GUARD: &str = "guard";
 
@@ -235,6 +238,9 @@ impl Decider<'_> {
 
 /// A step and what it holds, a line each.
 fn lines_of(cx: &Cx<'_>, step: &Step, depth: usize, out: &mut Vec<Arc<str>>) {
+    if out.len() >= PLAN_STEPS_MAX {
+        return;
+    }
     let indent = "  ".repeat(depth);
     out.push(format!("{indent}{}", line(cx, step)).into());
     if let StepKind::Run(call) = &step.kind

@@ -197,7 +197,7 @@ impl State {
         }
         // Once it has begun, each destructive step is judged for what it acts on.
         if at.moment == Moment::Begins
-            && let Some(group) = target.and_then(Target::group).filter(|_| destroys(set, playbook, 0))
+            && let Some(group) = target.and_then(Target::group).filter(|_| destroys(set, playbook))
         {
             said.extend(self.storm(set, at.world, group, reads));
         }
@@ -398,19 +398,26 @@ impl State {
 }
 
 /// Whether a playbook can destroy, itself or by what it runs.
-pub(crate) fn destroys(set: &Set, playbook: &Playbook, depth: u32) -> bool {
-    playbook.destructive()
-        || depth < CALLS_MAX
-            && playbook.all_steps().into_iter().any(|step| match &step.kind {
-                StepKind::Run(call) => {
-                    set.playbooks.get(&call.playbook).is_some_and(|inner| destroys(set, inner, depth + 1))
-                }
-                _ => false,
-            })
+pub(crate) fn destroys(set: &Set, playbook: &Playbook) -> bool {
+    reach(set, playbook).iter().any(|playbook| playbook.destructive())
 }
 
-/// Deepest nesting of playbooks that is followed.
-const CALLS_MAX: u32 = 8;
+/// A playbook with all that it runs, each once.
+fn reach<'s>(set: &'s Set, playbook: &'s Playbook) -> Vec<&'s Playbook> {
+    let mut found = vec![playbook];
+    let mut next = 0;
+    while let Some(playbook) = found.get(next).copied() {
+        next += 1;
+        for step in playbook.all_steps() {
+            let StepKind::Run(call) = &step.kind else { continue };
+            let Some(inner) = set.playbooks.get(&call.playbook) else { continue };
+            if !found.iter().any(|known| known.name == inner.name) {
+                found.push(inner);
+            }
+        }
+    }
+    found
+}
 
 fn budget_keys(scope: BudgetScope, set: &Set, playbook: &Playbook, target: Option<&Target>) -> Vec<Arc<str>> {
     match scope {

@@ -90,7 +90,7 @@ fn history(seed: u64, reached: &mut Reached) {
 
 #[test]
 fn every_history_over_every_playbook_keeps_the_invariants() {
-    let (first, cases) = (number("REGREEN_SEED", 1), number("REGREEN_CASES", 400));
+    let (first, cases) = (number("REGREEN_SEED", 1), number("REGREEN_CASES", 700));
     println!("seeds {first} to {}", first + cases - 1);
     let mut reached = Reached::default();
     let mut failures = Vec::new();

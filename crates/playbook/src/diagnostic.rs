@@ -6,6 +6,9 @@ use std::{cmp::Reverse, ops::Range};
 use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Renderer, Snippet};
 use serde::Serialize;
 
+/// Most findings of one check: a file with more is broken as a whole.
+const FINDINGS_MAX: usize = 200;
+
 /// A file as it was given.
 #[derive(Clone, Debug)]
 pub struct Source {
@@ -134,9 +137,28 @@ impl Findings {
         self.list.iter().any(|finding| finding.severity == Severity::Error)
     }
 
-    /// In order of file and place.
+    /// In order of file and place, each within its text, and no more of them than anybody reads.
     pub fn sort(&mut self) {
+        for finding in &mut self.list {
+            let also = finding.also.as_mut().map(|(place, _)| place);
+            for place in also.into_iter().chain([&mut finding.at]) {
+                place.range = place.within(&self.sources[place.file].text);
+            }
+        }
         self.list.sort_by_key(|finding| (finding.at.file, finding.at.range.start, finding.code));
+        self.cut();
+    }
+
+    /// The last that is kept speaks for those after it, as grave as the gravest of them.
+    fn cut(&mut self) {
+        let Some(more) = self.list.get(FINDINGS_MAX..).filter(|more| !more.is_empty()) else { return };
+        let gravest = more.iter().map(|finding| finding.severity).min();
+        let count = more.len();
+        self.list.truncate(FINDINGS_MAX);
+        if let (Some(last), Some(gravest)) = (self.list.last_mut(), gravest) {
+            last.message.push_str(&format!("; and {count} more findings after this one"));
+            last.severity = last.severity.min(gravest);
+        }
     }
 
     /// As a terminal shows them, with colour if wanted.

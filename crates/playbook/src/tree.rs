@@ -2,7 +2,7 @@
 //! slip is found here: duplicate keys, tags, anchors, `{{ x }}` read as a map, a value cut by ` #`. Everything is
 //! bounded: hostile input must not end the process.
 
-use std::ops::Range;
+use std::{collections::BTreeMap, ops::Range};
 
 use granit_parser::{Event, Parser, Placement, ScalarStyle};
 
@@ -74,7 +74,14 @@ impl Node {
 
 enum Open {
     List(Vec<Node>, usize),
-    Map { entries: Vec<(Node, Node)>, key: Option<Node>, start: usize, skipped: bool },
+    Map {
+        entries: Vec<(Node, Node)>,
+        key: Option<Node>,
+        start: usize,
+        skipped: bool,
+        /// Where each key stands first.
+        first: BTreeMap<String, Range<usize>>,
+    },
 }
 
 /// The documents of one file. A syntax error ends its list; what came before it is returned.
@@ -165,6 +172,7 @@ impl Builder<'_> {
                     key: None,
                     start: range.start,
                     skipped: false,
+                    first: BTreeMap::new(),
                 });
             }
             Event::SequenceEnd => {
@@ -236,7 +244,7 @@ impl Builder<'_> {
         match self.stack.last_mut() {
             None => self.documents.push(node),
             Some(Open::List(items, _)) => items.push(node),
-            Some(Open::Map { entries, key, skipped, .. }) => match key.take() {
+            Some(Open::Map { entries, key, skipped, first, .. }) => match key.take() {
                 None if node.text().is_some() => {
                     *skipped = false;
                     *key = Some(node);
@@ -258,9 +266,10 @@ impl Builder<'_> {
                 }
                 Some(_) if *skipped => *skipped = false,
                 Some(name) => {
-                    if let Some((first, _)) = entries.iter().find(|(k, _)| k.text() == name.text()) {
-                        let first = Place { file, range: first.range.clone() };
-                        let message = format!("duplicate key `{}`", name.text().unwrap_or_default());
+                    let text = name.text().unwrap_or_default();
+                    if let Some(first) = first.get(text) {
+                        let first = Place { file, range: first.clone() };
+                        let message = format!("duplicate key `{text}`");
                         self.findings.error(
                             102,
                             Place { file, range: name.range },
@@ -270,6 +279,7 @@ impl Builder<'_> {
                         );
                         self.findings.also(first, "first here");
                     } else {
+                        first.insert(text.to_owned(), name.range.clone());
                         entries.push((name, node));
                     }
                 }

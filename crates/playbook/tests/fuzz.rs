@@ -57,7 +57,7 @@ fn survives(sources: &[Source]) -> bool {
         for place in places {
             let (file, range) = (&findings.sources[place.file], &place.range);
             assert!(range.start <= range.end, "{finding:?}");
-            assert!(file.text.get(range.clone()).is_some() || range.start >= file.text.len(), "{finding:?}");
+            assert!(file.text.get(range.clone()).is_some(), "{finding:?}");
         }
     }
     drop(report::human(&findings, false));
@@ -148,7 +148,7 @@ fn hostile_files_end_within_bounds() {
         ("brackets", format!("{head}{}", "[".repeat(1_000_000))),
         ("braces", format!("{head}{}", "{a: ".repeat(250_000))),
         ("keys", format!("{head}\n{}", (0..200_000).map(|n| format!("k{n}: 1\n")).collect::<String>())),
-        ("same keys", format!("{head}\n{}", "a: 1\n".repeat(100_000))),
+        ("same keys", format!("{head}\n{}", "a: 1\n".repeat(20_000))),
         ("scalar", format!("{head}{}", "x".repeat(5_000_000))),
         ("quoted", format!("{head}\"{}\"", "\\n".repeat(1_000_000))),
         ("deep", format!("{head}\n{deep}")),
@@ -164,10 +164,20 @@ fn hostile_files_end_within_bounds() {
             "template",
             format!(
                 "{head}[{{id: a, use: notify.send, with: {{to: ops, text: \"{}\"}}}}]",
-                "{{ a.b }}".repeat(50_000)
+                "{{ a.b }}".repeat(5_000)
             ),
         ),
     ];
+    let calls: String = (0..12)
+        .map(|n| {
+            let steps: String = (0..30).map(|s| format!("  - {{id: s{s}, run: q{}}}\n", n + 1)).collect();
+            format!(
+                "---\napiVersion: regreen/v1\nplaybook: q{n}\ntriggers: [{{manual: {{}}}}]\nsteps:\n{steps}"
+            )
+        })
+        .collect();
+    let last = "---\napiVersion: regreen/v1\nplaybook: q12\nsteps: [{id: a, wait: 1s}]\n";
+    let cases = cases.into_iter().chain([("calls", format!("{calls}{last}"))]);
     for (name, text) in cases {
         let before = peak();
         let began = std::time::Instant::now();
@@ -248,8 +258,9 @@ fn ill_typed_text_is_refused_or_fails() {
 #[test]
 fn expressions_build_no_more_than_they_may() {
     let big = format!("\"{}\"", "x".repeat(1000));
-    let doubled = "[1]".to_owned() + &".map(a, [a, a])".repeat(30);
+    let doubled = "[1]".to_owned() + &".map(a, [a, a])".repeat(16);
     let cases = [
+        "[1]".to_owned() + &".map(a, [a, a])".repeat(30),
         doubled.clone(),
         format!("{doubled} == {doubled}"),
         format!(

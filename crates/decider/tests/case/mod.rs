@@ -144,7 +144,7 @@ impl Case {
         self.events.iter().filter_map(text).collect()
     }
 
-    pub fn count(&self, wanted: fn(&RunEvent) -> bool) -> usize {
+    pub fn count(&self, wanted: impl Fn(&RunEvent) -> bool) -> usize {
         let runs = self.events.iter().filter_map(|event| match event {
             Event::Run { what, .. } => Some(what),
             _ => None,

@@ -322,7 +322,6 @@ impl Model {
             {
                 self.known(instance, Known::Over);
             }
-            RunEvent::Revoked { .. } => {}
             RunEvent::AttemptFailed { instance, .. } => drop(self.known(instance, Known::Over)),
             RunEvent::AttemptUnknown { instance, next, .. } => {
                 let to = match next {
@@ -331,13 +330,9 @@ impl Model {
                 };
                 self.known(instance, to);
             }
-            RunEvent::Observed { instance, look, again_at, answer, .. } => {
-                let settled = *look == 2
-                    && (again_at.is_some()
-                        || !matches!(answer, regreen_schemas::fact::Answer::CannotTell { .. }));
-                if settled && again_at.is_some() {
-                    self.known(instance, Known::Over);
-                }
+            // Seen twice as not done: it is tried again.
+            RunEvent::Observed { instance, look: 2, again_at: Some(_), .. } => {
+                self.known(instance, Known::Over);
             }
             RunEvent::Settled { instance, .. } => drop(self.known(instance, Known::Over)),
             RunEvent::Approved { instance, deadline, .. } => {
