@@ -80,7 +80,14 @@ fn undoable<'a>(cx: &Cx<'a>) -> Vec<(Cx<'a>, &'a Step)> {
         let last = instance.as_str().rsplit('.').next().unwrap_or_default();
         let Some((place, step)) = root.as_ref().and_then(|root| root.locate(instance)) else { continue };
         let StepKind::Use(action) = &step.kind else { continue };
-        if last.starts_with("undo(") || of_the_end(&place, step) {
+        // What a playbook did that `finally` ran belongs to the end, too.
+        let within = cx.run.subs.keys().filter(|sub| {
+            sub.as_str().starts_with(base.as_str())
+                && instance.as_str().strip_prefix(sub.as_str()).is_some_and(|rest| rest.starts_with('.'))
+        });
+        let mut callers = within.filter_map(|sub| root.as_ref().and_then(|root| root.locate(sub)));
+        let ends = of_the_end(&place, step) || callers.any(|(place, step)| of_the_end(&place, step));
+        if last.starts_with("undo(") || ends {
             continue;
         }
         match done.how {
