@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use crate::{
     check,
-    diagnostic::{Finding, Findings, Place, Severity, Source},
+    diagnostic::{Findings, Place, Severity, Source},
     read::{self, Form, Shelf, cases},
     set::Set,
     tree::{self, Node},
@@ -248,16 +248,19 @@ pub fn load(sources: Vec<Source>) -> (Suite, Findings) {
     }
     let mut suite = Suite::default();
     let mut base = None;
-    for (file, document) in tests {
+    // What is wrong with the set is wrong with all that refers to it: that is said first, and alone.
+    let readable = !findings.has_errors();
+    for (file, document) in tests.into_iter().filter(|_| readable) {
         let replaced = Replaced::of(file, &document);
-        let made = match (&base, replaced.nothing()) {
-            (Some(base), true) => Arc::clone(base),
-            (None, true) => Arc::clone(base.insert(make(&documents, &replaced, &mut suite, &mut findings))),
-            (_, false) => make(&documents, &replaced, &mut suite, &mut findings),
+        let made = if replaced.nothing() {
+            base.get_or_insert_with(|| make(&documents, &replaced, &mut suite, &mut findings)).clone()
+        } else {
+            make(&documents, &replaced, &mut suite, &mut findings)
         };
+        let Some(set) = made else { continue };
         let shelf = Shelf::new();
         let mut walk = Walk { file, findings: &mut findings, shelf: &shelf };
-        suite.tests.extend(cases::tests(&mut walk, &document, made));
+        suite.tests.extend(cases::tests(&mut walk, &document, set));
     }
     findings.list.retain(|finding| finding.severity == Severity::Error);
     findings.sort();
@@ -279,12 +282,13 @@ impl Replaced {
     }
 }
 
+/// The set, with what the tests bring of their own; none when it has errors.
 fn make(
     documents: &[(usize, Node)],
     replaced: &Replaced,
     suite: &mut Suite,
     findings: &mut Findings,
-) -> Arc<Set> {
+) -> Option<Arc<Set>> {
     let mut apart = Findings { sources: std::mem::take(&mut findings.sources), list: Vec::new() };
     let mut shelf = Shelf::new();
     for file in 0..apart.sources.len() {
@@ -306,8 +310,8 @@ fn make(
         suite.parts.insert(playbook.name.clone(), parts);
     }
     let set = check::together(draft, &mut apart);
+    let good = !apart.has_errors();
     findings.sources = apart.sources;
-    let errors = |finding: &Finding| finding.severity == Severity::Error;
-    findings.list.extend(apart.list.into_iter().filter(errors));
-    Arc::new(set)
+    findings.list.extend(apart.list);
+    good.then(|| Arc::new(set))
 }

@@ -148,7 +148,7 @@ impl Seen {
             }
             RunEvent::Joined { .. } => Some("another start joins it".to_owned()),
             RunEvent::Dispatched { instance, attempt, task, .. } if task.kind == Kind::Perform => {
-                let with = with_subject(of, task);
+                let with = self.clean_value(with_subject(of, task));
                 let nth = if *attempt > 1 { format!(", attempt {attempt}") } else { String::new() };
                 let text = format!("{instance}: {} {}{nth}", task.action, yaml(&with));
                 let step = instance.as_str().into();

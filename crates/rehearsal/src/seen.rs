@@ -167,6 +167,19 @@ impl Seen {
         clean(text, self.start, &self.ids)
     }
 
+    /// The same in all texts of a value.
+    pub(crate) fn clean_value(&self, value: Value) -> Value {
+        match value {
+            Value::String(text) => self.clean(&text).into(),
+            Value::Array(items) => items.into_iter().map(|item| self.clean_value(item)).collect(),
+            Value::Object(map) => {
+                let entries = map.into_iter().map(|(key, value)| (key, self.clean_value(value)));
+                entries.collect::<serde_json::Map<_, _>>().into()
+            }
+            other => other,
+        }
+    }
+
     /// A run's number, from 1.
     pub(crate) fn number(&self, run: &RunId) -> Option<usize> {
         self.ids.iter().position(|id| id == run).map(|nth| nth + 1)
