@@ -1,0 +1,154 @@
+//! How clusters are reached: scheme, port and login, from the runner's own configuration. A command names nodes; it
+//! never says how one gets in.
+
+use std::net::IpAddr;
+
+use data_encoding::BASE64;
+use hyper::header::{AUTHORIZATION, HeaderMap, HeaderValue};
+use regreen_action::Refusal;
+use regreen_kit::secrets::{Missing, Secrets};
+use secrecy::ExposeSecret as _;
+use serde::Deserialize;
+use url::Url;
+
+/// `providers.elasticsearch` of the runner's file.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Options {
+    /// `http` unless given. What `https` shows must be trusted by the machine.
+    #[serde(default)]
+    pub scheme: Scheme,
+    /// Where an address names none.
+    #[serde(default = "port")]
+    pub port: u16,
+    /// Who we are; nobody unless given.
+    #[serde(default)]
+    pub login: Option<Login>,
+}
+
+/// What is spoken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Scheme {
+    /// In the clear.
+    #[default]
+    Http,
+    /// TLS.
+    Https,
+}
+
+/// Who we are.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "snake_case")]
+pub enum Login {
+    /// A key as Elasticsearch gives it out: the `encoded` of its answer.
+    ApiKey(Named),
+    /// A user.
+    Basic {
+        /// Its name.
+        user: String,
+        /// Its password.
+        password: Named,
+    },
+}
+
+/// `{secret: name}`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Named {
+    secret: String,
+}
+
+fn port() -> u16 {
+    9200
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { scheme: Scheme::default(), port: port(), login: None }
+    }
+}
+
+impl Options {
+    /// Whether the secret that is named here is at hand.
+    ///
+    /// # Errors
+    /// [`Missing`].
+    pub fn check(&self, secrets: &Secrets) -> Result<(), Missing> {
+        match &self.login {
+            None => Ok(()),
+            Some(Login::ApiKey(named) | Login::Basic { password: named, .. }) => {
+                secrets.get(&named.secret).map(|_| ())
+            }
+        }
+    }
+
+    /// The headers of every request.
+    pub(super) fn headers(&self, secrets: &Secrets) -> Result<HeaderMap, Refusal> {
+        let mut headers = HeaderMap::new();
+        let reveal = |named: &Named| {
+            secrets.get(&named.secret).map_err(|missing| Refusal::secret(missing.to_string()))
+        };
+        let said = match &self.login {
+            None => return Ok(headers),
+            Some(Login::ApiKey(key)) => format!("ApiKey {}", reveal(key)?.expose_secret()),
+            Some(Login::Basic { user, password }) => {
+                let both = format!("{user}:{}", reveal(password)?.expose_secret());
+                format!("Basic {}", BASE64.encode(both.as_bytes()))
+            }
+        };
+        let mut said = HeaderValue::from_str(&said)
+            .map_err(|_| Refusal::refused("the login of Elasticsearch is not as HTTP wants it"))?;
+        said.set_sensitive(true);
+        headers.insert(AUTHORIZATION, said);
+        Ok(headers)
+    }
+
+    /// Where a node of the inventory answers: its address, with the port of this file unless it names one.
+    pub(super) fn url(&self, address: &str) -> Result<Url, Refusal> {
+        let scheme = match self.scheme {
+            Scheme::Http => "http",
+            Scheme::Https => "https",
+        };
+        let place = match address.parse() {
+            Ok(IpAddr::V6(ip)) => format!("[{ip}]:{}", self.port),
+            Ok(IpAddr::V4(ip)) => format!("{ip}:{}", self.port),
+            Err(_) if address.contains(':') => address.into(),
+            Err(_) => format!("{address}:{}", self.port),
+        };
+        let wrong = || Refusal::refused(format!("`{address}` is no address of a node: host or host:port"));
+        let url = Url::parse(&format!("{scheme}://{place}/")).map_err(|_| wrong())?;
+        // Anything beyond host and port would send the login elsewhere, or a request to another API.
+        let bare = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
+        if !bare || !url.has_host() || !url.username().is_empty() || url.password().is_some() {
+            return Err(wrong());
+        }
+        Ok(url)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_a_host_with_or_without_port_and_nothing_else() {
+        let options = Options::default();
+        let table = [
+            ("10.0.0.1", Some("http://10.0.0.1:9200/")),
+            ("10.0.0.1:9201", Some("http://10.0.0.1:9201/")),
+            ("a1.internal", Some("http://a1.internal:9200/")),
+            ("fd00::1", Some("http://[fd00::1]:9200/")),
+            ("[fd00::1]:9201", Some("http://[fd00::1]:9201/")),
+            ("", None),
+            ("a1/_all", None),
+            ("user:pass@a1:9200", None),
+            ("a1:9200?x", None),
+            ("http://a1:9200", None),
+        ];
+        for (address, url) in table {
+            let got = options.url(address);
+            assert_eq!(got.as_ref().ok().map(Url::as_str), url, "{address}: {got:?}");
+        }
+    }
+}
