@@ -5,9 +5,10 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
 use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::{TcpListener, TcpStream},
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
+    net::TcpListener,
 };
+use tokio_rustls::TlsAcceptor;
 
 pub const KEY: &str = "cluster.routing.allocation.exclude._name";
 pub const SETTINGS: &str = "/_cluster/settings";
@@ -86,6 +87,23 @@ impl Double {
         Self { address, inner }
     }
 
+    /// One that shows a certificate.
+    pub async fn start_tls(tls: TlsAcceptor) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("bound").to_string();
+        let inner = Arc::new(Inner { held: Mutex::default(), asked: Mutex::default(), fault: None });
+        let serving = inner.clone();
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                // A client that does not trust it hangs up.
+                if let Ok(stream) = tls.accept(stream).await {
+                    tokio::spawn(serve(serving.clone(), stream));
+                }
+            }
+        });
+        Self { address, inner }
+    }
+
     pub fn held(&self) -> Held {
         self.inner.held.lock().expect("no handler panics").clone()
     }
@@ -110,7 +128,7 @@ pub async fn nobody() -> String {
     listener.local_addr().expect("bound").to_string()
 }
 
-async fn serve(inner: Arc<Inner>, mut stream: TcpStream) {
+async fn serve(inner: Arc<Inner>, mut stream: impl AsyncRead + AsyncWrite + Unpin) {
     while let Some(asked) = request(&mut stream).await {
         inner.asked.lock().expect("no handler panics").push(asked.clone());
         let hit =
@@ -143,7 +161,7 @@ async fn serve(inner: Arc<Inner>, mut stream: TcpStream) {
 }
 
 /// One request, whole; none when the other side is done.
-async fn request(stream: &mut TcpStream) -> Option<Asked> {
+async fn request(stream: &mut (impl AsyncRead + Unpin)) -> Option<Asked> {
     let (mut bytes, mut buffer) = (Vec::new(), [0; 4096]);
     loop {
         let n = stream.read(&mut buffer).await.ok().filter(|n| *n > 0)?;

@@ -230,6 +230,28 @@ async fn the_login_is_the_runners_own_and_is_shown_with_every_request() {
 }
 
 #[tokio::test]
+async fn a_ca_of_its_own_is_trusted_and_nobody_else() {
+    regreen_kit::init_tls();
+    let pair = rcgen::generate_simple_self_signed(vec!["127.0.0.1".into()]).expect("a certificate");
+    let key = rustls::pki_types::PrivateKeyDer::Pkcs8(pair.signing_key.serialize_der().into());
+    let tls = rustls::ServerConfig::builder()
+        .with_no_client_auth()
+        .with_single_cert(vec![pair.cert.der().clone()], key)
+        .expect("a configuration");
+    let double = Double::start_tls(Arc::new(tls).into()).await;
+    let dir = tempfile::tempdir().expect("a directory");
+    let ca = dir.path().join("ca.pem");
+    std::fs::write(&ca, pair.cert.pem()).expect("written");
+    let of = || node("a2", &three(&double));
+    let trusting = Served::new(&json!({"scheme": "https", "ca": ca}), &Secrets::default());
+    assert_eq!(came(&trusting.perform(EXCLUDE, of()).await), Done);
+    let machine = Served::new(&json!({"scheme": "https"}), &Secrets::default());
+    let verb = machine.perform(INCLUDE, of()).await;
+    assert!(matches!(&verb, Verb::Failed { reason, .. } if reason.contains("certificate")), "{verb:?}");
+    assert_eq!(double.held().persistent, json!({KEY: "a2"}));
+}
+
+#[tokio::test]
 async fn what_does_not_name_one_node_at_one_place_is_refused_before_any_ticket() {
     let at = |name: &str, address: &str| json!({"node": {"name": name, "address": address, "group": "es-a"}});
     let table = [

@@ -1,29 +1,60 @@
 //! How clusters are reached: scheme, port and login, from the runner's own configuration. A command names nodes; it
 //! never says how one gets in.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, path::PathBuf};
 
 use data_encoding::BASE64;
 use hyper::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use regreen_action::Refusal;
 use regreen_kit::secrets::{Missing, Secrets};
+use rustls::{
+    ClientConfig, RootCertStore,
+    crypto::CryptoProvider,
+    pki_types::{CertificateDer, pem, pem::PemObject as _},
+};
 use secrecy::ExposeSecret as _;
 use serde::Deserialize;
 use url::Url;
+
+use crate::connection::Client;
 
 /// `providers.elasticsearch` of the runner's file.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Options {
-    /// `http` unless given. What `https` shows must be trusted by the machine.
+    /// `http` unless given.
     #[serde(default)]
     pub scheme: Scheme,
     /// Where an address names none.
     #[serde(default = "port")]
     pub port: u16,
-    /// Who we are; nobody unless given.
+    /// Certificates in PEM of whom to trust with `https`: most clusters have a CA of their own. What the machine
+    /// trusts unless given.
+    #[serde(default)]
+    pub ca: Option<PathBuf>,
+    /// Who we are; nobody unless given. It needs the rights `monitor` and `manage` of the cluster.
     #[serde(default)]
     pub login: Option<Login>,
+}
+
+/// Why clusters can't be reached at all.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// There is no TLS.
+    #[error("no TLS for Elasticsearch")]
+    Tls(#[from] rustls::Error),
+    /// The CA can't be read.
+    #[error("providers.elasticsearch.ca: {path} can't be read as certificates in PEM")]
+    Ca {
+        /// Its file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: pem::Error,
+    },
+    /// There is no CA in its file.
+    #[error("providers.elasticsearch.ca: there is no certificate of a CA in {0}")]
+    Empty(PathBuf),
 }
 
 /// What is spoken.
@@ -65,7 +96,7 @@ fn port() -> u16 {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { scheme: Scheme::default(), port: port(), login: None }
+        Self { scheme: Scheme::default(), port: port(), ca: None, login: None }
     }
 }
 
@@ -81,6 +112,25 @@ impl Options {
                 secrets.get(&named.secret).map(|_| ())
             }
         }
+    }
+
+    /// A client that trusts whom this says.
+    pub(super) fn client(&self) -> Result<Client, Error> {
+        let Some(path) = &self.ca else { return Ok(Client::new()?) };
+        let read = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+        let found = read.map_err(|source| Error::Ca { path: path.clone(), source })?;
+        let mut roots = RootCertStore::empty();
+        if roots.add_parsable_certificates(found).0 == 0 {
+            return Err(Error::Empty(path.clone()));
+        }
+        let provider = CryptoProvider::get_default()
+            .cloned()
+            .ok_or_else(|| rustls::Error::General("this process has not chosen one".into()))?;
+        let tls = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        Ok(Client::trusting(tls))
     }
 
     /// The headers of every request.

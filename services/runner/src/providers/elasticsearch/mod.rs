@@ -19,7 +19,7 @@ use regreen_schemas::{
     command::Command,
 };
 
-pub use self::access::{Login, Named, Options, Scheme};
+pub use self::access::{Error, Login, Named, Options, Scheme};
 use self::{
     change::{Change, Right},
     cluster::{Cluster, Member},
@@ -49,9 +49,9 @@ struct Served {
 /// All of them.
 ///
 /// # Errors
-/// When there is no TLS.
-pub fn actions(options: &Options, secrets: &Secrets) -> Result<Vec<Box<dyn Action>>, rustls::Error> {
-    let access = Access { client: Client::new()?, options: options.clone(), secrets: secrets.clone() };
+/// When there is no TLS, or the CA can't be read.
+pub fn actions(options: &Options, secrets: &Secrets) -> Result<Vec<Box<dyn Action>>, Error> {
+    let access = Access { client: options.client()?, options: options.clone(), secrets: secrets.clone() };
     let served: [(_, Prepare); 6] = [
         (&declared::NODE_EXCLUDE, |access, command| {
             change(access, command, &[Right::Shards, Right::Vote], true)
