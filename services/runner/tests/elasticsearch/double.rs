@@ -1,14 +1,18 @@
 //! A double of one node that speaks for its cluster: it keeps the two lists, and goes wrong in one place as told. What
-//! it is asked is written down.
+//! it is asked is written down, and held against Elasticsearch's own description when the double goes.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 
+use regreen_testkit::contract::Contract;
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
     net::TcpListener,
 };
 use tokio_rustls::TlsAcceptor;
+
+static CONTRACT: LazyLock<Contract> =
+    LazyLock::new(|| Contract::load("elasticsearch-8.17.strict.openapi.json"));
 
 pub const KEY: &str = "cluster.routing.allocation.exclude._name";
 pub const SETTINGS: &str = "/_cluster/settings";
@@ -119,6 +123,24 @@ impl Double {
     pub fn writes(&self) -> Vec<String> {
         let writes = self.asked().into_iter().filter(|asked| asked.method != "GET");
         writes.map(|asked| format!("{} {}?{}", asked.method, asked.path, asked.query)).collect()
+    }
+}
+
+impl Drop for Double {
+    fn drop(&mut self) {
+        let wrong: Vec<String> = self.asked().iter().filter_map(|asked| asked.hold().err()).collect();
+        // What is asserted already says more.
+        assert!(wrong.is_empty() || std::thread::panicking(), "{}", wrong.join("\n"));
+    }
+}
+
+impl Asked {
+    /// Whether the description knows it. `filter_path` is an option of every API, and in the description of none.
+    fn hold(&self) -> Result<(), String> {
+        let query: Vec<&str> =
+            self.query.split('&').filter(|pair| !pair.starts_with("filter_path=")).collect();
+        let path = format!("{}?{}", self.path, query.join("&"));
+        CONTRACT.request(&self.method, path.trim_end_matches('?'), self.body.as_ref())
     }
 }
 
