@@ -15,6 +15,10 @@ use std::{
 use commands::{Served, group, node};
 use double::{Double, Fault, HEALTH, Held, KEY, NO_MASTER, SETTINGS, STATE, VOTES, Wrong};
 use regreen_kit::secrets::Secrets;
+use regreen_runner::providers::{
+    Options,
+    elasticsearch::{Login, Scheme},
+};
 use regreen_schemas::{
     Span,
     fact::{Failure, NotCalled, Verb},
@@ -249,6 +253,19 @@ async fn a_ca_of_its_own_is_trusted_and_nobody_else() {
     let verb = machine.perform(INCLUDE, of()).await;
     assert!(matches!(&verb, Verb::Failed { reason, .. } if reason.contains("certificate")), "{verb:?}");
     assert_eq!(double.held().persistent, json!({KEY: "a2"}));
+}
+
+#[test]
+fn the_configuration_that_is_shown_is_one() {
+    let docs = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs");
+    for file in ["config.example.yaml", "config/runner.yaml"] {
+        let options = Options::read(&docs.join(file)).expect(file).elasticsearch.expect(file);
+        assert!(options.scheme == Scheme::Https && options.ca.is_some(), "{file}: {options:?}");
+        assert!(matches!(options.login, Some(Login::ApiKey(_))), "{file}: {options:?}");
+        // Nothing of it is there: that is said before a port opens.
+        let missing = options.check(&Secrets::default()).expect_err(file).to_string();
+        assert!(missing.contains("elasticsearch-key"), "{missing}");
+    }
 }
 
 #[tokio::test]
