@@ -201,6 +201,11 @@ impl Wrong {
         Self { class: Class::Permanent, status: None, reason: reason.into(), retry_after: None }
     }
 
+    /// What surely did nothing, and may pass.
+    pub fn transient(reason: impl Into<String>) -> Self {
+        Self { class: Class::Transient, status: None, reason: reason.into(), retry_after: None }
+    }
+
     /// What may have been done.
     pub fn unknown(reason: impl Into<String>) -> Self {
         Self { class: Class::Unknown, status: None, reason: reason.into(), retry_after: None }
