@@ -168,7 +168,7 @@ impl Call for Change {
     fn perform(&mut self) -> BoxFuture<'_, Verb> {
         Box::pin(async {
             if !self.turn.taken() {
-                return Wrong::transient("another change of this cluster by this runner is under way").verb();
+                return Wrong::not_yet("another change of this cluster by this runner is under way").verb();
             }
             self.all().await
         })
