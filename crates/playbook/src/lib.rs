@@ -8,6 +8,7 @@ pub mod check;
 pub mod codes;
 pub mod diagnostic;
 mod expand;
+pub mod hasten;
 pub mod inventory;
 pub mod keys;
 pub mod matcher;
