@@ -1,12 +1,13 @@
 //! A lens on time: the same playbooks, checks and policy with every duration divided, so that a drill of minutes can be
 //! watched in seconds. Only scalars whose key in [`crate::keys`] is a duration are rewritten, and a duration that holds
-//! by default is written out, divided. Expressions, templates, numbers and what is handed to actions stay as they are.
+//! by default is written out, divided, and so is the timeout of an action that this build knows. Expressions, templates, numbers and what is handed to actions stay as they are.
 
 use std::{collections::BTreeMap, num::NonZeroU32};
 
 use regreen_schemas::{Span, time::parse_span};
 
 use crate::{
+    action,
     diagnostic::{Findings, Source},
     keys::{DOCUMENTS, Key, STEP_TABLE, Shape, Table},
     tree::{self, Kind, Node},
@@ -96,7 +97,7 @@ impl Edits<'_> {
         }
         let missing =
             table.keys.iter().filter(|key| node.get(key.name).is_none() && can_stand(node, table, key));
-        let written: Vec<String> = missing.filter_map(|key| self.default(table, key)).collect();
+        let written: Vec<String> = missing.filter_map(|key| self.default(node, table, key)).collect();
         self.insert(node, entries, &written);
     }
 
@@ -125,9 +126,10 @@ impl Edits<'_> {
     }
 
     /// `key: value` of a duration that holds where nothing is written.
-    fn default(&self, table: &Table, key: &Key) -> Option<String> {
+    fn default(&self, node: &Node, table: &Table, key: &Key) -> Option<String> {
         let Shape::Duration = key.shape else { return None };
-        let span = key.default.and_then(parse_span).filter(|span| *span > Span::ZERO)?;
+        let written = key.default.and_then(parse_span);
+        let span = written.or_else(|| own_timeout(node, table, key)).filter(|span| *span > Span::ZERO)?;
         Some(format!("{}: {}", key.name, self.lens.divide(span, table.name, key.name)))
     }
 
@@ -162,6 +164,12 @@ impl Edits<'_> {
         out.push_str(&self.text[from..]);
         out
     }
+}
+
+/// The timeout of the action that a step uses, where this build knows it.
+fn own_timeout(node: &Node, table: &Table, key: &Key) -> Option<Span> {
+    let used = node.get("use").filter(|_| (table.name, key.name) == ("step", "timeout"))?.text()?;
+    action::known().into_iter().find(|action| &*action.name == used).map(|action| action.timeout)
 }
 
 /// Whether a key may stand beside those that are there.

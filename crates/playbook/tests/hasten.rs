@@ -139,6 +139,7 @@ steps:
     use: http.request
     with: {url: "http://a/?for=30s", body: {within: 5m}}
     timeout: 5s
+  - {id: again, use: http.request, with: {url: "http://a"}}
 "#;
     let wanted = r#"deadline: 3m
 apiVersion: regreen/v1
@@ -157,6 +158,7 @@ steps:
     use: http.request
     with: {url: "http://a/?for=30s", body: {within: 5m}}
     timeout: 5s
+  - {timeout: 10s, id: again, use: http.request, with: {url: "http://a"}}
 "#;
     assert_eq!(hasten(text, lens(20, 240)).expect("it is read"), wanted);
 }
