@@ -52,9 +52,10 @@ pub struct Options {
     /// Where webhooks, health and metrics are served.
     #[arg(long, default_value_t = LISTEN)]
     pub listen: SocketAddr,
-    /// Name of the place that checks are looked at from.
+    /// Name of the place that checks are looked at from. Given again, more of them: for sets that name several. From one
+    /// machine they see the same, so that a quorum of them proves nothing.
     #[arg(long, default_value = "main")]
-    pub vantage: String,
+    pub vantage: Vec<String>,
 }
 
 /// Told by SIGINT and SIGTERM.

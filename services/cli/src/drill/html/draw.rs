@@ -102,12 +102,6 @@ pub fn drawing(act: &Act, effects: &[&Effect]) -> Drawing {
         let title = format!("no document accepted for {length:.2} s");
         drawn(&scale, (gap.from, gap.to), 5, "gap", &format!("{length:.1} s"), title)
     };
-    let effect = |effect: &&Effect| Tick {
-        x: scale.x(effect.at),
-        y: top(4) + LANE / 2.0,
-        label: effect.what.clone(),
-        title: format!("{} {} at {:+.2} s", effect.what, effect.on, seconds(timeline.broke, effect.at)),
-    };
     Drawing {
         width: WIDTH,
         height: axis + 26.0,
@@ -117,10 +111,35 @@ pub fn drawing(act: &Act, effects: &[&Effect]) -> Drawing {
         lanes,
         bars: timeline.bars.iter().map(|it| bar(&scale, it)).collect(),
         ticks: ticks(&scale, axis),
-        effects: effects.iter().map(effect).collect(),
+        effects: dots(&scale, effects),
         gaps: act.gaps.iter().map(gap).collect(),
         said: said(act),
     }
+}
+
+/// Effects in two rows, so that the name of one does not lie on the next; where even that has no room, a dot alone.
+fn dots(scale: &Scale, effects: &[&Effect]) -> Vec<Tick> {
+    let mut free = [0.0; 2];
+    let dot = |effect: &&Effect| {
+        let x = scale.x(effect.at);
+        let row = free.iter().position(|free| *free <= x);
+        let fits = row.filter(|_| x + wide(&effect.what) + 12.0 <= WIDTH);
+        if let Some(row) = row {
+            free[row] = x + 12.0 + fits.map_or(0.0, |_| wide(&effect.what));
+        }
+        Tick {
+            x,
+            y: top(4) + if row == Some(1) { 22.0 } else { 9.0 },
+            label: fits.map_or_else(String::new, |_| effect.what.clone()),
+            title: format!("{} {} at {:+.2} s", effect.what, effect.on, seconds(scale.from, effect.at)),
+        }
+    };
+    effects.iter().map(dot).collect()
+}
+
+#[expect(clippy::cast_precision_loss, reason = "labels are short")]
+fn wide(text: &str) -> f64 {
+    text.chars().count() as f64 * CHAR
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a handful of lanes")]
@@ -158,8 +177,7 @@ fn drawn(
 
 /// The label, or its seconds, or nothing.
 fn fitting(label: &str, width: f64) -> String {
-    #[expect(clippy::cast_precision_loss, reason = "labels are short")]
-    let fits = |text: &str| text.chars().count() as f64 * CHAR + 8.0 <= width;
+    let fits = |text: &str| wide(text) + 8.0 <= width;
     let seconds =
         label.rfind(' ').and_then(|end| label[..end].rfind(' ')).map_or(label, |at| &label[at + 1..]);
     [label, seconds].into_iter().find(|text| fits(text)).unwrap_or_default().to_owned()
