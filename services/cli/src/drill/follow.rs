@@ -59,6 +59,25 @@ impl Follower {
         read.with_context(|| format!("it did not come to that within {patience:?}"))?
     }
 
+    /// Reads and shows for so long, whatever comes: where nothing may happen.
+    pub async fn quiet(&mut self, seen: &mut Seen, length: Duration) -> anyhow::Result<()> {
+        let reading = async {
+            loop {
+                self.next(seen).await?;
+            }
+        };
+        tokio::time::timeout(length, reading).await.unwrap_or(Ok(()))
+    }
+
+    /// Reads and shows what is there by now.
+    pub async fn catch_up(&mut self, seen: &mut Seen) -> anyhow::Result<()> {
+        let last = streams::extent(&self.bus, self.bus.names.decisions()).await?.last;
+        while self.at < last {
+            self.next(seen).await?;
+        }
+        Ok(())
+    }
+
     async fn next(&mut self, seen: &mut Seen) -> anyhow::Result<()> {
         let stored = self.reader.next().await.map_err(|gap| anyhow::anyhow!("DECISIONS: {gap}"))?;
         let record = record::decode(&stored.payload)?;

@@ -8,6 +8,7 @@ mod hello;
 mod history;
 mod html;
 mod report;
+mod search;
 mod seen;
 mod stage;
 mod timeline;
@@ -37,6 +38,18 @@ pub enum Drill {
         #[command(flatten)]
         output: Output,
     },
+    /// Search nodes of a simulated DigitalOcean are lost in four ways, while documents are written: one that a reboot brings
+    /// back, one that must be replaced, two at once, and one while the engine is killed. Exits 0 when every objective is
+    /// met, 1 when one is not or the logs disagree, 2 when it can't be played.
+    #[command(
+        after_help = "Examples:\n  regreen drill elasticsearch-node-lost --report drill.html\n  regreen drill elasticsearch-node-lost --search real"
+    )]
+    ElasticsearchNodeLost {
+        #[command(flatten)]
+        options: search::Options,
+        #[command(flatten)]
+        output: Output,
+    },
     /// What drills measured over time: recovery times, and documents lost.
     #[command(after_help = "Examples:\n  regreen drill history\n  regreen drill history --last 100 --json")]
     History(history::Options),
@@ -60,6 +73,9 @@ pub struct Output {
 pub fn run(drill: &Drill) -> anyhow::Result<ExitCode> {
     match drill {
         Drill::Hello { output } => play(output, async |stage| hello::play(stage).await),
+        Drill::ElasticsearchNodeLost { options, output } => {
+            play(output, async |stage| search::play(stage, options).await)
+        }
         Drill::History(options) => history::run(options),
     }
 }

@@ -144,15 +144,43 @@ impl Stage {
         self.start("up", &mut command)
     }
 
-    /// Waits until Regreen is ready and so many checks are up.
-    pub async fn well(&self, checks: usize) -> anyhow::Result<Bus> {
-        let connect = Connect {
+    /// Another command of Regreen's, as an operator gives it.
+    pub fn cli(&self, arguments: &[&str]) -> anyhow::Result<()> {
+        let mut command = Command::new(std::env::current_exe()?);
+        command.args(arguments).arg("--data-dir").arg(self.dir.join("data")).stdin(Stdio::null());
+        let output = command.output()?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        anyhow::ensure!(output.status.success(), "regreen {}: {said}", arguments.join(" "));
+        Ok(())
+    }
+
+    fn connect(&self) -> Connect {
+        Connect {
             data_dir: self.dir.join("data"),
             nats: None,
             creds: None,
             operator: "local".into(),
             domain: "default".into(),
-        };
+        }
+    }
+
+    /// A connection, as soon as there is one.
+    pub async fn bus(&self) -> anyhow::Result<Bus> {
+        let (connect, began) = (self.connect(), Instant::now());
+        loop {
+            // The address that an earlier server left behind leads nowhere, until it is written anew.
+            match client::connect(&connect).await {
+                Ok(connected) if recover::recover(&connected.bus).await.is_ok() => return Ok(connected.bus),
+                Err(error) if began.elapsed() > READY_MAX => return Err(error),
+                Ok(_) if began.elapsed() > READY_MAX => bail!("the log can't be read"),
+                _ => tokio::time::sleep(PULSE).await,
+            }
+        }
+    }
+
+    /// Waits until Regreen is ready and so many checks are up.
+    pub async fn well(&self, checks: usize) -> anyhow::Result<Bus> {
+        let connect = self.connect();
         let began = Instant::now();
         let mut seen = "nobody answers".to_owned();
         while began.elapsed() < READY_MAX {
