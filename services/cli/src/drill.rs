@@ -221,6 +221,7 @@ async fn prepare(dir: &Path, stage: &mut Stage, effects: &Path) -> anyhow::Resul
     let mut command = child_command()?;
     command
         .arg(programs::find(&["regreen-simcloud"], "run `make build`")?)
+        .arg("services")
         .args(SERVICES)
         .arg("--effects")
         .arg(effects);
