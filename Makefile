@@ -1,6 +1,6 @@
 # Two commands: `make drill` shows it at work for real, `make test` checks everything that CI checks.
 SHELL := /bin/bash
-.PHONY: drill bench chaos kills sim test tools build services lint unit stories editor fmt schemas
+.PHONY: drill opensearch bench chaos kills sim test tools build services lint unit stories editor fmt schemas
 
 test: tools lint unit sim stories kills editor ## Everything that CI checks
 
@@ -10,6 +10,9 @@ tools: ## nats-server and Alertmanager into .tools/bin, without root
 drill: tools ## Breaks a small service for real and shows how it is repaired
 	cargo build --locked -p regreen-cli -p regreen-simcloud
 	cargo run --quiet --locked -p regreen-cli -- drill hello
+
+opensearch: ## OpenSearch into the user's cache, and .tools/bin/opensearch-node, which runs a node; wants Java and Maven
+	@scripts/opensearch.sh
 
 bench: tools ## Raw JetStream, ingest, webhook → effect, recovery, takeover, 2,000 checks; a table on stderr, JSON on stdout
 	cargo build --release --locked --workspace

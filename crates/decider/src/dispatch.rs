@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use regreen_playbook::{
     Set,
+    action::ParamKind,
     cel::Env as _,
     model::{Arg, BudgetScope, Escape, Subject, Use},
     template::{self, Part, Template, plain},
@@ -11,7 +12,7 @@ use regreen_playbook::{
 };
 use regreen_schemas::{
     Instance, Zone,
-    action::Effect,
+    action::{Effect, ParamType},
     command::{Kind, Task},
     event::{AfterUnknown, RunEvent, Spend, Target, Then},
     run::{Block, RunResult},
@@ -52,7 +53,10 @@ impl Decider<'_> {
             return held(cx.run, by);
         }
         let world = cx.world();
-        let filled = params(action, &world).and_then(|params| Ok((params, subject(action, cx.set, &world)?)));
+        let filled = subject(action, cx.set, &world).and_then(|on| {
+            let object = on.as_ref().and_then(|on| self.object(cx.set, action, on));
+            Ok((params(action, object, &world)?, on))
+        });
         let (params, node) = match filled {
             Ok(filled) => filled,
             Err(why) => return fails(why),
@@ -100,6 +104,20 @@ impl Decider<'_> {
             spends,
             until,
         })
+    }
+
+    /// What the inventory says of the object, under the name that the action has for it.
+    fn object(&self, set: &Set, action: &Use, on: &Target) -> Option<(Arc<str>, Value)> {
+        let (kind, value) = match on {
+            Target::Node { .. } => (ParamKind::Is(ParamType::Node), set.inventory.value(on).cloned()?),
+            Target::Group { .. } => (ParamKind::Is(ParamType::Group), set.inventory.value(on).cloned()?),
+            Target::Service { name } => {
+                (ParamKind::Service, set.inventory.service_value(name, &self.s.serving(set, name)?)?)
+            }
+        };
+        let further = |name: &Arc<str>| action.args.iter().any(|(given, _)| given == name);
+        let param = action.action.params.iter().find(|param| param.kind == kind && !further(&param.name))?;
+        Some((param.name.clone(), value))
     }
 
     /// Why nothing destructive is done to what another run has locked: the run itself only locked its target.
@@ -280,8 +298,13 @@ fn subject(action: &Use, set: &Set, world: &World<'_>) -> Result<Option<Target>,
     found.map(Some).ok_or_else(|| "what it acts on is not in the inventory".to_owned())
 }
 
-/// The command's parameters. Everything becomes JSON values; a rendered text is never parsed again.
-fn params(action: &Use, world: &World<'_>) -> Result<serde_json::Value, String> {
+/// The command's parameters. Everything becomes JSON values; a rendered text is never parsed again. The object that it
+/// acts on goes along whole, since a runner has no inventory; the URL says all that `http.request` needs.
+fn params(
+    action: &Use,
+    object: Option<(Arc<str>, Value)>,
+    world: &World<'_>,
+) -> Result<serde_json::Value, String> {
     let mut out = serde_json::Map::new();
     for (name, value) in &action.args {
         out.insert(name.to_string(), fill(value, world)?);
@@ -290,7 +313,26 @@ fn params(action: &Use, world: &World<'_>) -> Result<serde_json::Value, String> 
     if http && action.effect == Effect::Reconcilable && !out.contains_key("observe") {
         return Err("nothing says how to look its outcome up".into());
     }
+    if let Some((name, value)) = object.filter(|_| !http) {
+        out.insert(name.to_string(), inert(whole(value.to_json())));
+    }
     Ok(out.into())
+}
+
+/// Largest object that goes along with all its neighbours: a command stays a small message.
+const OBJECT_BYTES_MAX: usize = 64 * 1024;
+
+/// An object; of one that is too large the nodes of its group are left out.
+fn whole(mut object: serde_json::Value) -> serde_json::Value {
+    if object.to_string().len() > OBJECT_BYTES_MAX
+        && let Some(fields) = object.as_object_mut()
+    {
+        fields.remove("nodes");
+        if let Some(group) = fields.get_mut("group") {
+            *group = group["name"].take();
+        }
+    }
+    object
 }
 
 fn fill(arg: &Arg, world: &World<'_>) -> Result<serde_json::Value, String> {
@@ -335,5 +377,22 @@ fn inert(value: serde_json::Value) -> serde_json::Value {
         }
         serde_json::Value::Array(items) => items.into_iter().map(inert).collect(),
         other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_is_too_large_goes_without_its_neighbours() {
+        let nodes = |n: usize| (0..n).map(|n| json!({"name": format!("n{n}")})).collect::<Vec<_>>();
+        let node = |n| json!({"name": "n1", "group": {"name": "g", "nodes": nodes(n)}});
+        assert_eq!(whole(node(3)), node(3));
+        assert_eq!(whole(node(OBJECT_BYTES_MAX)), json!({"name": "n1", "group": "g"}));
+        let group = json!({"name": "g", "nodes": nodes(OBJECT_BYTES_MAX)});
+        assert_eq!(whole(group), json!({"name": "g"}));
     }
 }

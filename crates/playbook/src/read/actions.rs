@@ -89,6 +89,8 @@ fn declaration(walk: &mut Walk<'_>, name: &Node, value: &Node) -> Option<Action>
         result,
         undo,
         timeout: timeout.unwrap_or(TIMEOUT),
+        adds: None,
+        removes: None,
         foreign: true,
         declared: "".into(),
     };

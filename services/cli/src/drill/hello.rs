@@ -81,7 +81,7 @@ async fn prepare(stage: &mut Stage, effects: &Path) -> anyhow::Result<(Bus, Valu
     say("starting Alertmanager, two services, and Regreen");
     let alertmanager = stage.alertmanager()?;
     let mut command = child_command()?;
-    command.arg(programs::find(&["regreen-simcloud"], "run `make build`")?).args(SERVICES);
+    command.arg(programs::find(&["regreen-simcloud"], "run `make build`")?).arg("services").args(SERVICES);
     command.arg("--effects").arg(effects).arg("--alertmanager").arg(alertmanager);
     let addresses = stage.start_told("simcloud", &mut command, PART_MAX).await?;
     let node = |name: &&str| {
