@@ -28,7 +28,7 @@ pub const SHIPPED: &[(&str, &str)] = shipped![
     "elasticsearch-node-lost.yaml",
     "elasticsearch-node-replace.yaml",
     "elasticsearch-quorum-lost.yaml",
-    "node.cloud-config.hbs",
+    "node.sh.hbs",
     "policy.yaml",
 ];
 /// The playbook that repairs.
