@@ -18,6 +18,7 @@ use hyper::{
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::connect::HttpConnector;
 use regreen_kit::errors::chain;
+use rustls::ClientConfig;
 use tower_service::Service as _;
 use url::Url;
 
@@ -99,17 +100,18 @@ impl Client {
     /// # Errors
     /// When there is no TLS.
     pub fn new() -> Result<Self, rustls::Error> {
-        let mut plain = HttpConnector::new();
-        plain.enforce_http(false);
-        plain.set_nodelay(true);
-        // Shared out among all of a name's addresses.
-        plain.set_connect_timeout(Some(CONNECT_MAX));
-        let connector = HttpsConnectorBuilder::new()
-            .try_with_platform_verifier()?
-            .https_or_http()
-            .enable_http1()
-            .wrap_connector(plain);
-        Ok(Self { connector, idle: Arc::default() })
+        let tls = HttpsConnectorBuilder::new().try_with_platform_verifier()?;
+        Ok(Self::through(tls.https_or_http().enable_http1().wrap_connector(plain())))
+    }
+
+    /// A client that trusts whom this says.
+    pub fn trusting(tls: ClientConfig) -> Self {
+        let tls = HttpsConnectorBuilder::new().with_tls_config(tls);
+        Self::through(tls.https_or_http().enable_http1().wrap_connector(plain()))
+    }
+
+    fn through(connector: HttpsConnector<HttpConnector>) -> Self {
+        Self { connector, idle: Arc::default() }
     }
 
     /// A connection to where this URL points, an idle one if there is one.
@@ -189,6 +191,15 @@ impl Client {
             }
         }
     }
+}
+
+fn plain() -> HttpConnector {
+    let mut plain = HttpConnector::new();
+    plain.enforce_http(false);
+    plain.set_nodelay(true);
+    // Shared out among all of a name's addresses.
+    plain.set_connect_timeout(Some(CONNECT_MAX));
+    plain
 }
 
 impl Connection {

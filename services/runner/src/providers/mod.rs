@@ -1,3 +1,4 @@
 //! Providers, a folder or file each.
 
+pub mod elasticsearch;
 pub mod http;

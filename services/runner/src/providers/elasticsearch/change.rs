@@ -1,0 +1,136 @@
+//! What the four changes have in common. Each is a set of state: what is so already is not written, what was written is
+//! read back, and only that counts.
+
+use futures::future::BoxFuture;
+use regreen_action::Call;
+use regreen_schemas::fact::{Answer, Failure, Verb};
+use serde_json::{Value, json};
+
+use super::{
+    answer::{Sent, Trouble},
+    cluster::Cluster,
+    shards, votes,
+};
+
+/// What a node may do in its cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Right {
+    /// Hold shards.
+    Shards,
+    /// Vote on the master.
+    Vote,
+}
+
+/// Takes rights from a node, or gives them back.
+pub struct Change {
+    pub cluster: Cluster,
+    pub node: String,
+    pub rights: &'static [Right],
+    pub exclude: bool,
+}
+
+impl Right {
+    async fn change(self, cluster: &Cluster, node: &str, exclude: bool) -> Option<Sent> {
+        match self {
+            Self::Shards => shards::change(cluster, node, exclude).await,
+            Self::Vote => votes::change(cluster, node, exclude).await,
+        }
+    }
+
+    /// Whether it is as it shall be.
+    async fn is(self, cluster: &Cluster, node: &str, excluded: bool) -> Result<bool, Trouble> {
+        Ok(match self {
+            Self::Shards if excluded => shards::read(cluster).await?.exclude(node),
+            Self::Shards => !shards::read(cluster).await?.mention(node),
+            Self::Vote if excluded => votes::read(cluster).await?.withhold(node),
+            Self::Vote => !votes::read(cluster).await?.exclude(node),
+        })
+    }
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Shards => "shards",
+            Self::Vote => "vote",
+        }
+    }
+}
+
+/// How one right came out.
+enum Came {
+    /// It was so already.
+    Same,
+    /// Changed, and read back.
+    Changed,
+    /// Surely nothing was changed.
+    Nothing(Trouble),
+    /// It was sent, and that is all that is sure.
+    Unsure(String),
+}
+
+impl Change {
+    async fn one(&self, right: Right) -> Came {
+        let sent = match right.change(&self.cluster, &self.node, self.exclude).await {
+            None => return Came::Same,
+            Some(Sent::Nothing(trouble)) => return Came::Nothing(trouble),
+            Some(Sent::Accepted) => "accepted".to_owned(),
+            Some(Sent::Unsure(why)) => why,
+        };
+        match right.is(&self.cluster, &self.node, self.exclude).await {
+            Ok(true) => Came::Changed,
+            Ok(false) => Came::Unsure(format!("{}: {sent}, and it is not so", right.word())),
+            Err(trouble) => Came::Unsure(format!(
+                "{}: {sent}, and it can't be read back: {}",
+                right.word(),
+                trouble.reason
+            )),
+        }
+    }
+
+    async fn all(&self) -> Verb {
+        let mut changed = Vec::new();
+        for right in self.rights {
+            match self.one(*right).await {
+                Came::Same => {}
+                Came::Changed => changed.push(right.word()),
+                // Half of it is no failure: nothing of it would be.
+                Came::Nothing(trouble) if changed.is_empty() => return trouble.failed(),
+                Came::Nothing(Trouble { reason, .. }) | Came::Unsure(reason) => {
+                    let done = changed.iter().map(|word| format!("{word}: done; ")).collect::<String>();
+                    return Verb::Unknown { reason: format!("{done}{reason}").into() };
+                }
+            }
+        }
+        Verb::Ok { result: json!({}) }
+    }
+
+    async fn look(&self) -> Result<bool, Trouble> {
+        for right in self.rights {
+            if !right.is(&self.cluster, &self.node, self.exclude).await? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+}
+
+impl Call for Change {
+    fn open(&mut self) -> BoxFuture<'_, ()> {
+        Box::pin(self.cluster.open())
+    }
+
+    fn perform(&mut self) -> BoxFuture<'_, Verb> {
+        Box::pin(self.all())
+    }
+
+    fn observe(&self, look: u8, _: Option<Value>) -> BoxFuture<'_, Verb> {
+        Box::pin(async move {
+            match self.look().await {
+                Ok(true) => Verb::Observed { look, answer: Answer::Done { result: json!({}) } },
+                Ok(false) => Verb::Observed { look, answer: Answer::NotDone },
+                Err(Trouble { reason, retry_after, .. }) => {
+                    Verb::Failed { kind: Failure::Transient, reason: reason.into(), retry_after }
+                }
+            }
+        })
+    }
+}
