@@ -32,6 +32,10 @@ pub struct Action {
     pub result: Option<BTreeMap<Arc<str>, Type>>,
     /// The action that undoes it, with the same parameters.
     pub undo: Option<Arc<str>>,
+    /// The field of its result that is a node which is there from then on.
+    pub adds: Option<Arc<str>>,
+    /// The parameter whose node is gone when it is done.
+    pub removes: Option<Arc<str>>,
     /// Of one attempt, unless the step says.
     pub timeout: Span,
     /// Whether it is only declared: no runner of this release has it.
@@ -132,6 +136,8 @@ fn of(declared: &Declaration) -> Action {
         irreversible: false,
         result: Some(result.into_iter().map(|(name, kind)| (name.into(), kind)).collect()),
         undo: None,
+        adds: None,
+        removes: None,
         timeout: TIMEOUT,
         foreign: false,
         declared: declared.hash().into(),
@@ -148,6 +154,8 @@ fn internal(name: &'static str, doc: &str, effect: Effect, params: Vec<Param>) -
         irreversible: false,
         result: Some(BTreeMap::new()),
         undo: None,
+        adds: None,
+        removes: None,
         timeout: TIMEOUT,
         foreign: false,
         declared: h(&[name.as_bytes()]).into(),

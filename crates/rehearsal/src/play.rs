@@ -63,7 +63,7 @@ pub(crate) struct Play<'c> {
 /// Plays a case to its end.
 pub(crate) fn play(set: &Arc<Set>, playbook: &PlaybookName, case: &Case) -> Seen {
     let fact = stage::fact();
-    let library = Library { sets: BTreeMap::from([(fact.hash(), set.clone())]) };
+    let library = Library::new(BTreeMap::from([(fact.hash(), set.clone())]));
     let mut play = Play {
         set: set.clone(),
         library,
