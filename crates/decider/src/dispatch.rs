@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use regreen_playbook::{
     Set,
+    action::ParamKind,
     cel::Env as _,
     model::{Arg, BudgetScope, Escape, Subject, Use},
     template::{self, Part, Template, plain},
@@ -11,7 +12,7 @@ use regreen_playbook::{
 };
 use regreen_schemas::{
     Instance, Zone,
-    action::Effect,
+    action::{Effect, ParamType},
     command::{Kind, Task},
     event::{AfterUnknown, RunEvent, Spend, Target, Then},
     run::{Block, RunResult},
@@ -52,7 +53,10 @@ impl Decider<'_> {
             return held(cx.run, by);
         }
         let world = cx.world();
-        let filled = params(action, &world).and_then(|params| Ok((params, subject(action, cx.set, &world)?)));
+        let filled = subject(action, cx.set, &world).and_then(|on| {
+            let object = on.as_ref().and_then(|on| self.object(cx.set, action, on));
+            Ok((params(action, object, &world)?, on))
+        });
         let (params, node) = match filled {
             Ok(filled) => filled,
             Err(why) => return fails(why),
@@ -100,6 +104,20 @@ impl Decider<'_> {
             spends,
             until,
         })
+    }
+
+    /// What the inventory says of the object, under the name that the action has for it.
+    fn object(&self, set: &Set, action: &Use, on: &Target) -> Option<(Arc<str>, Value)> {
+        let (kind, value) = match on {
+            Target::Node { .. } => (ParamKind::Is(ParamType::Node), set.inventory.value(on).cloned()?),
+            Target::Group { .. } => (ParamKind::Is(ParamType::Group), set.inventory.value(on).cloned()?),
+            Target::Service { name } => {
+                (ParamKind::Service, set.inventory.service_value(name, &self.s.serving(set, name)?)?)
+            }
+        };
+        let further = |name: &Arc<str>| action.args.iter().any(|(given, _)| given == name);
+        let param = action.action.params.iter().find(|param| param.kind == kind && !further(&param.name))?;
+        Some((param.name.clone(), value))
     }
 
     /// Why nothing destructive is done to what another run has locked: the run itself only locked its target.
@@ -284,8 +302,13 @@ fn subject(action: &Use, set: &Set, world: &World<'_>) -> Result<Option<Target>,
     Ok(Some(found))
 }
 
-/// The command's parameters. Everything becomes JSON values; a rendered text is never parsed again.
-fn params(action: &Use, world: &World<'_>) -> Result<serde_json::Value, String> {
+/// The command's parameters. Everything becomes JSON values; a rendered text is never parsed again. The object that it
+/// acts on goes along whole, since a runner has no inventory; the URL says all that `http.request` needs.
+fn params(
+    action: &Use,
+    object: Option<(Arc<str>, Value)>,
+    world: &World<'_>,
+) -> Result<serde_json::Value, String> {
     let mut out = serde_json::Map::new();
     for (name, value) in &action.args {
         out.insert(name.to_string(), fill(value, world)?);
@@ -293,6 +316,9 @@ fn params(action: &Use, world: &World<'_>) -> Result<serde_json::Value, String> 
     let http = *action.action.name == *regreen_schemas::action::HTTP_REQUEST.name;
     if http && action.effect == Effect::Reconcilable && !out.contains_key("observe") {
         return Err("nothing says how to look its outcome up".into());
+    }
+    if let Some((name, value)) = object.filter(|_| !http) {
+        out.insert(name.to_string(), inert(value.to_json()));
     }
     Ok(out.into())
 }

@@ -27,6 +27,7 @@ pub(crate) struct Changes {
     run: RunId,
     action: Arc<Action>,
     params: Arc<Value>,
+    node: Option<Arc<str>>,
     result: Value,
 }
 
@@ -38,8 +39,8 @@ impl Decider<'_> {
         let task = &run.acts.get(instance)?.stage.attempt()?.task;
         let action = self.pinned(run)?.actions.get(&task.action).cloned()?;
         let changes = action.adds.is_some() || action.removes.is_some();
-        let params = task.params.clone();
-        changes.then(|| Changes { run: id.clone(), action, params, result: result.clone() })
+        let (params, node, result) = (task.params.clone(), task.node.clone(), result.clone());
+        changes.then(|| Changes { run: id.clone(), action, params, node, result })
     }
 
     /// Writes what a step's success means for the inventory.
@@ -87,7 +88,7 @@ impl Decider<'_> {
     }
 
     fn take_away(&mut self, changes: &Changes, param: &str) -> Result<(), Illegal> {
-        let name = changes.params.get(param).and_then(name_of);
+        let name = changes.params.get(param).and_then(name_of).or_else(|| changes.node.clone());
         let set = self.set();
         let found = set.as_ref().zip(name).and_then(|(set, name)| set.inventory.node(&name));
         let (Some(set), Some(Target::Node { group, name })) = (set, found) else { return Ok(()) };

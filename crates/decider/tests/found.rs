@@ -143,6 +143,26 @@ fn a_cancelled_run_ends_when_nothing_of_it_is_under_way() {
     assert_eq!((ended(&unknown), unknown.open().3), (None, Kind::Observe(1)), "it is looked up first");
 }
 
+/// A runner has no inventory: what it acts on goes along whole, by path or by name.
+#[test]
+fn a_command_carries_the_object_that_it_acts_on() {
+    for (target, on) in [("\"{{ target }}\"", "a1"), ("a1", "a1")] {
+        let with = format!("use: digitalocean.droplet.reboot, with: {{node: {target}}}}}");
+        let (before, _) = SET.split_once("use: http.request").expect("it has a step");
+        let (_, after) = SET.split_once("}}\nverify").expect("it has a verify");
+        let set = format!("{before}{with}\nverify{after}").replace("a1: {}", "a1: {id: \"77\"}");
+        let case = Case::with(&set);
+        let mut tasks = case.events.iter().filter_map(|event| match event {
+            Event::Run { what: RunEvent::Dispatched { task, .. }, .. } => Some(task),
+            _ => None,
+        });
+        let task = tasks.next_back().expect("a dispatch");
+        let node = &task.params["node"];
+        assert_eq!((&node["name"], &node["id"]), (&on.into(), &"77".into()), "{}", task.params);
+        assert_eq!(node["group"]["name"], "web", "{}", task.params);
+    }
+}
+
 #[test]
 fn a_genesis_over_facts_does_not_decide_them() {
     let genesis = Event::Genesis { genesis: "g".into(), domain: "default".into() };

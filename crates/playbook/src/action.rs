@@ -4,14 +4,13 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use regreen_schemas::{
     Span,
-    action::{self, Declaration, Effect, ParamType},
+    action::{self, Declaration, Effect, FieldType, ParamType},
     hash::h,
 };
 
 use crate::value::Type;
 
-/// Timeout of an attempt, where neither the step nor the action says another.
-pub const TIMEOUT: Span = Span::seconds(30);
+pub use regreen_schemas::action::TIMEOUT;
 
 /// An action.
 #[derive(Clone, Debug)]
@@ -32,12 +31,12 @@ pub struct Action {
     pub result: Option<BTreeMap<Arc<str>, Type>>,
     /// The action that undoes it, with the same parameters.
     pub undo: Option<Arc<str>>,
-    /// The field of its result that is a node which is there from then on.
-    pub adds: Option<Arc<str>>,
-    /// The parameter whose node is gone when it is done.
-    pub removes: Option<Arc<str>>,
     /// Of one attempt, unless the step says.
     pub timeout: Span,
+    /// The field of its result that is a node which is there now.
+    pub adds: Option<Arc<str>>,
+    /// The parameter whose node is gone afterwards.
+    pub removes: Option<Arc<str>>,
     /// Whether it is only declared: no runner of this release has it.
     pub foreign: bool,
     /// Hash of the declaration: whoever serves it must know the same.
@@ -64,14 +63,6 @@ pub enum ParamKind {
     Is(ParamType),
     /// One of a few words.
     OneOf(Vec<Arc<str>>),
-    /// A whole number.
-    Int,
-    /// True or false.
-    Bool,
-    /// A length of time.
-    Duration,
-    /// Text that is run or read as code: nothing from outside may stand in it.
-    Code,
     /// A service of the inventory.
     Service,
     /// A receiver of the policy.
@@ -82,11 +73,11 @@ pub enum ParamKind {
 pub const PARAM_WORDS: &[(&str, ParamKind)] = &[
     ("text", ParamKind::Is(ParamType::Text)),
     ("url", ParamKind::Is(ParamType::Url)),
-    ("int", ParamKind::Int),
-    ("bool", ParamKind::Bool),
-    ("duration", ParamKind::Duration),
+    ("int", ParamKind::Is(ParamType::Int)),
+    ("bool", ParamKind::Is(ParamType::Bool)),
+    ("duration", ParamKind::Is(ParamType::Duration)),
     ("json", ParamKind::Is(ParamType::Json)),
-    ("code", ParamKind::Code),
+    ("code", ParamKind::Is(ParamType::Code)),
     ("node", ParamKind::Is(ParamType::Node)),
     ("group", ParamKind::Is(ParamType::Group)),
     ("service", ParamKind::Service),
@@ -126,21 +117,30 @@ fn of(declared: &Declaration) -> Action {
         required: param.required,
         doc: param.doc.into(),
     };
-    let result = [("status", Type::Int), ("json", Type::Json)];
+    let result = declared.result.iter().map(|(name, kind)| (Arc::from(*name), field(*kind)));
     Action {
         name: declared.name.into(),
         doc: declared.doc.into(),
         params: declared.params.iter().map(param).collect(),
         effect: declared.effect,
-        destructive: false,
-        irreversible: false,
-        result: Some(result.into_iter().map(|(name, kind)| (name.into(), kind)).collect()),
-        undo: None,
-        adds: None,
-        removes: None,
-        timeout: TIMEOUT,
+        destructive: declared.destructive,
+        irreversible: declared.irreversible,
+        result: Some(result.collect()),
+        undo: declared.undo.map(Arc::from),
+        timeout: declared.timeout,
+        adds: declared.adds.map(Arc::from),
+        removes: declared.removes.map(Arc::from),
         foreign: false,
         declared: declared.hash().into(),
+    }
+}
+
+const fn field(kind: FieldType) -> Type {
+    match kind {
+        FieldType::Text => Type::Str,
+        FieldType::Int => Type::Int,
+        FieldType::Json => Type::Json,
+        FieldType::Node => Type::Object("node"),
     }
 }
 
@@ -154,9 +154,9 @@ fn internal(name: &'static str, doc: &str, effect: Effect, params: Vec<Param>) -
         irreversible: false,
         result: Some(BTreeMap::new()),
         undo: None,
+        timeout: TIMEOUT,
         adds: None,
         removes: None,
-        timeout: TIMEOUT,
         foreign: false,
         declared: h(&[name.as_bytes()]).into(),
     }

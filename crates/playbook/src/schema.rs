@@ -214,7 +214,7 @@ fn parameter(param: &Param) -> Value {
     let filled = || pattern(r"\{\{", "a template: `{{ path }}`");
     let or_filled = |schema: Value| json!({"anyOf": [schema, filled()]});
     match &param.kind {
-        ParamKind::Is(ParamType::Url | ParamType::Text) | ParamKind::Code => {
+        ParamKind::Is(ParamType::Url | ParamType::Text | ParamType::Code) => {
             json!({"anyOf": [text(), reference("secret"), file()]})
         }
         ParamKind::Is(ParamType::OneOf(words)) => json!({"type": "string", "enum": words}),
@@ -228,9 +228,9 @@ fn parameter(param: &Param) -> Value {
             json!({"type": "string", "minLength": 1})
         }
         ParamKind::OneOf(words) => or_filled(json!({"type": "string", "enum": words})),
-        ParamKind::Int => or_filled(json!({"type": "integer"})),
-        ParamKind::Bool => or_filled(json!({"type": "boolean"})),
-        ParamKind::Duration => or_filled(shape(&Shape::Duration)),
+        ParamKind::Is(ParamType::Int) => or_filled(json!({"type": "integer"})),
+        ParamKind::Is(ParamType::Bool) => or_filled(json!({"type": "boolean"})),
+        ParamKind::Is(ParamType::Duration) => or_filled(shape(&Shape::Duration)),
     }
 }
 

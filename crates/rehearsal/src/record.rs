@@ -247,7 +247,7 @@ fn from_outside(state: &State, fingerprint: &Fingerprint) -> bool {
     matches!(source, None | Some(Source::Alert | Source::Webhook(_)))
 }
 
-/// The parameters, with the object that it acts on under the name that the action has for it.
+/// The parameters, with the object that it acts on by its name.
 fn with_subject(of: &Of<'_>, task: &Task) -> Value {
     let mut with = Value::clone(&task.params);
     let (Some(name), Some(action)) = (&task.node, of.set.actions.get(&task.action)) else { return with };
@@ -259,7 +259,7 @@ fn with_subject(of: &Of<'_>, task: &Task) -> Value {
         _ => false,
     };
     if let (Some(param), Some(map)) = (action.params.iter().find(fits), with.as_object_mut()) {
-        map.entry(param.name.to_string()).or_insert_with(|| name.as_ref().into());
+        map.insert(param.name.to_string(), name.as_ref().into());
     }
     with
 }

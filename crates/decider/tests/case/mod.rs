@@ -7,8 +7,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use regreen_decider::{Input, Library, State, decide, due};
 use regreen_playbook::{diagnostic::Source, load};
 use regreen_schemas::{
-    Instance, RunId, Timestamp,
-    action::HTTP_REQUEST,
+    Instance, RunId, Timestamp, action,
     check::{Look, Status},
     command::Kind,
     event::{Event, RunEvent, TellEvent},
@@ -61,7 +60,7 @@ impl Case {
         let mut case = Self { state: State::default(), library, now: 1000, seq: 0, events: Vec::new() };
         let takeover = Event::Takeover { here: 1, until: Timestamp(1), suspect: None, streams: None };
         case.input(&Input::Log(Box::new(takeover)));
-        let actions = BTreeMap::from([("http.request".into(), HTTP_REQUEST.hash().into())]);
+        let actions = action::all().map(|known| (known.name.into(), known.hash().into())).collect();
         case.fact(Item::Set(fact), None);
         case.fact(Item::Serves(Serves { nonce: "n".into(), zone: "main".into(), actions }), None);
         case.look(Status::Down, false, 0);

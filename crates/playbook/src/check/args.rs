@@ -29,11 +29,11 @@ fn object(kind: &ParamKind) -> Option<TargetKind> {
 /// The type that a value of a parameter must have; none: anything that can be written.
 fn wanted(kind: &ParamKind) -> Option<Type> {
     match kind {
-        ParamKind::Int => Some(Type::Int),
-        ParamKind::Bool => Some(Type::Bool),
-        ParamKind::Duration => Some(Type::Span),
+        ParamKind::Is(ParamType::Int) => Some(Type::Int),
+        ParamKind::Is(ParamType::Bool) => Some(Type::Bool),
+        ParamKind::Is(ParamType::Duration) => Some(Type::Span),
         ParamKind::OneOf(_) | ParamKind::Receiver => Some(Type::Str),
-        ParamKind::Is(_) | ParamKind::Code | ParamKind::Service => None,
+        ParamKind::Is(_) | ParamKind::Service => None,
     }
 }
 
@@ -149,7 +149,7 @@ impl Judge<'_> {
             };
             self.error(305, node, message, format!("this is {found}"), hint);
         }
-        if param.kind == ParamKind::Code {
+        if param.kind == ParamKind::Is(ParamType::Code) {
             self.code(template, &param.name, node, scope);
         }
     }

@@ -16,7 +16,7 @@ pub(super) fn argument(walk: &mut Walk<'_>, node: &Node, param: &Param, action: 
     let name = &*param.name;
     match &param.kind {
         ParamKind::Is(ParamType::Url) => filled(walk, node, name, Escape::Url),
-        ParamKind::Is(ParamType::Text) | ParamKind::Code => text(walk, node, name, action),
+        ParamKind::Is(ParamType::Text | ParamType::Code) => text(walk, node, name, action),
         ParamKind::Is(ParamType::OneOf(words)) => one_of(walk, node, name, words.iter().copied()),
         ParamKind::OneOf(words) => one_of(walk, node, name, words.iter().map(AsRef::as_ref)),
         ParamKind::Is(ParamType::Ints) => {
@@ -27,9 +27,9 @@ pub(super) fn argument(walk: &mut Walk<'_>, node: &Node, param: &Param, action: 
         ParamKind::Is(ParamType::Headers) => headers(walk, node, name),
         ParamKind::Is(ParamType::Json) => json(walk, node, name),
         ParamKind::Is(ParamType::Observe) => observe(walk, node),
-        ParamKind::Int => typed(walk, node, name, &Type::Int),
-        ParamKind::Bool => typed(walk, node, name, &Type::Bool),
-        ParamKind::Duration => typed(walk, node, name, &Type::Span),
+        ParamKind::Is(ParamType::Int) => typed(walk, node, name, &Type::Int),
+        ParamKind::Is(ParamType::Bool) => typed(walk, node, name, &Type::Bool),
+        ParamKind::Is(ParamType::Duration) => typed(walk, node, name, &Type::Span),
         // A further object, or somebody to tell: by name, or by a path to it.
         ParamKind::Is(ParamType::Node | ParamType::Group) | ParamKind::Service | ParamKind::Receiver => {
             filled(walk, node, name, Escape::Plain)

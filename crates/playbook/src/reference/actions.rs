@@ -103,9 +103,11 @@ fn kind(kind: &ParamKind) -> String {
         ParamKind::Is(ParamType::Group) => "a group: `\"{{ target.group }}\"`, or its name".into(),
         ParamKind::Service => "a service: `\"{{ target }}\"`, or its name".into(),
         ParamKind::Receiver => "name of a receiver".into(),
-        ParamKind::Int => "whole number, or a template that stands alone".into(),
-        ParamKind::Bool => "`true` or `false`, or a template that stands alone".into(),
-        ParamKind::Duration => "duration, or a template that stands alone".into(),
-        ParamKind::Code => "code, or `{template: file.hbs}`; nothing from outside may stand in it".into(),
+        ParamKind::Is(ParamType::Int) => "whole number, or a template that stands alone".into(),
+        ParamKind::Is(ParamType::Bool) => "`true` or `false`, or a template that stands alone".into(),
+        ParamKind::Is(ParamType::Duration) => "duration, or a template that stands alone".into(),
+        ParamKind::Is(ParamType::Code) => {
+            "code, or `{template: file.hbs}`; nothing from outside may stand in it".into()
+        }
     }
 }

@@ -9,7 +9,7 @@ const FLOW_AND_TIMES: &[Case] = &[
             "  - id: joined\n    verify: {check: \"es-node/{{ steps.create.result.node.name }}\", within: 15m}\n  - id: green\n    verify: {check: \"es-cluster/{{ target.group.name }}\", for: 5m, within: 3h}\n",
             "",
         )],
-        &["509w this destroys before it is verified | digitalocean.droplet.destroy"],
+        &["509w this destroys before it is verified | cloud.droplet.destroy"],
     ),
     case(
         "ends in a wait",

@@ -61,7 +61,7 @@ const GUARDS: &[Case] = &[
     case(
         "of the callee alone",
         &[("  cooldown: 1h\n  budget: [{max: 3, per: 6h, scope: group}]\n", "")],
-        &["501 destructive, unguarded | digitalocean.droplet.reboot"],
+        &["501 destructive, unguarded | cloud.droplet.reboot"],
     ),
     case(
         "approval instead",
@@ -103,9 +103,9 @@ const GUARDS: &[Case] = &[
         "parallel",
         &[(
             "      - id: second\n        use: script.run\n        with: {node: lb1, script: \"reload {{ target.name }}\"}",
-            "      - id: second\n        for_each: target.active.nodes\n        as: n\n        steps:\n          - {id: boot, use: digitalocean.droplet.reboot, with: {node: \"{{ n }}\"}}",
+            "      - id: second\n        for_each: target.active.nodes\n        as: n\n        steps:\n          - {id: boot, use: cloud.droplet.reboot, with: {node: \"{{ n }}\"}}",
         )],
-        &["504 destructive in `parallel` | digitalocean.droplet.reboot"],
+        &["504 destructive in `parallel` | cloud.droplet.reboot"],
     ),
     case(
         "too few",

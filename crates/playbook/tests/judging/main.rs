@@ -68,7 +68,7 @@ fn the_stories_of_the_language_are_silent() {
     let found = findings(SET, &[]);
     assert_eq!(told(&found), [""; 0], "{}", found.render(false));
     let notes: Vec<&str> = found.list.iter().map(|finding| finding.message.as_str()).collect();
-    assert!(notes.contains(&"no runner of this release has `digitalocean.droplet.reboot`"), "{notes:?}");
+    assert!(notes.contains(&"no runner of this release has `cloud.droplet.reboot`"), "{notes:?}");
 }
 
 const OUTSIDE: &[Case] = &[
