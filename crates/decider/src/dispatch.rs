@@ -295,7 +295,11 @@ fn subject(action: &Use, set: &Set, world: &World<'_>) -> Result<Option<Target>,
             }
         }
     };
-    found.map(Some).ok_or_else(|| "what it acts on is not in the inventory".to_owned())
+    let found = found.ok_or("what it acts on is not in the inventory")?;
+    if action.destructive && inventory.is_gone(&found) {
+        return Err(format!("a run took {} away already", found.name()));
+    }
+    Ok(Some(found))
 }
 
 /// The command's parameters. Everything becomes JSON values; a rendered text is never parsed again. The object that it

@@ -264,7 +264,16 @@ fn object(state: &State, set: &Set, kind: &str, name: &str) -> Option<Value> {
 fn typed(state: &State, set: &Set, kind: &Type, given: &serde_json::Value) -> Option<Value> {
     match (kind, given) {
         (Type::Object(kind), serde_json::Value::String(name)) => object(state, set, kind, name),
-        (Type::Object(_), other) if other.is_object() => Value::from_json(other),
+        (Type::Object(kind), other) if other.is_object() => {
+            let found = other.get("name").and_then(serde_json::Value::as_str);
+            let found = found.and_then(|name| object(state, set, kind, name));
+            // Of the inventory, when it is the same one.
+            let same = |found: &Value| match (found, other.get("id").and_then(serde_json::Value::as_str)) {
+                (Value::Map(fields), Some(id)) => fields.get("id").is_some_and(|own| own.to_string() == id),
+                _ => false,
+            };
+            found.filter(same).or_else(|| Value::from_json(other))
+        }
         (Type::Object(_), _) => None,
         (Type::Span, serde_json::Value::String(text)) => {
             regreen_schemas::time::parse_span(text).map(Value::Span)

@@ -153,7 +153,7 @@ fn library() -> (Library, Set) {
     let (set, findings) = load(vec![Source { path: "lab".into(), text: SET.into() }]);
     let set = set.unwrap_or_else(|| panic!("{}", findings.render(false)));
     let fact = Set { files: vec![SetFile { path: "lab".into(), hash: "x".into() }] };
-    (Library { sets: BTreeMap::from([(fact.hash(), Arc::new(set))]) }, fact)
+    (Library::new(BTreeMap::from([(fact.hash(), Arc::new(set))])), fact)
 }
 
 impl Case {

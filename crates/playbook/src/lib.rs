@@ -2,6 +2,7 @@
 //! the engine, `regreen check` and every later tool see the same.
 
 pub mod action;
+pub mod agree;
 pub mod cases;
 pub mod cel;
 pub mod check;
@@ -17,6 +18,7 @@ pub mod names;
 mod read;
 pub mod reference;
 pub mod report;
+mod roster;
 pub mod schedule;
 pub mod schema;
 pub mod set;
