@@ -15,7 +15,7 @@ use crate::{drill::stage::Stage, programs, up::child_command};
 pub enum Search {
     /// Small ones that answer as Elasticsearch does.
     StandIn,
-    /// OpenSearch; `make search` gets it.
+    /// OpenSearch; `make opensearch` gets it.
     Real,
 }
 
