@@ -4,7 +4,7 @@
 use std::{net::IpAddr, path::PathBuf};
 
 use data_encoding::BASE64;
-use hyper::header::{AUTHORIZATION, HeaderMap, HeaderValue};
+use hyper::header::HeaderValue;
 use regreen_action::Refusal;
 use regreen_kit::secrets::{Missing, Secrets};
 use rustls::{
@@ -16,7 +16,7 @@ use secrecy::ExposeSecret as _;
 use serde::Deserialize;
 use url::Url;
 
-use crate::connection::Client;
+use crate::{connection::Client, providers::SecretName, rest::Rest};
 
 /// `providers.elasticsearch` of the runner's file.
 #[derive(Clone, Debug, Deserialize)]
@@ -73,21 +73,14 @@ pub enum Scheme {
 #[serde(deny_unknown_fields, rename_all = "snake_case")]
 pub enum Login {
     /// A key as Elasticsearch gives it out: the `encoded` of its answer.
-    ApiKey(Named),
+    ApiKey(SecretName),
     /// A user.
     Basic {
         /// Its name.
         user: String,
         /// Its password.
-        password: Named,
+        password: SecretName,
     },
-}
-
-/// `{secret: name}`.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Named {
-    secret: String,
 }
 
 fn port() -> u16 {
@@ -133,25 +126,22 @@ impl Options {
         Ok(Client::trusting(tls))
     }
 
-    /// The headers of every request.
-    pub(super) fn headers(&self, secrets: &Secrets) -> Result<HeaderMap, Refusal> {
-        let mut headers = HeaderMap::new();
-        let reveal = |named: &Named| {
+    /// A client that has said who it is.
+    pub(super) fn rest(&self, client: &Client, secrets: &Secrets) -> Result<Rest, Refusal> {
+        let reveal = |named: &SecretName| {
             secrets.get(&named.secret).map_err(|missing| Refusal::secret(missing.to_string()))
         };
         let said = match &self.login {
-            None => return Ok(headers),
+            None => return Ok(Rest::new(client, None)),
             Some(Login::ApiKey(key)) => format!("ApiKey {}", reveal(key)?.expose_secret()),
             Some(Login::Basic { user, password }) => {
                 let both = format!("{user}:{}", reveal(password)?.expose_secret());
                 format!("Basic {}", BASE64.encode(both.as_bytes()))
             }
         };
-        let mut said = HeaderValue::from_str(&said)
-            .map_err(|_| Refusal::refused("the login of Elasticsearch is not as HTTP wants it"))?;
-        said.set_sensitive(true);
-        headers.insert(AUTHORIZATION, said);
-        Ok(headers)
+        let said = HeaderValue::from_str(&said)
+            .map_err(|_| Refusal::secret("the login of Elasticsearch can't stand in a header"))?;
+        Ok(Rest::new(client, Some(said)))
     }
 
     /// Where a node of the inventory answers: its address, with the port of this file unless it names one.

@@ -2,7 +2,6 @@
 //! Any of its nodes is asked: their addresses come with the command, the way in is the runner's own.
 
 mod access;
-mod answer;
 mod change;
 mod cluster;
 mod names;
@@ -19,7 +18,7 @@ use regreen_schemas::{
     command::Command,
 };
 
-pub use self::access::{Error, Login, Named, Options, Scheme};
+pub use self::access::{Error, Login, Options, Scheme};
 use self::{
     change::{Change, Right},
     cluster::{Cluster, Member},
@@ -91,7 +90,7 @@ impl Access {
             Ok(Member { name: place.name.clone(), url: self.options.url(&place.address)? })
         };
         let members = members.iter().map(member).collect::<Result<_, Refusal>>()?;
-        Ok(Cluster::new(self.client.clone(), self.options.headers(&self.secrets)?, members))
+        Ok(Cluster::new(self.options.rest(&self.client, &self.secrets)?, members))
     }
 }
 
