@@ -1,12 +1,15 @@
 //! How clusters are reached: scheme, port and login, from the runner's own configuration. A command names nodes; it
 //! never says how one gets in.
 
-use std::{net::IpAddr, path::PathBuf};
+use std::{
+    net::IpAddr,
+    path::{Path, PathBuf},
+};
 
 use data_encoding::BASE64;
 use hyper::header::HeaderValue;
 use regreen_action::Refusal;
-use regreen_kit::secrets::{Missing, Secrets};
+use regreen_kit::{daemon::Failure, secrets::Secrets};
 use rustls::{
     ClientConfig, RootCertStore,
     crypto::CryptoProvider,
@@ -94,34 +97,26 @@ impl Default for Options {
 }
 
 impl Options {
-    /// Whether the secret that is named here is at hand.
+    /// Whether the secret and the CA that are named here are at hand.
     ///
     /// # Errors
-    /// [`Missing`].
-    pub fn check(&self, secrets: &Secrets) -> Result<(), Missing> {
-        match &self.login {
-            None => Ok(()),
-            Some(Login::ApiKey(named) | Login::Basic { password: named, .. }) => {
-                secrets.get(&named.secret).map(|_| ())
-            }
+    /// What is not.
+    pub fn check(&self, secrets: &Secrets) -> Result<(), Failure> {
+        if let Some(Login::ApiKey(named) | Login::Basic { password: named, .. }) = &self.login {
+            secrets.get(&named.secret)?;
         }
+        Ok(self.ca.iter().try_for_each(|path| roots(path).map(|_| ()))?)
     }
 
-    /// A client that trusts whom this says.
-    pub(super) fn client(&self) -> Result<Client, Error> {
-        let Some(path) = &self.ca else { return Ok(Client::new()?) };
-        let read = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
-        let found = read.map_err(|source| Error::Ca { path: path.clone(), source })?;
-        let mut roots = RootCertStore::empty();
-        if roots.add_parsable_certificates(found).0 == 0 {
-            return Err(Error::Empty(path.clone()));
-        }
+    /// A client that trusts the CA that is named here; the common one trusts what the machine trusts.
+    pub(super) fn client(&self, common: &Client) -> Result<Client, Error> {
+        let Some(path) = &self.ca else { return Ok(common.clone()) };
         let provider = CryptoProvider::get_default()
             .cloned()
             .ok_or_else(|| rustls::Error::General("this process has not chosen one".into()))?;
         let tls = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()?
-            .with_root_certificates(roots)
+            .with_root_certificates(roots(path)?)
             .with_no_client_auth();
         Ok(Client::trusting(tls))
     }
@@ -164,6 +159,16 @@ impl Options {
             return Err(wrong());
         }
         Ok(url)
+    }
+}
+
+fn roots(path: &Path) -> Result<RootCertStore, Error> {
+    let read = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    let found = read.map_err(|source| Error::Ca { path: path.into(), source })?;
+    let mut roots = RootCertStore::empty();
+    match roots.add_parsable_certificates(found) {
+        (0, _) => Err(Error::Empty(path.into())),
+        _ => Ok(roots),
     }
 }
 

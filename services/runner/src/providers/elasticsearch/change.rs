@@ -2,16 +2,24 @@
 //! read back, and only that counts.
 
 use futures::future::BoxFuture;
-use regreen_action::Call;
-use regreen_schemas::fact::{Answer, Verb};
+use regreen_action::{Call, Refusal};
+use regreen_schemas::{
+    command::Command,
+    fact::{Answer, Verb},
+};
 use serde_json::{Value, json};
 
-use super::{cluster::Cluster, shards, votes};
+use super::{
+    Access,
+    cluster::Cluster,
+    params::{self, Node},
+    shards, votes,
+};
 use crate::rest::{Class, Wrong};
 
 /// What a node may do in its cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Right {
+enum Right {
     /// Hold shards.
     Shards,
     /// Vote on the master.
@@ -19,11 +27,44 @@ pub enum Right {
 }
 
 /// Takes rights from a node, or gives them back.
-pub struct Change {
-    pub cluster: Cluster,
-    pub node: String,
-    pub rights: &'static [Right],
-    pub exclude: bool,
+struct Change {
+    cluster: Cluster,
+    node: String,
+    rights: &'static [Right],
+    exclude: bool,
+}
+
+/// `elasticsearch.node.exclude`.
+pub fn node_exclude(access: &Access, command: &Command) -> Result<Box<dyn Call>, Refusal> {
+    change(access, command, &[Right::Shards, Right::Vote], true)
+}
+
+/// `elasticsearch.node.include`.
+pub fn node_include(access: &Access, command: &Command) -> Result<Box<dyn Call>, Refusal> {
+    change(access, command, &[Right::Shards, Right::Vote], false)
+}
+
+/// `elasticsearch.voting.exclude`.
+pub fn voting_exclude(access: &Access, command: &Command) -> Result<Box<dyn Call>, Refusal> {
+    change(access, command, &[Right::Vote], true)
+}
+
+/// `elasticsearch.voting.include`.
+pub fn voting_include(access: &Access, command: &Command) -> Result<Box<dyn Call>, Refusal> {
+    change(access, command, &[Right::Vote], false)
+}
+
+fn change(
+    access: &Access,
+    command: &Command,
+    rights: &'static [Right],
+    exclude: bool,
+) -> Result<Box<dyn Call>, Refusal> {
+    let Node { place, others } = params::node(command)?;
+    // It is asked last: most likely it is the one that does not answer.
+    let members: Vec<_> = others.into_iter().chain([place.clone()]).collect();
+    let cluster = access.cluster(&members)?;
+    Ok(Box::new(Change { cluster, node: place.name, rights, exclude }))
 }
 
 impl Right {

@@ -110,11 +110,7 @@ impl Cluster {
     }
 
     /// Reads from one node.
-    pub async fn read_from<T: DeserializeOwned>(
-        &self,
-        member: &Member,
-        ask: &Ask<'_>,
-    ) -> Result<T, Wrong> {
+    pub async fn read_from<T: DeserializeOwned>(&self, member: &Member, ask: &Ask<'_>) -> Result<T, Wrong> {
         let said = self.send(member, ask, READ_MAX).await;
         said.and_then(Said::shaped).map_err(Wrong::of_read)
     }

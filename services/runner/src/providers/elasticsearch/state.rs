@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures::future::{BoxFuture, join_all, try_join};
-use regreen_action::Call;
+use regreen_action::{Call, Refusal};
 use regreen_schemas::{
     command::Command,
     fact::{Answer, Verb},
@@ -13,7 +13,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    Access, Prepared,
+    Access,
     cluster::{Ask, Cluster, Member, nobody, telling},
     params::{self, Group},
     votes::Votes,
@@ -61,7 +61,7 @@ struct Get {
     name: String,
 }
 
-pub fn prepare(access: &Access, command: &Command) -> Prepared {
+pub fn prepare(access: &Access, command: &Command) -> Result<Box<dyn Call>, Refusal> {
     let Params { group } = params::read(command)?;
     Ok(Box::new(Get { cluster: access.cluster(&group.nodes)?, name: group.name }))
 }

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use regreen_action::Call;
+use regreen_action::{Call, Refusal};
 use regreen_schemas::{
     command::Command,
     fact::{Answer, Verb},
@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::{
-    Access, Prepared,
+    Access,
     cluster::{Ask, Cluster, MASTER},
     params::{self, Group},
 };
@@ -83,7 +83,7 @@ struct Wait {
     patience: Duration,
 }
 
-pub fn prepare(access: &Access, command: &Command) -> Prepared {
+pub fn prepare(access: &Access, command: &Command) -> Result<Box<dyn Call>, Refusal> {
     let Params { group, status } = params::read(command)?;
     let patience = command.task.timeout.to_std().saturating_sub(MARGIN);
     Ok(Box::new(Wait { cluster: access.cluster(&group.nodes)?, status, patience }))
