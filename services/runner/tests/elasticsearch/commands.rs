@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use regreen_action::{Action, Call, Refusal};
 use regreen_kit::secrets::Secrets;
-use regreen_runner::providers::elasticsearch::{Options, actions};
+use regreen_runner::providers::Options;
 use regreen_schemas::{
     Instance, RunId, Span, Timestamp,
     action::find,
@@ -32,8 +32,8 @@ pub fn node(name: &str, nodes: &[(&str, String)]) -> Value {
 impl Served {
     pub fn new(options: &Value, secrets: &Secrets) -> Self {
         regreen_kit::init_tls();
-        let options: Options = serde_json::from_value(options.clone()).expect("options");
-        Self(actions(&options, secrets).expect("TLS"))
+        let options: Options = serde_json::from_value(json!({"elasticsearch": options})).expect("options");
+        Self(options.actions(secrets).expect("TLS"))
     }
 
     pub fn prepare(&self, action: &str, params: Value) -> Result<Box<dyn Call>, Refusal> {

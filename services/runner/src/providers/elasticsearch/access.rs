@@ -1,12 +1,15 @@
 //! How clusters are reached: scheme, port and login, from the runner's own configuration. A command names nodes; it
 //! never says how one gets in.
 
-use std::{net::IpAddr, path::PathBuf};
+use std::{
+    net::IpAddr,
+    path::{Path, PathBuf},
+};
 
 use data_encoding::BASE64;
-use hyper::header::{AUTHORIZATION, HeaderMap, HeaderValue};
+use hyper::header::HeaderValue;
 use regreen_action::Refusal;
-use regreen_kit::secrets::{Missing, Secrets};
+use regreen_kit::{daemon::Failure, secrets::Secrets};
 use rustls::{
     ClientConfig, RootCertStore,
     crypto::CryptoProvider,
@@ -16,7 +19,7 @@ use secrecy::ExposeSecret as _;
 use serde::Deserialize;
 use url::Url;
 
-use crate::connection::Client;
+use crate::{connection::Client, providers::SecretName, rest::Rest};
 
 /// `providers.elasticsearch` of the runner's file.
 #[derive(Clone, Debug, Deserialize)]
@@ -73,21 +76,14 @@ pub enum Scheme {
 #[serde(deny_unknown_fields, rename_all = "snake_case")]
 pub enum Login {
     /// A key as Elasticsearch gives it out: the `encoded` of its answer.
-    ApiKey(Named),
+    ApiKey(SecretName),
     /// A user.
     Basic {
         /// Its name.
         user: String,
         /// Its password.
-        password: Named,
+        password: SecretName,
     },
-}
-
-/// `{secret: name}`.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Named {
-    secret: String,
 }
 
 fn port() -> u16 {
@@ -101,57 +97,46 @@ impl Default for Options {
 }
 
 impl Options {
-    /// Whether the secret that is named here is at hand.
+    /// Whether the secret and the CA that are named here are at hand.
     ///
     /// # Errors
-    /// [`Missing`].
-    pub fn check(&self, secrets: &Secrets) -> Result<(), Missing> {
-        match &self.login {
-            None => Ok(()),
-            Some(Login::ApiKey(named) | Login::Basic { password: named, .. }) => {
-                secrets.get(&named.secret).map(|_| ())
-            }
+    /// What is not.
+    pub fn check(&self, secrets: &Secrets) -> Result<(), Failure> {
+        if let Some(Login::ApiKey(named) | Login::Basic { password: named, .. }) = &self.login {
+            secrets.get(&named.secret)?;
         }
+        Ok(self.ca.iter().try_for_each(|path| roots(path).map(|_| ()))?)
     }
 
-    /// A client that trusts whom this says.
-    pub(super) fn client(&self) -> Result<Client, Error> {
-        let Some(path) = &self.ca else { return Ok(Client::new()?) };
-        let read = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
-        let found = read.map_err(|source| Error::Ca { path: path.clone(), source })?;
-        let mut roots = RootCertStore::empty();
-        if roots.add_parsable_certificates(found).0 == 0 {
-            return Err(Error::Empty(path.clone()));
-        }
+    /// A client that trusts the CA that is named here; the common one trusts what the machine trusts.
+    pub(super) fn client(&self, common: &Client) -> Result<Client, Error> {
+        let Some(path) = &self.ca else { return Ok(common.clone()) };
         let provider = CryptoProvider::get_default()
             .cloned()
             .ok_or_else(|| rustls::Error::General("this process has not chosen one".into()))?;
         let tls = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()?
-            .with_root_certificates(roots)
+            .with_root_certificates(roots(path)?)
             .with_no_client_auth();
         Ok(Client::trusting(tls))
     }
 
-    /// The headers of every request.
-    pub(super) fn headers(&self, secrets: &Secrets) -> Result<HeaderMap, Refusal> {
-        let mut headers = HeaderMap::new();
-        let reveal = |named: &Named| {
+    /// A client that has said who it is.
+    pub(super) fn rest(&self, client: &Client, secrets: &Secrets) -> Result<Rest, Refusal> {
+        let reveal = |named: &SecretName| {
             secrets.get(&named.secret).map_err(|missing| Refusal::secret(missing.to_string()))
         };
         let said = match &self.login {
-            None => return Ok(headers),
+            None => return Ok(Rest::new(client, None)),
             Some(Login::ApiKey(key)) => format!("ApiKey {}", reveal(key)?.expose_secret()),
             Some(Login::Basic { user, password }) => {
                 let both = format!("{user}:{}", reveal(password)?.expose_secret());
                 format!("Basic {}", BASE64.encode(both.as_bytes()))
             }
         };
-        let mut said = HeaderValue::from_str(&said)
-            .map_err(|_| Refusal::refused("the login of Elasticsearch is not as HTTP wants it"))?;
-        said.set_sensitive(true);
-        headers.insert(AUTHORIZATION, said);
-        Ok(headers)
+        let said = HeaderValue::from_str(&said)
+            .map_err(|_| Refusal::secret("the login of Elasticsearch can't stand in a header"))?;
+        Ok(Rest::new(client, Some(said)))
     }
 
     /// Where a node of the inventory answers: its address, with the port of this file unless it names one.
@@ -174,6 +159,16 @@ impl Options {
             return Err(wrong());
         }
         Ok(url)
+    }
+}
+
+fn roots(path: &Path) -> Result<RootCertStore, Error> {
+    let read = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    let found = read.map_err(|source| Error::Ca { path: path.into(), source })?;
+    let mut roots = RootCertStore::empty();
+    match roots.add_parsable_certificates(found) {
+        (0, _) => Err(Error::Empty(path.into())),
+        _ => Ok(roots),
     }
 }
 

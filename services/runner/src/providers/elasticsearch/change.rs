@@ -2,19 +2,24 @@
 //! read back, and only that counts.
 
 use futures::future::BoxFuture;
-use regreen_action::Call;
-use regreen_schemas::fact::{Answer, Failure, Verb};
+use regreen_action::{Call, Refusal};
+use regreen_schemas::{
+    command::Command,
+    fact::{Answer, Verb},
+};
 use serde_json::{Value, json};
 
 use super::{
-    answer::{Sent, Trouble},
+    Access,
     cluster::Cluster,
+    params::{self, Node},
     shards, votes,
 };
+use crate::rest::{Class, Wrong};
 
 /// What a node may do in its cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Right {
+enum Right {
     /// Hold shards.
     Shards,
     /// Vote on the master.
@@ -22,15 +27,48 @@ pub enum Right {
 }
 
 /// Takes rights from a node, or gives them back.
-pub struct Change {
-    pub cluster: Cluster,
-    pub node: String,
-    pub rights: &'static [Right],
-    pub exclude: bool,
+struct Change {
+    cluster: Cluster,
+    node: String,
+    rights: &'static [Right],
+    exclude: bool,
+}
+
+/// `elasticsearch.node.exclude`.
+pub fn node_exclude(access: &Access, command: &Command) -> Result<Box<dyn Call>, Refusal> {
+    change(access, command, &[Right::Shards, Right::Vote], true)
+}
+
+/// `elasticsearch.node.include`.
+pub fn node_include(access: &Access, command: &Command) -> Result<Box<dyn Call>, Refusal> {
+    change(access, command, &[Right::Shards, Right::Vote], false)
+}
+
+/// `elasticsearch.voting.exclude`.
+pub fn voting_exclude(access: &Access, command: &Command) -> Result<Box<dyn Call>, Refusal> {
+    change(access, command, &[Right::Vote], true)
+}
+
+/// `elasticsearch.voting.include`.
+pub fn voting_include(access: &Access, command: &Command) -> Result<Box<dyn Call>, Refusal> {
+    change(access, command, &[Right::Vote], false)
+}
+
+fn change(
+    access: &Access,
+    command: &Command,
+    rights: &'static [Right],
+    exclude: bool,
+) -> Result<Box<dyn Call>, Refusal> {
+    let Node { place, others } = params::node(command)?;
+    // It is asked last: most likely it is the one that does not answer.
+    let members: Vec<_> = others.into_iter().chain([place.clone()]).collect();
+    let cluster = access.cluster(&members)?;
+    Ok(Box::new(Change { cluster, node: place.name, rights, exclude }))
 }
 
 impl Right {
-    async fn change(self, cluster: &Cluster, node: &str, exclude: bool) -> Option<Sent> {
+    async fn change(self, cluster: &Cluster, node: &str, exclude: bool) -> Result<bool, Wrong> {
         match self {
             Self::Shards => shards::change(cluster, node, exclude).await,
             Self::Vote => votes::change(cluster, node, exclude).await,
@@ -38,7 +76,7 @@ impl Right {
     }
 
     /// Whether it is as it shall be.
-    async fn is(self, cluster: &Cluster, node: &str, excluded: bool) -> Result<bool, Trouble> {
+    async fn is(self, cluster: &Cluster, node: &str, excluded: bool) -> Result<bool, Wrong> {
         Ok(match self {
             Self::Shards if excluded => shards::read(cluster).await?.exclude(node),
             Self::Shards => !shards::read(cluster).await?.mention(node),
@@ -62,7 +100,7 @@ enum Came {
     /// Changed, and read back.
     Changed,
     /// Surely nothing was changed.
-    Nothing(Trouble),
+    Nothing(Wrong),
     /// It was sent, and that is all that is sure.
     Unsure(String),
 }
@@ -70,19 +108,17 @@ enum Came {
 impl Change {
     async fn one(&self, right: Right) -> Came {
         let sent = match right.change(&self.cluster, &self.node, self.exclude).await {
-            None => return Came::Same,
-            Some(Sent::Nothing(trouble)) => return Came::Nothing(trouble),
-            Some(Sent::Accepted) => "accepted".to_owned(),
-            Some(Sent::Unsure(why)) => why,
+            Ok(false) => return Came::Same,
+            Ok(true) => "accepted".to_owned(),
+            Err(wrong) if wrong.class == Class::Unknown => wrong.reason,
+            Err(wrong) => return Came::Nothing(wrong),
         };
         match right.is(&self.cluster, &self.node, self.exclude).await {
             Ok(true) => Came::Changed,
             Ok(false) => Came::Unsure(format!("{}: {sent}, and it is not so", right.word())),
-            Err(trouble) => Came::Unsure(format!(
-                "{}: {sent}, and it can't be read back: {}",
-                right.word(),
-                trouble.reason
-            )),
+            Err(Wrong { reason, .. }) => {
+                Came::Unsure(format!("{}: {sent}, and it can't be read back: {reason}", right.word()))
+            }
         }
     }
 
@@ -93,8 +129,8 @@ impl Change {
                 Came::Same => {}
                 Came::Changed => changed.push(right.word()),
                 // Half of it is no failure: nothing of it would be.
-                Came::Nothing(trouble) if changed.is_empty() => return trouble.failed(),
-                Came::Nothing(Trouble { reason, .. }) | Came::Unsure(reason) => {
+                Came::Nothing(wrong) if changed.is_empty() => return wrong.verb(),
+                Came::Nothing(Wrong { reason, .. }) | Came::Unsure(reason) => {
                     let done = changed.iter().map(|word| format!("{word}: done; ")).collect::<String>();
                     return Verb::Unknown { reason: format!("{done}{reason}").into() };
                 }
@@ -103,7 +139,7 @@ impl Change {
         Verb::Ok { result: json!({}) }
     }
 
-    async fn look(&self) -> Result<bool, Trouble> {
+    async fn look(&self) -> Result<bool, Wrong> {
         for right in self.rights {
             if !right.is(&self.cluster, &self.node, self.exclude).await? {
                 return Ok(false);
@@ -127,9 +163,7 @@ impl Call for Change {
             match self.look().await {
                 Ok(true) => Verb::Observed { look, answer: Answer::Done { result: json!({}) } },
                 Ok(false) => Verb::Observed { look, answer: Answer::NotDone },
-                Err(Trouble { reason, retry_after, .. }) => {
-                    Verb::Failed { kind: Failure::Transient, reason: reason.into(), retry_after }
-                }
+                Err(wrong) => Wrong { class: Class::Transient, ..wrong }.verb(),
             }
         })
     }

@@ -2,26 +2,18 @@
 //! of the others, and the one that is to be repaired is asked last.
 
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::atomic::{AtomicUsize, Ordering},
     time::Duration,
 };
 
-use bytes::Bytes;
 use futures::{StreamExt as _, stream::FuturesUnordered};
-use hyper::{
-    Method,
-    header::{CONTENT_TYPE, HeaderMap, HeaderValue},
-};
+use hyper::Method;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::Value;
 use tokio::time::{sleep, timeout};
 use url::Url;
 
-use super::answer::{self, Sent, Trouble};
-use crate::connection::{Client, Error, Ready, Reply};
+use crate::rest::{Class, Rest, Said, Wrong};
 
 /// How long a node may be silent before the next one is asked as well.
 const SILENCE: Duration = Duration::from_secs(1);
@@ -63,17 +55,16 @@ impl<'a> Ask<'a> {
 
 /// The nodes, and how to get in.
 pub struct Cluster {
-    client: Client,
-    headers: HeaderMap,
-    members: Arc<[Member]>,
+    rest: Rest,
+    members: Vec<Member>,
     /// Who answered last: the next question is asked there first.
     last: AtomicUsize,
 }
 
 impl Cluster {
     /// Of these nodes, asked in this order.
-    pub fn new(client: Client, headers: HeaderMap, members: Vec<Member>) -> Self {
-        Self { client, headers, members: members.into(), last: AtomicUsize::new(0) }
+    pub fn new(rest: Rest, members: Vec<Member>) -> Self {
+        Self { rest, members, last: AtomicUsize::new(0) }
     }
 
     pub fn members(&self) -> &[Member] {
@@ -87,10 +78,10 @@ impl Cluster {
     }
 
     /// Reads from the first node that answers.
-    pub async fn read<T: DeserializeOwned>(&self, ask: &Ask<'_>) -> Result<T, Trouble> {
+    pub async fn read<T: DeserializeOwned>(&self, ask: &Ask<'_>) -> Result<T, Wrong> {
         let mut nodes = self.order();
         let mut asked = FuturesUnordered::new();
-        let mut trouble: Option<Trouble> = None;
+        let mut wrong: Option<Wrong> = None;
         loop {
             if let Some(node) = nodes.next() {
                 asked.push(async move { (node, self.read_from(&self.members[node], ask).await) });
@@ -101,13 +92,13 @@ impl Cluster {
                         self.last.store(node, Ordering::Relaxed);
                         return Ok(answer);
                     }
-                    Err(why) => trouble = Some(why.or(trouble)),
+                    Err(other) => wrong = Some(telling(other, wrong)),
                 },
                 () = sleep(SILENCE), if nodes.len() > 0 => {}
                 else => break,
             }
         }
-        Err(trouble.unwrap_or_else(|| Trouble::lasting("there is no node to ask")))
+        Err(wrong.unwrap_or_else(nobody))
     }
 
     /// Finds out who answers and has a master, before the ticket: what is asked then leaves at once (rule 18).
@@ -119,53 +110,51 @@ impl Cluster {
     }
 
     /// Reads from one node.
-    pub async fn read_from<T: DeserializeOwned>(&self, member: &Member, ask: &Ask<'_>) -> Result<T, Trouble> {
-        let of = |what: String| Trouble::passing(format!("{}: {what}", member.name));
-        let reply = self.send(member, ask, READ_MAX).await.map_err(|error| of(error.to_string()))?;
-        answer::read(&reply)
-            .map_err(|trouble| Trouble { reason: format!("{}: {}", member.name, trouble.reason), ..trouble })
+    pub async fn read_from<T: DeserializeOwned>(&self, member: &Member, ask: &Ask<'_>) -> Result<T, Wrong> {
+        let said = self.send(member, ask, READ_MAX).await;
+        said.and_then(Said::shaped).map_err(Wrong::of_read)
     }
 
     /// Writes by one node: by the next only when the one before surely did not get it.
-    pub async fn write(&self, ask: &Ask<'_>) -> Sent {
-        let mut trouble = None;
+    ///
+    /// # Errors
+    /// Of class unknown it may have been done: it is to be read back. So is what was accepted.
+    pub async fn write(&self, ask: &Ask<'_>) -> Result<(), Wrong> {
+        let mut wrong = None;
         for node in self.order() {
-            let member = &self.members[node];
-            match self.send(member, ask, WRITE_MAX).await {
-                Ok(reply) => return answer::written(&reply),
-                Err(error) if error.nothing_left() => trouble = Some(format!("{}: {error}", member.name)),
-                Err(error) => return Sent::Unsure(format!("{}: {error}", member.name)),
+            match self.send(&self.members[node], ask, WRITE_MAX).await {
+                Err(away) if away.status.is_none() && away.class == Class::Transient => wrong = Some(away),
+                answer => return answer.map(|_| ()),
             }
         }
-        Sent::Nothing(Trouble::passing(trouble.unwrap_or_else(|| "there is no node to ask".into())))
+        Err(wrong.unwrap_or_else(nobody))
     }
 
-    /// Sends it, once more on a fresh connection when the server had closed an idle one.
-    async fn send(&self, member: &Member, ask: &Ask<'_>, patience: Duration) -> Result<Reply, Error> {
-        let ready = self.ready(&member.url, ask);
-        let answer = async {
-            match self.client.open(&ready.url).await?.send(&ready).await {
-                Err(Error::NotSent) => self.client.open_anew(&ready.url).await?.send(&ready).await,
-                sent => sent,
-            }
-        };
-        timeout(patience, answer)
-            .await
-            .unwrap_or_else(|_| Err(Error::Broken(format!("no answer within {patience:?}"))))
+    /// A success, or what is wrong and where.
+    async fn send(&self, member: &Member, ask: &Ask<'_>, patience: Duration) -> Result<Said, Wrong> {
+        let ready = self.rest.ready(ask.method.clone(), url(&member.url, ask), ask.body.as_ref());
+        let answer = timeout(patience, self.rest.ask(&ready)).await;
+        let said = answer.unwrap_or_else(|_| Err(Wrong::unknown(format!("no answer within {patience:?}"))));
+        said.and_then(Said::good)
+            .map_err(|wrong| Wrong { reason: format!("{}: {}", member.name, wrong.reason), ..wrong })
     }
+}
 
-    fn ready(&self, node: &Url, ask: &Ask<'_>) -> Ready {
-        let mut url = node.clone();
-        url.path_segments_mut().expect("invariant: a node's URL is http").clear().extend(ask.path);
-        if !ask.query.is_empty() {
-            url.query_pairs_mut().extend_pairs(ask.query);
-        }
-        let mut headers = self.headers.clone();
-        let mut body = Bytes::new();
-        if let Some(value) = &ask.body {
-            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-            body = value.to_string().into();
-        }
-        Ready { url, method: ask.method.clone(), headers, body }
+fn url(node: &Url, ask: &Ask<'_>) -> Url {
+    let mut url = node.clone();
+    url.path_segments_mut().expect("invariant: a node's URL is http").clear().extend(ask.path);
+    if !ask.query.is_empty() {
+        url.query_pairs_mut().extend_pairs(ask.query);
     }
+    url
+}
+
+/// There is no node.
+pub fn nobody() -> Wrong {
+    Wrong::permanent("there is no node to ask")
+}
+
+/// Which of two nodes' words tells more: one that refuses is there, and the others would refuse as well.
+pub fn telling(wrong: Wrong, other: Option<Wrong>) -> Wrong {
+    other.filter(|other| other.class == Class::Permanent).unwrap_or(wrong)
 }

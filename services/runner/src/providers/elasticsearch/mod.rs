@@ -2,7 +2,6 @@
 //! Any of its nodes is asked: their addresses come with the command, the way in is the runner's own.
 
 mod access;
-mod answer;
 mod change;
 mod cluster;
 mod names;
@@ -19,13 +18,21 @@ use regreen_schemas::{
     command::Command,
 };
 
-pub use self::access::{Error, Login, Named, Options, Scheme};
-use self::{
-    change::{Change, Right},
-    cluster::{Cluster, Member},
-    params::Node,
-};
+pub use self::access::{Error, Login, Options, Scheme};
+use self::cluster::{Cluster, Member};
 use crate::connection::Client;
+
+/// What makes a command a call.
+type Prepare = fn(&Access, &Command) -> Result<Box<dyn Call>, Refusal>;
+
+const SERVED: [(&Declaration, Prepare); 6] = [
+    (&declared::NODE_EXCLUDE, change::node_exclude),
+    (&declared::NODE_INCLUDE, change::node_include),
+    (&declared::VOTING_EXCLUDE, change::voting_exclude),
+    (&declared::VOTING_INCLUDE, change::voting_include),
+    (&declared::CLUSTER_WAIT, wait::prepare),
+    (&declared::STATE_GET, state::prepare),
+];
 
 /// The way to clusters.
 #[derive(Clone)]
@@ -35,39 +42,22 @@ struct Access {
     secrets: Secrets,
 }
 
-/// A command becomes a call, or is refused.
-type Prepared = Result<Box<dyn Call>, Refusal>;
-type Prepare = fn(&Access, &Command) -> Prepared;
-
-/// An action: its declaration, and how a command becomes a call.
 struct Served {
     access: Access,
     declaration: &'static Declaration,
     prepare: Prepare,
 }
 
-/// All of them.
-///
-/// # Errors
-/// When there is no TLS, or the CA can't be read.
-pub fn actions(options: &Options, secrets: &Secrets) -> Result<Vec<Box<dyn Action>>, Error> {
-    let access = Access { client: options.client()?, options: options.clone(), secrets: secrets.clone() };
-    let served: [(_, Prepare); 6] = [
-        (&declared::NODE_EXCLUDE, |access, command| {
-            change(access, command, &[Right::Shards, Right::Vote], true)
-        }),
-        (&declared::NODE_INCLUDE, |access, command| {
-            change(access, command, &[Right::Shards, Right::Vote], false)
-        }),
-        (&declared::VOTING_EXCLUDE, |access, command| change(access, command, &[Right::Vote], true)),
-        (&declared::VOTING_INCLUDE, |access, command| change(access, command, &[Right::Vote], false)),
-        (&declared::CLUSTER_WAIT, wait::prepare),
-        (&declared::STATE_GET, state::prepare),
-    ];
-    let action = |(declaration, prepare)| -> Box<dyn Action> {
-        Box::new(Served { access: access.clone(), declaration, prepare })
-    };
-    Ok(served.into_iter().map(action).collect())
+/// All actions.
+pub(super) fn actions(
+    client: &Client,
+    options: &Options,
+    secrets: &Secrets,
+) -> Result<Vec<Box<dyn Action>>, Error> {
+    let access =
+        Access { client: options.client(client)?, options: options.clone(), secrets: secrets.clone() };
+    let served = SERVED.map(|(declaration, prepare)| Served { access: access.clone(), declaration, prepare });
+    Ok(served.into_iter().map(|served| Box::new(served) as Box<dyn Action>).collect())
 }
 
 impl Action for Served {
@@ -75,7 +65,7 @@ impl Action for Served {
         self.declaration
     }
 
-    fn prepare(&self, command: &Command) -> Prepared {
+    fn prepare(&self, command: &Command) -> Result<Box<dyn Call>, Refusal> {
         (self.prepare)(&self.access, command)
     }
 }
@@ -91,14 +81,6 @@ impl Access {
             Ok(Member { name: place.name.clone(), url: self.options.url(&place.address)? })
         };
         let members = members.iter().map(member).collect::<Result<_, Refusal>>()?;
-        Ok(Cluster::new(self.client.clone(), self.options.headers(&self.secrets)?, members))
+        Ok(Cluster::new(self.options.rest(&self.client, &self.secrets)?, members))
     }
-}
-
-fn change(access: &Access, command: &Command, rights: &'static [Right], exclude: bool) -> Prepared {
-    let Node { place, others } = params::node(command)?;
-    // It is asked last: most likely it is the one that does not answer.
-    let members: Vec<_> = others.into_iter().chain([place.clone()]).collect();
-    let cluster = access.cluster(&members)?;
-    Ok(Box::new(Change { cluster, node: place.name, rights, exclude }))
 }

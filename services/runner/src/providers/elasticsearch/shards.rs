@@ -10,10 +10,10 @@ use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
 use super::{
-    answer::{Sent, Trouble},
     cluster::{Ask, Cluster, MASTER, SETTLE},
     names::Names,
 };
+use crate::rest::Wrong;
 
 const KEY: &str = "cluster.routing.allocation.exclude._name";
 const PATH: &[&str] = &["_cluster", "settings"];
@@ -73,25 +73,23 @@ impl Lists {
 }
 
 /// The lists as they are.
-pub async fn read(cluster: &Cluster) -> Result<Lists, Trouble> {
+pub async fn read(cluster: &Cluster) -> Result<Lists, Wrong> {
     cluster.read(&Ask::get(PATH, &[("flat_settings", "true"), MASTER])).await
 }
 
-/// Keeps shards away from a node, or no longer. `None` when it was so already.
-pub async fn change(cluster: &Cluster, name: &str, exclude: bool) -> Option<Sent> {
+/// Keeps shards away from a node, or no longer. Whether anything had to be written.
+pub async fn change(cluster: &Cluster, name: &str, exclude: bool) -> Result<bool, Wrong> {
     let _alone = ONE_AT_A_TIME.lock().await;
-    let lists = match read(cluster).await {
-        Ok(lists) => lists,
-        Err(trouble) => return Some(Sent::Nothing(trouble)),
-    };
+    let lists = read(cluster).await?;
     let body = match exclude {
-        true if lists.exclude(name) => return None,
+        true if lists.exclude(name) => return Ok(false),
         true => lists.with(name),
-        false if !lists.mention(name) => return None,
+        false if !lists.mention(name) => return Ok(false),
         false => lists.without(name),
     };
     let query = [("flat_settings", "true"), MASTER, SETTLE];
-    Some(cluster.write(&Ask { method: Method::PUT, path: PATH, query: &query, body: Some(body) }).await)
+    cluster.write(&Ask { method: Method::PUT, path: PATH, query: &query, body: Some(body) }).await?;
+    Ok(true)
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures::future::{BoxFuture, join_all, try_join};
-use regreen_action::Call;
+use regreen_action::{Call, Refusal};
 use regreen_schemas::{
     command::Command,
     fact::{Answer, Verb},
@@ -13,13 +13,13 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    Access, Prepared,
-    answer::Trouble,
-    cluster::{Ask, Cluster, Member},
+    Access,
+    cluster::{Ask, Cluster, Member, nobody, telling},
     params::{self, Group},
     votes::Votes,
     wait::Health,
 };
+use crate::rest::Wrong;
 
 /// Nodes that are asked, all at the same time: so many tell as well as all.
 const NODES_MAX: usize = 32;
@@ -54,14 +54,14 @@ struct Metadata {
 }
 
 /// What a node says, or why it says nothing.
-type Sight = Result<(Health, State), Trouble>;
+type Sight = Result<(Health, State), Wrong>;
 
 struct Get {
     cluster: Cluster,
     name: String,
 }
 
-pub fn prepare(access: &Access, command: &Command) -> Prepared {
+pub fn prepare(access: &Access, command: &Command) -> Result<Box<dyn Call>, Refusal> {
     let Params { group } = params::read(command)?;
     Ok(Box::new(Get { cluster: access.cluster(&group.nodes)?, name: group.name }))
 }
@@ -79,20 +79,16 @@ impl Get {
         try_join(self.cluster.read_from(node, &health), self.cluster.read_from(node, &state)).await
     }
 
-    async fn tell(&self) -> Result<Value, Trouble> {
+    async fn tell(&self) -> Result<Value, Wrong> {
         let sights = self.sights().await;
         if sights.iter().any(|(_, sight)| sight.is_ok()) {
             return Ok(json!({"summary": summary(&sights)}));
         }
-        let troubles: Vec<_> = sights.into_iter().filter_map(|(_, sight)| sight.err()).collect();
-        let kind =
-            troubles.iter().fold(None, |most: Option<Trouble>, trouble| Some(trouble.clone().or(most)));
-        let reasons: Vec<_> = troubles.into_iter().map(|trouble| trouble.reason).collect();
+        let wrongs: Vec<Wrong> = sights.into_iter().filter_map(|(_, sight)| sight.err()).collect();
+        let reasons: Vec<&str> = wrongs.iter().map(|wrong| wrong.reason.as_str()).collect();
         let reason = format!("no node of {} tells: {}", self.name, reasons.join("; "));
-        Err(kind.map_or_else(
-            || Trouble::passing(&reason),
-            |trouble| Trouble { reason: reason.clone(), ..trouble },
-        ))
+        let most = wrongs.into_iter().fold(None, |most, wrong| Some(telling(wrong, most)));
+        Err(Wrong { reason, ..most.unwrap_or_else(nobody) })
     }
 }
 
@@ -101,7 +97,7 @@ impl Call for Get {
         Box::pin(async {
             match self.tell().await {
                 Ok(result) => Verb::Ok { result },
-                Err(trouble) => trouble.failed(),
+                Err(wrong) => wrong.verb(),
             }
         })
     }
@@ -110,7 +106,7 @@ impl Call for Get {
         Box::pin(async move {
             match self.tell().await {
                 Ok(result) => Verb::Observed { look, answer: Answer::Done { result } },
-                Err(trouble) => trouble.failed(),
+                Err(wrong) => wrong.verb(),
             }
         })
     }
@@ -138,7 +134,7 @@ fn summary(sights: &[(&str, Sight)]) -> String {
                 lines.push(format!("{name} answers and is not in the cluster"));
             }
             Ok(_) => {}
-            Err(trouble) => lines.push(trouble.reason.clone()),
+            Err(wrong) => lines.push(wrong.reason.clone()),
         }
     }
     let excluded = state.metadata.cluster_coordination.excluded();

@@ -11,10 +11,8 @@ use std::collections::BTreeSet;
 use hyper::Method;
 use serde::Deserialize;
 
-use super::{
-    answer::{Sent, Trouble},
-    cluster::{Ask, Cluster, MASTER, SETTLE},
-};
+use super::cluster::{Ask, Cluster, MASTER, SETTLE};
+use crate::rest::Wrong;
 
 const EXCLUSIONS: &[&str] = &["_cluster", "voting_config_exclusions"];
 
@@ -77,26 +75,23 @@ impl Exclusion {
 }
 
 /// The votes as they are.
-pub async fn read(cluster: &Cluster) -> Result<Votes, Trouble> {
+pub async fn read(cluster: &Cluster) -> Result<Votes, Wrong> {
     let query = [("filter_path", "metadata.cluster_coordination"), MASTER];
     let state: State = cluster.read(&Ask::get(&["_cluster", "state", "metadata"], &query)).await?;
     Ok(state.metadata.cluster_coordination)
 }
 
-/// Takes a node's vote, or gives it back. `None` when it was so already.
-pub async fn change(cluster: &Cluster, name: &str, exclude: bool) -> Option<Sent> {
-    let votes = match read(cluster).await {
-        Ok(votes) => votes,
-        Err(trouble) => return Some(Sent::Nothing(trouble)),
-    };
+/// Takes a node's vote, or gives it back. Whether anything had to be written.
+pub async fn change(cluster: &Cluster, name: &str, exclude: bool) -> Result<bool, Wrong> {
+    let votes = read(cluster).await?;
     match exclude {
-        true if votes.withhold(name) => return None,
-        false if !votes.exclude(name) => return None,
+        true if votes.withhold(name) => return Ok(false),
+        false if !votes.exclude(name) => return Ok(false),
         _ => {}
     }
     let others = votes.others(name);
     if !exclude && !others.is_empty() {
-        return Some(Sent::Nothing(blocked(name, &others)));
+        return Err(blocked(name, &others));
     }
     let added = [("node_names", name), SETTLE];
     let (method, query) = match exclude {
@@ -104,11 +99,12 @@ pub async fn change(cluster: &Cluster, name: &str, exclude: bool) -> Option<Sent
         // It would wait until the node has left, and it shall stay.
         false => (Method::DELETE, [("wait_for_removal", "false")].as_slice()),
     };
-    Some(cluster.write(&Ask { method, path: EXCLUSIONS, query, body: None }).await)
+    cluster.write(&Ask { method, path: EXCLUSIONS, query, body: None }).await?;
+    Ok(true)
 }
 
-fn blocked(name: &str, others: &[&str]) -> Trouble {
-    Trouble::lasting(format!(
+fn blocked(name: &str, others: &[&str]) -> Wrong {
+    Wrong::permanent(format!(
         "the vote of {name} is not given back: {} excluded as well, and voting exclusions are cleared all at once. \
          When whoever excluded them is done: DELETE /_cluster/voting_config_exclusions?wait_for_removal=false",
         match others {
@@ -150,7 +146,7 @@ mod tests {
     fn those_of_others_are_named() {
         let votes = votes(&["i1"], &[("i2", "a2"), ("_absent_", "b1"), ("i9", "_absent_")]);
         assert_eq!(votes.others("a2"), ["b1", "i9"]);
-        let trouble = blocked("a2", &votes.others("a2"));
-        assert!(trouble.reason.contains("b1, i9 are excluded as well"), "{}", trouble.reason);
+        let wrong = blocked("a2", &votes.others("a2"));
+        assert!(wrong.reason.contains("b1, i9 are excluded as well"), "{}", wrong.reason);
     }
 }

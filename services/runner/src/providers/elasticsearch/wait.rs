@@ -4,21 +4,21 @@
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use regreen_action::Call;
+use regreen_action::{Call, Refusal};
 use regreen_schemas::{
     command::Command,
-    fact::{Answer, Failure, Verb},
+    fact::{Answer, Verb},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::{
-    Access, Prepared,
-    answer::Trouble,
+    Access,
     cluster::{Ask, Cluster, MASTER},
     params::{self, Group},
 };
+use crate::rest::{Class, Wrong};
 
 /// Between two questions.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -83,14 +83,14 @@ struct Wait {
     patience: Duration,
 }
 
-pub fn prepare(access: &Access, command: &Command) -> Prepared {
+pub fn prepare(access: &Access, command: &Command) -> Result<Box<dyn Call>, Refusal> {
     let Params { group, status } = params::read(command)?;
     let patience = command.task.timeout.to_std().saturating_sub(MARGIN);
     Ok(Box::new(Wait { cluster: access.cluster(&group.nodes)?, status, patience }))
 }
 
 impl Wait {
-    async fn ask(&self) -> Result<Health, Trouble> {
+    async fn ask(&self) -> Result<Health, Wrong> {
         self.cluster.read(&Ask::get(&["_cluster", "health"], &[MASTER])).await
     }
 
@@ -102,8 +102,8 @@ impl Wait {
                 Ok(Ok(health)) if health.status >= self.status => return reached(&health),
                 Ok(Ok(health)) => last = health.told(),
                 // Who is refused now would be refused in a minute.
-                Ok(Err(trouble)) if trouble.kind == Failure::Permanent => return trouble.failed(),
-                Ok(Err(trouble)) => last = trouble.reason,
+                Ok(Err(wrong)) if wrong.class == Class::Permanent => return wrong.verb(),
+                Ok(Err(wrong)) => last = wrong.reason,
                 Err(_) => return self.given_up(&last),
             }
             if timeout_at(end, sleep(PAUSE)).await.is_err() {
@@ -114,8 +114,8 @@ impl Wait {
 
     /// For good: to wait once more is what a longer timeout is for.
     fn given_up(&self, last: &str) -> Verb {
-        Trouble::lasting(format!("not {} within {:?}: {last}", self.status.word(), self.patience + MARGIN))
-            .failed()
+        Wrong::permanent(format!("not {} within {:?}: {last}", self.status.word(), self.patience + MARGIN))
+            .verb()
     }
 }
 
@@ -136,7 +136,7 @@ impl Call for Wait {
                     Verb::Observed { look, answer: Answer::Done { result } }
                 }
                 Ok(_) => Verb::Observed { look, answer: Answer::NotDone },
-                Err(trouble) => Trouble { kind: Failure::Transient, ..trouble }.failed(),
+                Err(wrong) => Wrong { class: Class::Transient, ..wrong }.verb(),
             }
         })
     }
