@@ -122,7 +122,12 @@ const fn timed(event: &Event) -> bool {
 
 /// One line of the live view.
 fn show(mark: &timeline::Mark) {
-    say(&format!("  {}  {:<9} {}", clock(mark.at), mark.word, crate::out::plain(&mark.text)));
+    say(&format!(
+        "  {}  {:<9} {}",
+        clock(mark.at),
+        mark.word,
+        crate::out::plain(&mark.text.replace('\n', "; "))
+    ));
 }
 
 /// The time of day, UTC.

@@ -9,6 +9,7 @@ use regreen_schemas::{
     check::Status,
     event::{Event, RunEvent, TellEvent},
     fact::Answer,
+    roster::By,
     run::RunResult,
 };
 use serde::Serialize;
@@ -211,6 +212,12 @@ pub fn marks(noted: &Noted) -> Vec<Mark> {
         }
         Event::EpisodeClosed { .. } => mark("seen", "the alert resolved".into()),
         Event::Takeover { .. } => mark("takes", "an engine took the log over".into()),
+        Event::NodeAdded { group, node, by } => {
+            mark("added", format!("{} of {group}, by {}", node.name, known_by(by)))
+        }
+        Event::NodeRemoved { group, node, by } => {
+            mark("removed", format!("{} of {group}, by {}", node.name, known_by(by)))
+        }
         Event::CooldownCleared { by, playbook, .. } => {
             mark("cleared", format!("the cooldown of {playbook}, by {by}"))
         }
@@ -226,6 +233,14 @@ pub fn marks(noted: &Noted) -> Vec<Mark> {
             .flat_map(|(word, text)| mark(word, text))
             .collect(),
         _ => Vec::new(),
+    }
+}
+
+/// Who says that a node is there.
+fn known_by(by: &By) -> String {
+    match by {
+        By::Run(run) => format!("run {run}"),
+        By::Discovery => "the provider's list".to_owned(),
     }
 }
 

@@ -86,10 +86,19 @@ impl Play<'_> {
             anyhow::bail!("{} droplets instead of {NODES}", nodes.len())
         };
         let mut acts = vec![self.one(first).await.context("act one")?];
-        acts.push(self.two(second).await.context("act two")?);
-        acts.push(self.three([first, third]).await.context("act three")?);
-        self.budget_is_free(&acts).await?;
-        acts.push(self.four(third).await.context("act four")?);
+        if goes_on(&acts) {
+            acts.push(self.two(second).await.context("act two")?);
+        }
+        if goes_on(&acts) {
+            // Neither was repaired before: it is no cooldown that holds the repair back.
+            let now = self.cloud.droplets().await?;
+            let new = now.iter().find(|droplet| !nodes.contains(droplet)).context("no droplet was made")?;
+            acts.push(self.three([third, new]).await.context("act three")?);
+        }
+        if goes_on(&acts) {
+            self.budget_is_free(&acts).await?;
+            acts.push(self.four(third).await.context("act four")?);
+        }
         Ok(acts)
     }
 
@@ -214,10 +223,13 @@ impl Play<'_> {
         Ok(Open { seen: Seen::default(), broke, before })
     }
 
-    /// Until the repair is over, and with it the alert.
+    /// Until the repair is over, and with it the alert. Where nothing was repaired, the alert stays.
     async fn until_ended(&mut self, open: &mut Open) -> anyhow::Result<()> {
         let ended = |seen: &Seen| seen.end_of(PLAYBOOK).is_some();
         self.follower.until(&mut open.seen, self.patience, ended).await?;
+        if !is_repaired(&open.seen) {
+            return Ok(());
+        }
         self.follower
             .until(&mut open.seen, self.patience, Seen::resolved)
             .await
@@ -234,56 +246,39 @@ impl Play<'_> {
         wait_for(self.follower.bus(), self.patience, up).await
     }
 
-    /// Waits until all is well and nothing is open, and judges the act.
-    async fn close(
-        &mut self,
-        mut open: Open,
-        plot: &Plot<'_>,
-        mut wrong: Vec<String>,
-    ) -> anyhow::Result<Played> {
+    /// Until every check is up, every run over and every alert closed.
+    async fn until_calm(&self) -> anyhow::Result<()> {
         self.until_up().await.context("the cluster did not come back")?;
         let calm = |state: &regreen_decider::State| {
             let runs = state.runs.len();
             let alerts = state.episodes.values().filter(|episode| episode.closed.is_none()).count();
             if runs + alerts == 0 { Ok(()) } else { Err(format!("{runs} runs and {alerts} alerts are open")) }
         };
-        wait_for(self.follower.bus(), self.patience, calm).await.context("it does not come to rest")?;
-        self.follower.catch_up(&mut open.seen).await?;
-        self.follower.look_up(&mut open.seen).await?;
+        wait_for(self.follower.bus(), self.patience, calm).await.context("it does not come to rest")
+    }
+
+    /// Waits until all is well where it was repaired, and judges the act.
+    async fn close(&mut self, open: Open, plot: &Plot<'_>, wrong: Vec<String>) -> anyhow::Result<Played> {
+        let Open { mut seen, broke, before } = open;
+        if plot.limit.is_none() || is_repaired(&seen) {
+            self.until_calm().await?;
+        }
+        self.follower.catch_up(&mut seen).await?;
+        self.follower.look_up(&mut seen).await?;
         let there = self.cloud.droplets().await?;
         self.writer.nodes(there.into_iter().map(|droplet| droplet.address).collect());
         let lines = self.cloud.effects()?;
-        let own: Vec<&Line> =
-            lines.iter().skip(open.before).filter(|line| !self.cloud.is_own(line)).collect();
-        let (done, decided) = (judge::done(&own), judge::decided(&open.seen));
-        let disagreements = judge::compare(plot.name, plot.effects, &decided, &done);
-        let timeline = timeline::of(open.broke, PLAYBOOK, &open.seen);
-        let mut objectives = Vec::new();
-        if let Some((limit, source)) = &plot.limit {
-            let limit = seconds(Timestamp(0), Timestamp(limit.0));
-            let measured = timeline.seconds.map(|seconds| seconds.rto);
-            objectives.push(Objective::at_most(Aim::Rto, limit, measured, source.clone()));
-            if timeline.result != Some(RunResult::Repaired) {
-                wrong.push(format!("the run ended {}", timeline.result.map_or("never", RunResult::word)));
-            }
-        }
-        let act = Act {
-            name: plot.name,
-            title: plot.title,
-            expected: plot.expected,
-            wrong,
-            objectives,
-            timeline,
-            gaps: Vec::new(),
-        };
+        let own: Vec<&Line> = lines.iter().skip(before).filter(|line| !self.cloud.is_own(line)).collect();
+        let (done, decided) = (judge::done(&own), judge::decided(&seen));
+        let act = act(plot, wrong, timeline::of(broke, PLAYBOOK, &seen));
         act.objectives.iter().for_each(|objective| say(&format!("  {}", objective.said())));
         Ok(Played {
             act,
             over: clock::wall(),
             effects: done.len(),
-            disagreements,
+            disagreements: judge::compare(plot.name, plot.effects, &decided, &done),
             decided,
-            spent: spent(&open.seen),
+            spent: spent(&seen),
         })
     }
 
@@ -303,6 +298,39 @@ impl Play<'_> {
         }
         Ok(())
     }
+}
+
+/// The act as it is reported: against its limit, where something was to be repaired.
+fn act(plot: &Plot<'_>, mut wrong: Vec<String>, timeline: timeline::Timeline) -> Act {
+    let objective = plot.limit.as_ref().map(|(limit, source)| {
+        let measured = timeline.seconds.map(|seconds| seconds.rto);
+        Objective::at_most(Aim::Rto, seconds(Timestamp(0), Timestamp(limit.0)), measured, source.clone())
+    });
+    if objective.is_some() && timeline.result != Some(RunResult::Repaired) {
+        wrong.push(format!("the run ended {}", timeline.result.map_or("never", RunResult::word)));
+    }
+    Act {
+        name: plot.name,
+        title: plot.title,
+        expected: plot.expected,
+        wrong,
+        objectives: objective.into_iter().collect(),
+        timeline,
+        gaps: Vec::new(),
+    }
+}
+
+/// Whether the next act would measure that act alone.
+fn goes_on(acts: &[Played]) -> bool {
+    let well = acts.iter().all(|played| played.act.wrong.is_empty());
+    if !well {
+        say("\nthe act did not go as it must: those after it are not played");
+    }
+    well
+}
+
+fn is_repaired(seen: &Seen) -> bool {
+    seen.end_of(PLAYBOOK).is_some_and(|end| end.result == RunResult::Repaired)
 }
 
 /// When destructive attempts were counted.

@@ -70,7 +70,6 @@ const ACT_MIN: Duration = Duration::from_secs(180);
 
 pub async fn play(stage: &mut Stage, options: &Options) -> anyhow::Result<Report> {
     let speed = options.speed();
-    let prepared = set::prepare(speed)?;
     say(&format!(
         "starting Alertmanager, a simulated DigitalOcean with {} search nodes ({}), and Regreen",
         set::NODES,
@@ -78,11 +77,12 @@ pub async fn play(stage: &mut Stage, options: &Options) -> anyhow::Result<Report
     ));
     let alertmanager = stage.alertmanager()?;
     let cloud = Cloud::start(stage, &alertmanager, options.search, TOKEN).await?;
+    let droplets = cloud.droplets().await?;
+    let prepared = set::prepare(speed, &droplets)?;
     let desk = Desk::open().await?;
     stage.write_set(&prepared.files)?;
     configure(stage, &cloud, &desk)?;
-    let nodes: Vec<String> = cloud.droplets().await?.into_iter().map(|droplet| droplet.address).collect();
-    let writer = Writer::start(nodes).await?;
+    let writer = Writer::start(droplets.into_iter().map(|droplet| droplet.address).collect()).await?;
     start_up(stage)?;
     let bus = stage.well(set::CHECKS).await?;
     say(&format!(

@@ -12,6 +12,8 @@ use regreen_playbook::{
 };
 use regreen_schemas::Span;
 
+use super::cloud::Droplet;
+
 /// Text of a shipped file.
 macro_rules! shipped {
     ($($name:literal),* $(,)?) => {
@@ -28,7 +30,7 @@ pub const SHIPPED: &[(&str, &str)] = shipped![
     "elasticsearch-node-lost.yaml",
     "elasticsearch-node-replace.yaml",
     "elasticsearch-quorum-lost.yaml",
-    "node.sh.hbs",
+    "node.cloud-config.hbs",
     "policy.yaml",
 ];
 /// The playbook that repairs.
@@ -63,9 +65,10 @@ pub struct Prepared {
 }
 
 /// The set at a speed.
-pub fn prepare(speed: NonZeroU32) -> anyhow::Result<Prepared> {
+pub fn prepare(speed: NonZeroU32, nodes: &[Droplet]) -> anyhow::Result<Prepared> {
     let lens = Lens { waits: speed, memory: speed.saturating_mul(NonZeroU32::new(MEMORY).unwrap_or(speed)) };
-    let mut files = vec![("inventory.yaml", inventory())];
+    let inventory = inventory(nodes);
+    let mut files = vec![("inventory.yaml", inventory.clone())];
     for (name, text) in SHIPPED {
         let yaml = name.ends_with(".yaml");
         let text = if yaml {
@@ -78,7 +81,7 @@ pub fn prepare(speed: NonZeroU32) -> anyhow::Result<Prepared> {
     }
     let hastened = compiled(files.iter().map(|(name, text)| (*name, text.as_str())))?;
     let shipped =
-        compiled([("inventory.yaml", inventory().as_str())].into_iter().chain(SHIPPED.iter().copied()))?;
+        compiled([("inventory.yaml", inventory.as_str())].into_iter().chain(SHIPPED.iter().copied()))?;
     let rto = |set: &Set| {
         let drill = set.playbooks.get(OBJECTIVE).and_then(|playbook| playbook.drill.as_ref());
         drill.and_then(|drill| Some((drill.rto?, drill.rpo?))).context("drill-node-lost names no objective")
@@ -95,11 +98,15 @@ fn compiled<'f>(files: impl IntoIterator<Item = (&'f str, &'f str)>) -> anyhow::
     set.with_context(|| format!("the set is not good:\n{}", findings.render(false)))
 }
 
-/// Its nodes are what the provider lists under the tag.
-fn inventory() -> String {
+/// Its nodes are those that are there, and what the provider lists under the tag from then on.
+fn inventory(nodes: &[Droplet]) -> String {
+    let node = |node: &Droplet| {
+        format!("      {}: {{id: \"{}\", address: \"{}\"}}\n", node.name, node.id, node.address)
+    };
+    let nodes: String = nodes.iter().map(node).collect();
     format!(
         "apiVersion: regreen/v1\ninventory: drill\ngroups:\n  {GROUP}:\n    provider: digitalocean\n    health: es-node\n    \
-         discover: {{tag: {GROUP}}}\n"
+         discover: {{tag: {GROUP}}}\n    nodes:\n{nodes}"
     )
 }
 
@@ -126,7 +133,14 @@ mod tests {
 
     #[test]
     fn the_objective_is_divided_like_everything_else() {
-        let prepared = prepare(NonZeroU32::new(20).expect("not zero")).expect("what is shipped is good");
+        let node = |n: u32| Droplet {
+            id: n.to_string(),
+            name: format!("es-a-{n}"),
+            address: format!("127.0.0.{n}"),
+        };
+        let nodes = [node(1), node(2), node(3)];
+        let prepared =
+            prepare(NonZeroU32::new(20).expect("not zero"), &nodes).expect("what is shipped is good");
         assert_eq!((prepared.rto_shipped, prepared.rto), (Span::minutes(10), Span::seconds(30)));
         assert_eq!((prepared.rpo, prepared.lens.memory.get()), (0, 240));
         assert_eq!(
