@@ -166,7 +166,8 @@ impl World {
     pub async fn machine(&self, droplet: u64) -> Value {
         let (_, state) = self.api("GET", "/sim/state", None).await;
         let all = state["droplets"].as_array().expect("droplets");
-        all.iter().find(|one| one["id"] == droplet.to_string()).cloned().unwrap_or_default()
+        let id = json!(droplet.to_string());
+        all.iter().find(|one| one["id"] == id).cloned().unwrap_or_default()
     }
 }
 
