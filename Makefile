@@ -1,6 +1,6 @@
 # Two commands: `make drill` shows it at work for real, `make test` checks everything that CI checks.
 SHELL := /bin/bash
-.PHONY: drill opensearch bench chaos kills sim test tools build services lint unit stories editor fmt schemas
+.PHONY: drill opensearch search bench chaos kills sim test tools build services lint unit stories editor fmt schemas
 
 test: tools lint unit sim stories kills editor ## Everything that CI checks
 
@@ -13,6 +13,9 @@ drill: tools ## Breaks a small service for real and shows how it is repaired
 
 opensearch: ## OpenSearch into the user's cache, and .tools/bin/opensearch-node, which runs a node; wants Java and Maven
 	@scripts/opensearch.sh
+
+search: tools opensearch ## What the runner does to Elasticsearch, done to three real nodes of OpenSearch
+	cargo test --locked -p regreen-runner --test opensearch
 
 bench: tools ## Raw JetStream, ingest, webhook → effect, recovery, takeover, 2,000 checks; a table on stderr, JSON on stdout
 	cargo build --release --locked --workspace

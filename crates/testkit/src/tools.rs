@@ -20,5 +20,5 @@ pub fn find(names: &[&str]) -> PathBuf {
             }
         }
     }
-    panic!("{} is not installed: run `make tools` in the project's root", names.join(" or "));
+    panic!("{} is not installed: run `make tools` in the project's root (`make opensearch` for OpenSearch)", names.join(" or "));
 }
