@@ -103,6 +103,12 @@ async fn somebody_elses_vote_stays(nodes: &Nodes, served: &Served) {
 
 async fn a_lost_node_is_excluded(nodes: &mut Nodes, served: &Served) {
     let inventory = nodes.inventory();
+    // The votes that were given back count a moment later; until then the one that votes must not be the lost one.
+    regreen_testkit::wait_for("three votes", nodes::PATIENCE, async || match votes(nodes).await {
+        (_, 3) => Ok(()),
+        other => Err(other),
+    })
+    .await;
     nodes.kill(&[2]);
     nodes.wait("two nodes", |health| health["number_of_nodes"] == 2).await;
     let summary = state(served, &inventory).await;

@@ -26,11 +26,13 @@ struct Watched {
     since: Option<String>,
 }
 
-/// Looks and complains until it is ended.
-pub async fn run(cloud: Arc<Cloud>, alertmanager: String) {
+/// Looks and complains until it is ended. The droplets that are there have answered, as nodes of that cluster.
+pub async fn run(cloud: Arc<Cloud>, alertmanager: String, cluster: String) {
     let client = reqwest::Client::new();
     let url = format!("{}/api/v2/alerts", alertmanager.trim_end_matches('/'));
-    let mut watched: BTreeMap<u64, Watched> = BTreeMap::new();
+    let answered = |id: &u64| (*id, Watched { cluster: Some(cluster.clone()), ..Watched::default() });
+    let mut watched: BTreeMap<u64, Watched> =
+        cloud.with(|state| state.droplets.keys().map(answered).collect());
     loop {
         look(&cloud, &client, &mut watched).await;
         let there = cloud.with(|state| state.droplets.keys().copied().collect::<Vec<_>>());

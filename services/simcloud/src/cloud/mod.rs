@@ -121,7 +121,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let work = async {
         cloud.begin(&options.tag, options.droplets).await?;
         if let Some(alertmanager) = options.alertmanager {
-            tokio::spawn(complaints::run(cloud.clone(), alertmanager));
+            tokio::spawn(complaints::run(cloud.clone(), alertmanager, options.tag.clone()));
         }
         std::future::pending::<anyhow::Result<()>>().await
     };

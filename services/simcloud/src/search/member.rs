@@ -128,10 +128,12 @@ impl Member {
         voting::quorum(&self.kept.cluster, &yes)
     }
 
-    /// Makes the first electorate, from those that the configuration names. Not twice.
+    /// Makes the first electorate, from those that the configuration names, and the cluster's id. Not twice. Whoever
+    /// makes them makes the same: several may before one of them is master.
     pub fn bootstrap(&mut self, named: &BTreeSet<NodeId>) {
         if self.kept.cluster.accepted.is_empty() {
             let all: Vec<NodeId> = named.iter().cloned().collect();
+            self.kept.cluster.uuid = all.first().map(|id| id.0.chars().rev().collect());
             self.kept.cluster.committed.clone_from(&all);
             self.kept.cluster.accepted = all;
         }
@@ -160,7 +162,7 @@ impl Member {
 
     /// The votes are in: it is master, unless the term is another one by now. The first decision says so, and that
     /// these are its members.
-    pub fn win(&mut self, term: u64, members: Vec<Peer>, uuid: impl FnOnce() -> String) -> Option<Cluster> {
+    pub fn win(&mut self, term: u64, members: Vec<Peer>) -> Option<Cluster> {
         if self.kept.term != term || self.role != Role::Candidate {
             return None;
         }
@@ -169,7 +171,6 @@ impl Member {
         let all = members.into_iter().chain([self.me.clone()]);
         cluster.nodes = all.map(|peer| (peer.id.clone(), peer)).collect();
         cluster.master = Some(self.me.id.clone());
-        cluster.uuid.get_or_insert_with(uuid);
         Some(cluster)
     }
 

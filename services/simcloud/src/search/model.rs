@@ -45,7 +45,7 @@ pub struct At {
 /// All that the members of a cluster agree on, but for documents.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Cluster {
-    /// Given by the first master.
+    /// Made with the first electorate.
     pub uuid: Option<String>,
     pub master: Option<NodeId>,
     pub nodes: BTreeMap<NodeId, Peer>,

@@ -11,7 +11,7 @@ use super::{
     disk::Record,
     member::Decision,
     model::{Cluster, NodeId},
-    node::{Node, new_id},
+    node::Node,
     wire::{Join, Pong},
 };
 
@@ -113,7 +113,7 @@ impl Node {
         let members = peers.filter(|peer| voted.contains(&peer.id) || was.contains_key(&peer.id)).collect();
         let mut missed = self.missed.lock().await;
         let won = self.change(|member| {
-            let won = if member.quorum(&voted) { member.win(ballot.term, members, new_id) } else { None };
+            let won = if member.quorum(&voted) { member.win(ballot.term, members) } else { None };
             (won, None)
         });
         let Some(cluster) = won else { return };
