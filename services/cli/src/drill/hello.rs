@@ -153,7 +153,16 @@ fn act(
     seen: &Seen,
 ) -> Act {
     let timeline = timeline::of(broke, NAME, seen);
-    Act { name, title, expected, wrong: Vec::new(), objectives: Vec::new(), timeline, gaps: Vec::new() }
+    Act {
+        name,
+        title,
+        expected,
+        wrong: Vec::new(),
+        objectives: Vec::new(),
+        notes: Vec::new(),
+        timeline,
+        gaps: Vec::new(),
+    }
 }
 
 fn read(effects: &Path) -> anyhow::Result<Vec<Effect>> {

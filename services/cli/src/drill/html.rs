@@ -62,6 +62,7 @@ struct Shown<'r> {
     well: bool,
     wrong: &'r [String],
     objectives: Vec<Aimed>,
+    notes: &'r [String],
     drawing: Drawing,
     marks: Vec<Line>,
 }
@@ -112,13 +113,7 @@ fn facts(report: &Report) -> Vec<Fact> {
         say("search nodes", search.to_owned());
     }
     if let Some(speed) = report.speed {
-        say(
-            "speed",
-            format!(
-                "waits {}×, cooldowns and budgets {}×; seconds are as measured",
-                speed.waits, speed.memory
-            ),
-        );
+        say("speed", format!("waits {}×, cooldowns {}×", speed.waits, speed.memory));
     }
     if let Some(tally) = &report.canary {
         say("documents lost", format!("{} of {} acknowledged", tally.lost, tally.acknowledged));
@@ -159,6 +154,7 @@ fn shown<'r>(act: &'r Act, report: &Report) -> Shown<'r> {
         well: act.is_well(),
         wrong: &act.wrong,
         objectives: act.objectives.iter().map(aimed).collect(),
+        notes: &act.notes,
         drawing: draw::drawing(act, &own),
         marks: act.timeline.marks.iter().map(|mark| mark_line(mark, act)).collect(),
     }

@@ -42,6 +42,7 @@ fn hostile() -> Report {
             Objective::at_most(Aim::Rto, 30.0, Some(9.5), "10m of the playbook, by 20"),
             Objective::at_most(Aim::Rpo, 0.0, None, evil),
         ],
+        notes: vec![evil.into()],
         timeline,
         gaps: vec![Gap { from: at(100), to: at(2100) }],
     };

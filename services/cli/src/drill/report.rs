@@ -88,6 +88,9 @@ pub struct Act {
     pub wrong: Vec<String>,
     /// What was to be reached.
     pub objectives: Vec<Objective>,
+    /// What else was seen.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
     /// What happened, in time.
     pub timeline: Timeline,
     /// Stretches in which no document was accepted.
@@ -211,5 +214,6 @@ fn print_act(act: &Act) {
         ));
     }
     act.objectives.iter().for_each(|objective| out::line(&format!("  {}", objective.said())));
+    act.notes.iter().for_each(|note| out::line(&format!("  {note}")));
     act.wrong.iter().for_each(|line| out::line(&format!("  WRONG: {line}")));
 }

@@ -10,7 +10,7 @@ use regreen_schemas::{
     event::{Event, RunEvent, TellEvent},
     fact::Answer,
     roster::By,
-    run::RunResult,
+    run::{Decision, Outcome, RunResult},
 };
 use serde::Serialize;
 
@@ -121,7 +121,7 @@ pub fn of(broke: Timestamp, playbook: &str, seen: &Seen) -> Timeline {
     let marks: Vec<Mark> = seen.noted.iter().flat_map(marks).collect();
     let last = marks.last().map_or(broke, |mark| mark.at);
     let ended = end.as_ref().map_or(last, |end| end.at);
-    let mut bars = begun(broke, seen);
+    let mut bars = begun(broke, run.as_ref(), seen);
     bars.extend(run.iter().flat_map(|run| worked(run, seen)));
     bars.sort_by_key(|bar| (bar.from, bar.phase));
     let sum = |phase: Phase| {
@@ -139,8 +139,8 @@ pub fn of(broke: Timestamp, playbook: &str, seen: &Seen) -> Timeline {
     Timeline { broke, ended, run, result: end.map(|end| end.result), seconds, bars, marks }
 }
 
-/// Detect and decide: up to the first command, or to the last refusal where nothing is done.
-fn begun(broke: Timestamp, seen: &Seen) -> Vec<Bar> {
+/// Detect and decide: up to the run's first command, or until it was held back where nothing is done.
+fn begun(broke: Timestamp, run: Option<&RunId>, seen: &Seen) -> Vec<Bar> {
     let alerted = seen
         .noted
         .iter()
@@ -152,14 +152,13 @@ fn begun(broke: Timestamp, seen: &Seen) -> Vec<Bar> {
     let bar = |phase, from, to, label: &str| Bar { phase, from, to, label: label.to_owned(), well: true };
     let detected = seen.stored(first).max(broke);
     let mut bars = vec![bar(Phase::Detect, broke, detected, "until an alert is stored")];
-    let command = seen.attempts().next().map(|(_, at, _)| at);
-    let refused = || seen.decisions().map(|(noted, _)| noted.at).max();
+    let command = seen.attempts().find(|(of, ..)| Some(*of) == run).map(|(_, at, _)| at);
+    let blocked = |(noted, decision): (&Noted, &Decision)| {
+        matches!(decision.outcome, Outcome::Blocked(_)).then_some(noted.at)
+    };
+    let refused = || seen.decisions().find_map(blocked);
     if let Some(decided) = command.or_else(refused) {
-        let label = if command.is_some() {
-            "until the first command"
-        } else {
-            "until the last decision: nothing is done"
-        };
+        let label = if command.is_some() { "until the first command" } else { "until it was held back" };
         bars.push(bar(Phase::Decide, detected, decided.max(detected), label));
     }
     bars

@@ -5,7 +5,7 @@ use regreen_schemas::{
     action::Effect,
     command::{Kind, Task},
     event::{Mode, Origin, Then, Watch},
-    run::{Block, Decision, Outcome},
+    run::Block,
 };
 use serde_json::Value;
 

@@ -147,9 +147,12 @@ impl Play<'_> {
         self.follower.until(&mut open.seen, patience, woken).await.context("nobody was woken")?;
         self.follower.quiet(&mut open.seen, QUIET).await?;
         let pages = self.desk.since(open.broke);
-        let mut wrong = Vec::new();
+        let (mut wrong, mut notes) = (Vec::new(), Vec::new());
         match pages.first() {
-            Some(page) => say(&format!("  woken after {:.2} s: {}", seconds(open.broke, page.at), page.text)),
+            Some(page) => {
+                notes.push(format!("woken after {:.2} s: {}", seconds(open.broke, page.at), page.text));
+                say(&format!("  {}", notes[0]));
+            }
             None => wrong.push("the log says that on-call was told, and no page came".to_owned()),
         }
         if let Some(run) = open.seen.run_of(PLAYBOOK) {
@@ -169,7 +172,9 @@ impl Play<'_> {
             effects: &[],
             limit: None,
         };
-        self.close(open, &plot, wrong).await
+        let mut played = self.close(open, &plot, wrong).await?;
+        played.act.notes = notes;
+        Ok(played)
     }
 
     async fn four(&mut self, victim: &Droplet) -> anyhow::Result<Played> {
@@ -315,6 +320,7 @@ fn act(plot: &Plot<'_>, mut wrong: Vec<String>, timeline: timeline::Timeline) ->
         expected: plot.expected,
         wrong,
         objectives: objective.into_iter().collect(),
+        notes: Vec::new(),
         timeline,
         gaps: Vec::new(),
     }

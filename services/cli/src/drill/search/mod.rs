@@ -63,6 +63,8 @@ struct Play<'s> {
 
 /// The token of the simulated cloud: nobody else's.
 const TOKEN: &str = "drill-token-of-the-simulated-cloud";
+/// How long Elasticsearch waits for a node that left before it copies its shards elsewhere, unless an index says otherwise.
+const DELAYED: Span = Span::minutes(1);
 /// How long a whole act may take before it is divided: more than a replacement's deadline, at any speed.
 const ACT_MAX: Span = Span::minutes(100);
 /// And at least: processes take their own time.
@@ -82,7 +84,9 @@ pub async fn play(stage: &mut Stage, options: &Options) -> anyhow::Result<Report
     let desk = Desk::open().await?;
     stage.write_set(&prepared.files)?;
     configure(stage, &cloud, &desk)?;
-    let writer = Writer::start(droplets.into_iter().map(|droplet| droplet.address).collect()).await?;
+    let delayed = Span(DELAYED.0 / i64::from(speed.get()));
+    let writer =
+        Writer::start(droplets.into_iter().map(|droplet| droplet.address).collect(), delayed).await?;
     start_up(stage)?;
     let bus = stage.well(set::CHECKS).await?;
     say(&format!(
@@ -202,6 +206,9 @@ fn notes(prepared: &Prepared) -> Vec<String> {
         format!(
             "the recovery objective is that of drill-node-lost, {}, divided by {waits} as well: {}",
             prepared.rto_shipped, prepared.rto
+        ),
+        format!(
+            "the canary's index waits {DELAYED} for a node that left, as any index does, divided by {waits} as well"
         ),
         "the vantages fra, ams and par are three probes of this machine: they see the same".to_owned(),
         "Slack and PagerDuty are doubles on loopback".to_owned(),

@@ -12,7 +12,7 @@ use std::{
 use anyhow::{Context as _, bail};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use regreen_kit::clock;
-use regreen_schemas::Timestamp;
+use regreen_schemas::{Span, Timestamp};
 use reqwest::{Client, StatusCode};
 use serde_json::json;
 use tokio::{task::JoinHandle, time::MissedTickBehavior};
@@ -55,12 +55,17 @@ impl Drop for Writer {
 }
 
 impl Writer {
-    /// Makes the index, a copy of it on every node, and begins.
-    pub async fn start(nodes: Vec<String>) -> anyhow::Result<Self> {
+    /// Makes the index, a copy of it on every node, and begins. A copy that is lost with its node is made anew elsewhere
+    /// after `delayed`.
+    pub async fn start(nodes: Vec<String>, delayed: Span) -> anyhow::Result<Self> {
         let http = Client::builder().timeout(PATIENCE).build()?;
         let first = nodes.first().context("there is no node to write to")?;
         let index = json!({
-            "settings": {"number_of_shards": 1, "number_of_replicas": nodes.len() - 1},
+            "settings": {
+                "number_of_shards": 1,
+                "number_of_replicas": nodes.len() - 1,
+                "index.unassigned.node_left.delayed_timeout": format!("{}ms", delayed.0),
+            },
             "mappings": {"properties": {"@timestamp": {"type": "date"}, "n": {"type": "long"}}},
         });
         let answer =
