@@ -103,6 +103,7 @@ async fn the_example_of_every_service_is_a_good_configuration() {
         "alertmanager.token",
         "ci.token",
         "web.token",
+        "digitalocean.token",
         "oncall.url",
         "deadman.url",
         "slack.signing",

@@ -322,9 +322,25 @@ fn params(
         return Err("nothing says how to look its outcome up".into());
     }
     if let Some((name, value)) = object.filter(|_| !http) {
-        out.insert(name.to_string(), inert(value.to_json()));
+        out.insert(name.to_string(), inert(whole(value.to_json())));
     }
     Ok(out.into())
+}
+
+/// Largest object that goes along with all its neighbours: a command stays a small message.
+const OBJECT_BYTES_MAX: usize = 64 * 1024;
+
+/// An object; of one that is too large the nodes of its group are left out.
+fn whole(mut object: serde_json::Value) -> serde_json::Value {
+    if object.to_string().len() > OBJECT_BYTES_MAX
+        && let Some(fields) = object.as_object_mut()
+    {
+        fields.remove("nodes");
+        if let Some(group) = fields.get_mut("group") {
+            *group = group["name"].take();
+        }
+    }
+    object
 }
 
 fn fill(arg: &Arg, world: &World<'_>) -> Result<serde_json::Value, String> {
@@ -369,5 +385,22 @@ fn inert(value: serde_json::Value) -> serde_json::Value {
         }
         serde_json::Value::Array(items) => items.into_iter().map(inert).collect(),
         other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_is_too_large_goes_without_its_neighbours() {
+        let nodes = |n: usize| (0..n).map(|n| json!({"name": format!("n{n}")})).collect::<Vec<_>>();
+        let node = |n| json!({"name": "n1", "group": {"name": "g", "nodes": nodes(n)}});
+        assert_eq!(whole(node(3)), node(3));
+        assert_eq!(whole(node(OBJECT_BYTES_MAX)), json!({"name": "n1", "group": "g"}));
+        let group = json!({"name": "g", "nodes": nodes(OBJECT_BYTES_MAX)});
+        assert_eq!(whole(group), json!({"name": "g"}));
     }
 }

@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 use regreen_schemas::{Span, time::parse_span};
 use serde::{
     Deserialize, Deserializer,
-    de::{DeserializeOwned, Error as _},
+    de::{DeserializeOwned, Error as _, IgnoredAny},
 };
 
 use crate::{
@@ -33,6 +33,8 @@ pub struct Config {
     pub tls: Option<Tls>,
     /// Secrets that actions refer to.
     pub secrets: Secrets,
+    /// How providers are reached: the runner reads this part itself, with the types of each.
+    pub providers: IgnoredAny,
     /// Files in PEM: the CAs that checks name.
     #[serde(default)]
     pub ca: BTreeMap<String, PathBuf>,
@@ -237,6 +239,7 @@ mod tests {
             events,
             tls,
             secrets,
+            providers: _,
             ca,
             deadman,
             slack,

@@ -21,12 +21,15 @@ use regreen_kit::errors::chain;
 use tower_service::Service as _;
 use url::Url;
 
-/// Most bytes of an answer that are read.
+/// Most bytes of an answer that are read, unless the caller says.
 pub const ANSWER_BYTES_MAX: usize = 64 * 1024;
 /// Longest time for a connection, TLS included.
 const CONNECT_MAX: Duration = Duration::from_secs(3);
 /// A connection idle for longer is not used again: the server may close it any moment.
 const IDLE_MAX: Duration = Duration::from_secs(2);
+/// A connection that was opened longer ago is not replaced: with the time for a new one, the call window of five
+/// seconds might be over.
+const AGAIN_MAX: Duration = Duration::from_secs(2);
 /// Idle connections kept for one address.
 const IDLE_COUNT_MAX: usize = 512;
 
@@ -54,7 +57,7 @@ pub struct Reply {
     pub status: StatusCode,
     /// Its headers.
     pub headers: HeaderMap,
-    /// Its body; `None` when it is longer than [`ANSWER_BYTES_MAX`], or broke off.
+    /// Its body; `None` when it is longer than was to be read, or broke off.
     pub body: Option<Bytes>,
 }
 
@@ -93,6 +96,12 @@ pub struct Connection {
     sender: Sender,
 }
 
+/// A connection that was opened before it was needed, or why it is not there.
+pub struct Opened {
+    since: Instant,
+    connection: Result<Connection, Error>,
+}
+
 impl Client {
     /// A client that trusts what the machine trusts.
     ///
@@ -121,6 +130,27 @@ impl Client {
         match self.take_idle(&address) {
             Some(sender) => Ok(Connection { client: self.clone(), address, sender }),
             None => self.open_anew(url).await,
+        }
+    }
+
+    /// A connection for later: before a ticket, so that the request leaves at once when it is won.
+    pub async fn open_early(&self, url: &Url) -> Opened {
+        let connection = self.open(url).await;
+        Opened { since: Instant::now(), connection }
+    }
+
+    /// Sends a request, over what was opened for it, and reads up to so many bytes of its answer. Once more on a fresh
+    /// connection when the server closed an idle one before anything had left: only soon after it was opened, so that
+    /// even then the request leaves within the call window (rule 18).
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn send(&self, opened: Opened, ready: &Ready, bytes_max: usize) -> Result<Reply, Error> {
+        match opened.connection?.send(ready, bytes_max).await {
+            Err(Error::NotSent) if opened.since.elapsed() < AGAIN_MAX => {
+                self.open_anew(&ready.url).await?.send(ready, bytes_max).await
+            }
+            sent => sent,
         }
     }
 
@@ -196,13 +226,13 @@ impl Connection {
     ///
     /// # Errors
     /// [`Error::NotSent`] when it is sure that nothing has left, else [`Error::Broken`].
-    pub async fn send(mut self, ready: &Ready) -> Result<Reply, Error> {
+    pub async fn send(mut self, ready: &Ready, bytes_max: usize) -> Result<Reply, Error> {
         let request = ready.request().map_err(|error| Error::NoConnection(error.to_string()))?;
         let response = self.sender.try_send_request(request).await.map_err(|mut error| {
             if error.take_message().is_some() { Error::NotSent } else { Error::Broken(chain(error.error())) }
         })?;
         let (head, body) = response.into_parts();
-        let body = read(body).await;
+        let body = read(body, bytes_max).await;
         if body.is_some() {
             // The answer is whole: it does not wait for the connection to be free again.
             tokio::spawn(self.client.keep(self.address, self.sender));
@@ -227,12 +257,12 @@ impl Ready {
     }
 }
 
-async fn read(mut body: Incoming) -> Option<Bytes> {
+async fn read(mut body: Incoming, bytes_max: usize) -> Option<Bytes> {
     let mut bytes = Vec::new();
     while let Some(frame) = body.frame().await {
         if let Ok(chunk) = frame.ok()?.into_data() {
             bytes.extend_from_slice(&chunk);
-            if bytes.len() > ANSWER_BYTES_MAX {
+            if bytes.len() > bytes_max {
                 return None;
             }
         }

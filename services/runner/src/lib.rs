@@ -3,8 +3,9 @@
 mod connection;
 pub mod process;
 pub mod providers;
+mod rest;
 
-use regreen_action::{Action, Options};
+use regreen_action::Options;
 use regreen_bus::Bus;
 use regreen_kit::{Shutdown, secrets::Secrets};
 
@@ -19,11 +20,16 @@ pub enum Error {
     Host(#[from] regreen_action::Error),
 }
 
-/// Runs a runner with every action that it knows until it is told to end.
+/// Runs a runner with the actions of every provider that it has until it is told to end.
 ///
 /// # Errors
 /// [`Error`] when it can't start.
-pub async fn run(bus: Bus, options: Options, secrets: Secrets, shutdown: Shutdown) -> Result<(), Error> {
-    let actions: Vec<Box<dyn Action>> = vec![Box::new(providers::http::Request::new(secrets)?)];
-    Ok(regreen_action::run(bus, options, actions, shutdown).await?)
+pub async fn run(
+    bus: Bus,
+    options: Options,
+    providers: &providers::Options,
+    secrets: &Secrets,
+    shutdown: Shutdown,
+) -> Result<(), Error> {
+    Ok(regreen_action::run(bus, options, providers.actions(secrets)?, shutdown).await?)
 }

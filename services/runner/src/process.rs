@@ -12,6 +12,8 @@ use regreen_kit::{
 };
 use serde::Deserialize;
 
+use crate::providers;
+
 /// Calls at the same time, unless the file says otherwise.
 pub const AT_ONCE: usize = 512;
 
@@ -35,6 +37,9 @@ struct File {
     /// Calls at the same time.
     #[serde(default = "at_once")]
     at_once: usize,
+    /// How providers are reached; the actions of one that is not here are not served.
+    #[serde(default)]
+    providers: providers::Options,
     #[serde(default)]
     secrets: Secrets,
 }
@@ -57,6 +62,7 @@ impl daemon::Config for File {
         daemon::token("zone", &self.zone)?;
         daemon::folder_of(&self.journal)?;
         self.secrets.check()?;
+        self.providers.check(&self.secrets)?;
         self.process.check()
     }
 }
@@ -69,11 +75,11 @@ pub fn main() -> ExitCode {
 }
 
 async fn run(file: File, _: Health, shutdown: Shutdown) -> Result<(), Failure> {
-    let File { process, name, zone, journal, at_once, secrets, .. } = file;
+    let File { process, name, zone, journal, at_once, providers, secrets, .. } = file;
     let role = Role::Runner { name: name.clone() };
     let (url, domain, seed) = process.place()?;
     let bus = Bus::connect_in_time(&connect::Options::of(&role, url, domain, seed)).await?;
     // Its hard deadline ends the process: it is alone in it.
     let options = Options { name: name.into(), zone: zone.into(), journal, at_once, ends_process: true };
-    Ok(crate::run(bus, options, secrets, shutdown).await?)
+    Ok(crate::run(bus, options, &providers, &secrets, shutdown).await?)
 }

@@ -62,6 +62,8 @@ static ENDING: AtomicBool = AtomicBool::new(false);
 
 pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
     let config = options.config.as_ref().map(Config::read).transpose()?.unwrap_or_default();
+    // The runner reads this part for itself; what is wrong with it is said before anything starts.
+    options.config.as_ref().map(regreen_runner::providers::Options::read).transpose()?;
     let paths: Vec<PathBuf> = options.playbooks.iter().chain(&options.inventory).cloned().collect();
     let files = library::read(&paths)?;
     let (set, findings) = library::compile(&files);

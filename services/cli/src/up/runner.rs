@@ -9,6 +9,7 @@ use anyhow::Context as _;
 use regreen_action::Options;
 use regreen_bus::{Bus, connect};
 use regreen_kit::{config::Config, shutdown};
+use regreen_runner::providers;
 use serde::{Deserialize, Serialize};
 
 /// Name of the runner of `up`.
@@ -32,6 +33,7 @@ pub fn run(file: &Path) -> anyhow::Result<ExitCode> {
     let file: File =
         serde_json::from_slice(&std::fs::read(file)?).with_context(|| format!("{}", file.display()))?;
     let config = file.config.as_ref().map(Config::read).transpose()?.unwrap_or_default();
+    let providers = file.config.as_ref().map(providers::Options::read).transpose()?.unwrap_or_default();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async move {
         let _telemetry = regreen_kit::telemetry::init(
@@ -58,7 +60,7 @@ pub fn run(file: &Path) -> anyhow::Result<ExitCode> {
             at_once: regreen_runner::process::AT_ONCE,
             ends_process: true,
         };
-        regreen_runner::run(bus, host, config.secrets, shutdown).await?;
+        regreen_runner::run(bus, host, &providers, &config.secrets, shutdown).await?;
         Ok(ExitCode::SUCCESS)
     })
 }

@@ -11,7 +11,6 @@ use axum::{
     http::{HeaderMap, StatusCode, Uri},
     response::{IntoResponse as _, Response},
 };
-use jsonschema::Validator;
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -113,23 +112,4 @@ fn whole(bytes: &[u8]) -> bool {
 pub async fn nobody() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     format!("http://{}", listener.local_addr().expect("bound"))
-}
-
-/// A contract of `tests/contracts`; `schema` names a part of it.
-pub fn contract(file: &str, schema: Option<&str>) -> Validator {
-    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/contracts").join(file);
-    let mut contract: Value =
-        serde_json::from_str(&std::fs::read_to_string(path).expect("a contract")).expect("JSON");
-    if let Some(schema) = schema {
-        contract =
-            json!({"$ref": format!("#/components/schemas/{schema}"), "components": contract["components"]});
-    }
-    jsonschema::validator_for(&contract).expect("a schema")
-}
-
-/// Says what is wrong with it.
-pub fn hold(contract: &Validator, body: &Value) {
-    let wrong: Vec<String> =
-        contract.iter_errors(body).map(|error| format!("{} at {}", error, error.instance_path())).collect();
-    assert!(wrong.is_empty(), "{}\n{body:#}", wrong.join("\n"));
 }

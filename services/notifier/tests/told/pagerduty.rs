@@ -7,11 +7,12 @@ use regreen_schemas::{
     fact::Verb,
     message::{Message, Tone},
 };
+use regreen_testkit::contract::{hold, schema};
 use serde_json::{Value, json};
 
 use crate::{
     NASTY, SECRET, asking, class, command,
-    double::{Answer, Double, contract, cut_after, hold, nobody},
+    double::{Answer, Double, cut_after, nobody},
     message, tell,
 };
 
@@ -29,7 +30,7 @@ async fn told(verb: TellVerb, message: &Message, answer: Answer) -> (Verb, Value
     let done = tell(&channels(&double.url()), &command("pagerduty", verb, &to(), message, None)).await;
     let asked = double.asked();
     assert_eq!((asked.len(), asked[0].path.as_str()), (1, "/v2/enqueue"));
-    hold(&contract("pagerduty-events-v2.schema.json", None), &asked[0].body);
+    assert_eq!(hold(&schema("pagerduty-events-v2.schema.json"), &asked[0].body), Ok(()));
     (done, asked[0].body.clone())
 }
 

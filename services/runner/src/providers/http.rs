@@ -1,8 +1,6 @@
 //! `http.request`: one HTTP request. Sure failures are told from unknown outcomes: what never left this host, and
 //! what the server refused, did nothing; everything else is looked up.
 
-use std::time::{Duration, Instant};
-
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use hyper::{
@@ -24,11 +22,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use url::Url;
 
-use crate::connection::{Client, Connection, Error, Ready, Reply};
+use crate::connection::{ANSWER_BYTES_MAX, Client, Error, Opened, Ready, Reply};
 
-/// A connection that was opened longer ago is not replaced: with the time for a new one, the call window of five
-/// seconds might be over.
-const AGAIN_MAX: Duration = Duration::from_secs(2);
 /// Longest pause that a server may ask for.
 const RETRY_AFTER_MAX: Span = Span::minutes(60);
 
@@ -161,7 +156,7 @@ impl Action for Request {
             .map_err(|error| Refusal::refused(format!("the request can't be built: {error}")))?;
         Ok(Box::new(Prepared {
             client: self.client.clone(),
-            connection: None,
+            opened: None,
             request,
             accept: params.accept,
             effect: command.task.effect,
@@ -176,8 +171,8 @@ fn get(url: Url) -> Ready {
 
 struct Prepared {
     client: Client,
-    /// Opened before the ticket, or why it is not.
-    connection: Option<(Instant, Result<Connection, Error>)>,
+    /// Before the ticket.
+    opened: Option<Opened>,
     request: Ready,
     accept: Vec<u16>,
     effect: Effect,
@@ -196,16 +191,14 @@ impl Call for Prepared {
 
     fn open(&mut self) -> BoxFuture<'_, ()> {
         Box::pin(async {
-            let opened = self.client.open(&self.request.url).await;
-            self.connection = Some((Instant::now(), opened));
+            self.opened = Some(self.client.open_early(&self.request.url).await);
         })
     }
 
     fn perform(&mut self) -> BoxFuture<'_, Verb> {
         Box::pin(async {
-            let reply = match self.connection.take() {
-                Some((since, Ok(connection))) => self.send(connection, &self.request, since).await,
-                Some((_, Err(error))) => Err(error),
+            let reply = match self.opened.take() {
+                Some(opened) => self.client.send(opened, &self.request, ANSWER_BYTES_MAX).await,
                 // Only reads are not opened beforehand: they have no ticket.
                 None => self.answer(&self.request).await,
             };
@@ -262,19 +255,8 @@ impl Prepared {
     }
 
     async fn answer(&self, request: &Ready) -> Result<Reply, Error> {
-        let connection = self.client.open(&request.url).await?;
-        self.send(connection, request, Instant::now()).await
-    }
-
-    /// Sends, once more on a fresh connection when the server closed an idle one before anything had left: only soon
-    /// after it was opened, so that even then the request leaves within the call window (rule 18).
-    async fn send(&self, connection: Connection, request: &Ready, since: Instant) -> Result<Reply, Error> {
-        match connection.send(request).await {
-            Err(Error::NotSent) if since.elapsed() < AGAIN_MAX => {
-                self.client.open_anew(&request.url).await?.send(request).await
-            }
-            sent => sent,
-        }
+        let opened = self.client.open_early(&request.url).await;
+        self.client.send(opened, request, ANSWER_BYTES_MAX).await
     }
 }
 

@@ -1,3 +1,69 @@
-//! Providers, a folder or file each.
+//! Providers, a folder or file each. One that the configuration does not name is not served.
 
+pub mod digitalocean;
 pub mod http;
+
+use std::path::PathBuf;
+
+use regreen_action::Action;
+use regreen_kit::{
+    config,
+    secrets::{Missing, Secrets},
+};
+use serde::Deserialize;
+
+use crate::connection::Client;
+
+/// `providers:` of the runner's file.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Options {
+    /// DigitalOcean.
+    pub digitalocean: Option<digitalocean::Options>,
+}
+
+/// `{secret: name}`: a secret by its name under `secrets:`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SecretName {
+    /// The name.
+    pub secret: String,
+}
+
+/// A configuration, as far as the runner reads it.
+#[derive(Deserialize)]
+struct Part {
+    #[serde(default)]
+    providers: Options,
+}
+
+impl Options {
+    /// `providers:` of a deployment's file, which has more for others.
+    ///
+    /// # Errors
+    /// When the file can't be read, or is not as it should be.
+    pub fn read(path: &PathBuf) -> Result<Self, config::Error> {
+        config::read(path).map(|part: Part| part.providers)
+    }
+
+    /// Whether what the providers need is at hand.
+    ///
+    /// # Errors
+    /// The first secret that is not.
+    pub fn check(&self, secrets: &Secrets) -> Result<(), Missing> {
+        self.digitalocean.iter().try_for_each(|options| secrets.get(&options.token.secret).map(|_| ()))
+    }
+
+    /// The actions of every provider that is configured, and `http.request`.
+    ///
+    /// # Errors
+    /// When there is no TLS.
+    pub fn actions(&self, secrets: &Secrets) -> Result<Vec<Box<dyn Action>>, rustls::Error> {
+        let client = Client::new()?;
+        let mut actions: Vec<Box<dyn Action>> = vec![Box::new(http::Request::new(secrets.clone())?)];
+        if let Some(options) = &self.digitalocean {
+            actions.extend(digitalocean::actions(&client, options, secrets));
+        }
+        Ok(actions)
+    }
+}

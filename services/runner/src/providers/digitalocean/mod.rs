@@ -1,0 +1,98 @@
+//! DigitalOcean: droplets, by their ids. To add an action, copy `destroy.rs`, name it below, and declare it in
+//! `schemas/src/action/digitalocean.rs`.
+
+mod act;
+mod api;
+mod ask;
+mod create;
+mod destroy;
+mod droplet;
+mod get;
+mod inventory;
+mod tag;
+
+use regreen_action::{Action, Call, Refusal};
+use regreen_kit::secrets::Secrets;
+use regreen_schemas::{
+    action::{Declaration, digitalocean as declared},
+    command::Command,
+};
+use serde::{Deserialize, Deserializer, de::Error as _};
+use url::Url;
+
+use self::api::Api;
+use super::SecretName;
+use crate::{connection::Client, rest::Rest};
+
+/// `providers.digitalocean` of the runner's file.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Options {
+    /// Where the API is.
+    #[serde(default = "home", deserialize_with = "base")]
+    pub url: Url,
+    /// The token; it needs the scopes droplet, tag, and actions.
+    pub token: SecretName,
+}
+
+fn home() -> Url {
+    Url::parse("https://api.digitalocean.com").expect("invariant: it is one")
+}
+
+fn base<'de, D: Deserializer<'de>>(from: D) -> Result<Url, D::Error> {
+    let text = String::deserialize(from)?;
+    let url = Url::parse(&text).map_err(|error| D::Error::custom(format!("`{text}` is no URL: {error}")))?;
+    let plain = url.username().is_empty() && url.password().is_none() && url.query().is_none();
+    if !matches!(url.scheme(), "http" | "https") || !url.has_host() || !plain {
+        return Err(D::Error::custom("a URL of http or https, without credentials and query, is wanted"));
+    }
+    Ok(url)
+}
+
+/// What makes a command a call.
+type Prepare = fn(Api, &Command) -> Result<Box<dyn Call>, Refusal>;
+
+const SERVED: [(&Declaration, Prepare); 11] = [
+    (&declared::DROPLET_GET, get::prepare),
+    (&declared::DROPLET_REBOOT, act::reboot),
+    (&declared::DROPLET_POWER_CYCLE, act::power_cycle),
+    (&declared::DROPLET_POWER_ON, act::power_on),
+    (&declared::DROPLET_POWER_OFF, act::power_off),
+    (&declared::DROPLET_SNAPSHOT, act::snapshot),
+    (&declared::DROPLET_CREATE, create::prepare),
+    (&declared::DROPLET_DESTROY, destroy::prepare),
+    (&declared::DROPLET_TAG, tag::tag),
+    (&declared::DROPLET_UNTAG, tag::untag),
+    (&declared::INVENTORY_LIST, inventory::prepare),
+];
+
+struct Served {
+    client: Client,
+    options: Options,
+    secrets: Secrets,
+    declaration: &'static Declaration,
+    prepare: Prepare,
+}
+
+/// All actions.
+pub fn actions(client: &Client, options: &Options, secrets: &Secrets) -> Vec<Box<dyn Action>> {
+    let served = SERVED.map(|(declaration, prepare)| Served {
+        client: client.clone(),
+        options: options.clone(),
+        secrets: secrets.clone(),
+        declaration,
+        prepare,
+    });
+    served.into_iter().map(|served| Box::new(served) as Box<dyn Action>).collect()
+}
+
+impl Action for Served {
+    fn declaration(&self) -> &'static Declaration {
+        self.declaration
+    }
+
+    fn prepare(&self, command: &Command) -> Result<Box<dyn Call>, Refusal> {
+        let rest = Rest::bearer(&self.client, &self.secrets, &self.options.token.secret)?;
+        (self.prepare)(Api::new(rest, self.options.url.clone(), command.task.timeout), command)
+    }
+}

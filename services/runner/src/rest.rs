@@ -1,0 +1,233 @@
+//! Providers' JSON APIs: one client, and what an answer is worth. Of an effect only what surely did nothing has failed;
+//! after everything else one must look (rule 17).
+
+mod deed;
+mod patience;
+
+use bytes::Bytes;
+use hyper::{
+    Method, StatusCode,
+    header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER},
+};
+use regreen_action::Refusal;
+use regreen_kit::{clock, secrets::Secrets};
+use regreen_schemas::{
+    Span,
+    fact::{Failure, Verb},
+};
+use secrecy::ExposeSecret as _;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use url::Url;
+
+pub use self::{
+    deed::{Deed, Question, asking, doing},
+    patience::Patience,
+};
+use crate::connection::{Client, Error, Opened, Ready, Reply};
+
+/// Most bytes of an answer that are read: a page of a hundred machines has a few hundred thousand.
+const ANSWER_BYTES_MAX: usize = 2 * 1024 * 1024;
+/// Longest pause that an API may ask for.
+const RETRY_AFTER_MAX: Span = Span::minutes(60);
+/// Most characters of an API's own words that are passed on.
+const WORDS_MAX: usize = 200;
+/// When the next request is free again, in seconds of the epoch.
+const RATELIMIT_RESET: &str = "ratelimit-reset";
+
+/// A client that has said who it is. Made for one call, so that a rotated secret is taken up.
+#[derive(Clone)]
+pub struct Rest {
+    client: Client,
+    headers: HeaderMap,
+}
+
+/// What an API said.
+#[derive(Debug)]
+pub struct Said {
+    /// Its status.
+    pub status: StatusCode,
+    /// Null when it is no JSON, or longer than is read.
+    pub json: Value,
+    /// How long it wants to be left alone.
+    pub retry_after: Option<Span>,
+}
+
+/// What a failure means for an effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// Surely nothing was done, and it may pass.
+    Transient,
+    /// Surely nothing was done, and it will not pass by itself.
+    Permanent,
+    /// It may have been done.
+    Unknown,
+}
+
+/// Why there is no answer that one could use.
+#[derive(Clone, Debug)]
+pub struct Wrong {
+    /// What it means.
+    pub class: Class,
+    /// The status, if there was one.
+    pub status: Option<StatusCode>,
+    /// For people.
+    pub reason: String,
+    /// How long the API wants to be left alone.
+    pub retry_after: Option<Span>,
+}
+
+impl Rest {
+    /// A client that shows a bearer token.
+    ///
+    /// # Errors
+    /// When the secret is not at hand, or can't stand in a header.
+    pub fn bearer(client: &Client, secrets: &Secrets, name: &str) -> Result<Self, Refusal> {
+        let token = secrets.get(name).map_err(|missing| Refusal::secret(missing.to_string()))?;
+        let unfit = |_| Refusal::secret(format!("secret `{name}` can't stand in a header: it is no token"));
+        let mut value = HeaderValue::from_str(&format!("Bearer {}", token.expose_secret())).map_err(unfit)?;
+        value.set_sensitive(true);
+        let mut headers = HeaderMap::new();
+        headers.insert(AUTHORIZATION, value);
+        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+        Ok(Self { client: client.clone(), headers })
+    }
+
+    /// A request.
+    pub fn ready(&self, method: Method, url: Url, body: Option<&Value>) -> Ready {
+        let mut headers = self.headers.clone();
+        if body.is_some() {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        }
+        let body = body.map_or_else(Bytes::new, |body| body.to_string().into());
+        Ready { url, method, headers, body }
+    }
+
+    /// A connection for a request that leaves later.
+    pub async fn open(&self, ready: &Ready) -> Opened {
+        self.client.open_early(&ready.url).await
+    }
+
+    /// Sends a request over its connection.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub async fn send(&self, opened: Opened, ready: &Ready) -> Result<Said, Wrong> {
+        Ok(self.client.send(opened, ready, ANSWER_BYTES_MAX).await?.into())
+    }
+
+    /// Sends a request at once.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub async fn ask(&self, ready: &Ready) -> Result<Said, Wrong> {
+        let opened = self.open(ready).await;
+        self.send(opened, ready).await
+    }
+
+    /// Reads something: nothing is left behind, whatever becomes of it.
+    ///
+    /// # Errors
+    /// When there is no answer, or another than was asked for.
+    pub async fn read<T: DeserializeOwned>(&self, url: Url) -> Result<T, Wrong> {
+        let said = self.ask(&self.ready(Method::GET, url, None)).await;
+        said.and_then(Said::good).and_then(|said| said.shaped()).map_err(Wrong::of_read)
+    }
+}
+
+impl Said {
+    /// The same, if it is a success.
+    ///
+    /// # Errors
+    /// What its status means for an effect.
+    pub fn good(self) -> Result<Self, Wrong> {
+        let class = match self.status {
+            status if status.is_success() => return Ok(self),
+            // Refused because of how things stand: a conflict, a lock, too many at once.
+            StatusCode::CONFLICT | StatusCode::LOCKED | StatusCode::TOO_MANY_REQUESTS => Class::Transient,
+            // Whatever stands before the API may have given up on what the API is still doing.
+            StatusCode::REQUEST_TIMEOUT => Class::Unknown,
+            status if status.is_server_error() => Class::Unknown,
+            _ => Class::Permanent,
+        };
+        let words = self.words().map(|words| format!(": {words}")).unwrap_or_default();
+        let reason = format!("the API answered {}{words}", self.status);
+        Err(Wrong { class, status: Some(self.status), reason, retry_after: self.retry_after })
+    }
+
+    /// What it says in the shape that it should have.
+    ///
+    /// # Errors
+    /// When it has another: unknown, since it was a success.
+    pub fn shaped<T: DeserializeOwned>(self) -> Result<T, Wrong> {
+        let status = self.status;
+        serde_json::from_value(self.json).map_err(|error| Wrong {
+            class: Class::Unknown,
+            status: Some(status),
+            reason: format!("the API answered {status}, with something else than it should: {error}"),
+            retry_after: None,
+        })
+    }
+
+    /// The API's own words about an error.
+    pub fn words(&self) -> Option<String> {
+        let places = ["/message", "/error/reason", "/errors/0/reason"];
+        let words = places.iter().find_map(|place| self.json.pointer(place)?.as_str())?;
+        Some(words.chars().take(WORDS_MAX).collect())
+    }
+}
+
+impl From<Reply> for Said {
+    fn from(reply: Reply) -> Self {
+        let number = |name: &str| reply.headers.get(name)?.to_str().ok()?.parse::<i64>().ok();
+        let busy = matches!(reply.status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE);
+        let reset = || number(RATELIMIT_RESET).map(|at| at - clock::wall().0 / 1000);
+        let seconds = number(RETRY_AFTER.as_str()).or_else(reset).filter(|_| busy);
+        let json = reply.body.and_then(|body| serde_json::from_slice(&body).ok()).unwrap_or_default();
+        let retry_after = seconds.map(|seconds| Span::seconds(seconds.clamp(0, RETRY_AFTER_MAX.0 / 1000)));
+        Self { status: reply.status, json, retry_after }
+    }
+}
+
+impl Wrong {
+    /// What surely did nothing, and will not pass.
+    pub fn permanent(reason: impl Into<String>) -> Self {
+        Self { class: Class::Permanent, status: None, reason: reason.into(), retry_after: None }
+    }
+
+    /// What a look can't say yet: it is looked again, while the run has time.
+    pub fn not_yet(reason: impl Into<String>) -> Self {
+        Self { class: Class::Transient, ..Self::permanent(reason) }
+    }
+
+    /// The same of a read: it never leaves anything behind.
+    #[must_use]
+    pub fn of_read(mut self) -> Self {
+        if self.class == Class::Unknown {
+            self.class = Class::Transient;
+        }
+        self
+    }
+
+    /// Whether the thing is not there.
+    pub fn not_found(&self) -> bool {
+        self.status == Some(StatusCode::NOT_FOUND)
+    }
+
+    /// As an outcome.
+    pub fn verb(self) -> Verb {
+        let kind = match self.class {
+            Class::Transient => Failure::Transient,
+            Class::Permanent => Failure::Permanent,
+            Class::Unknown => return Verb::Unknown { reason: self.reason.into() },
+        };
+        Verb::Failed { kind, reason: self.reason.into(), retry_after: self.retry_after }
+    }
+}
+
+impl From<Error> for Wrong {
+    fn from(error: Error) -> Self {
+        let class = if error.nothing_left() { Class::Transient } else { Class::Unknown };
+        Self { class, status: None, reason: error.to_string(), retry_after: None }
+    }
+}

@@ -1,0 +1,42 @@
+//! Looking again and again at what takes its time, ever more seldom: an API counts its requests.
+
+use std::time::Duration;
+
+use regreen_schemas::Span;
+use tokio::time::{Instant, sleep};
+
+/// Before the first look.
+const PAUSE: Duration = Duration::from_millis(500);
+/// Longest pause between two looks.
+const PAUSE_MAX: Duration = Duration::from_secs(8);
+/// So much before the host would give up, we do: with what was seen last.
+const MARGIN: Duration = Duration::from_millis(500);
+
+/// How long is waited, and when is looked next.
+pub struct Patience {
+    timeout: Span,
+    until: Instant,
+    pause: Duration,
+}
+
+impl Patience {
+    /// As long as an attempt may take.
+    pub fn new(timeout: Span) -> Self {
+        let until = Instant::now() + timeout.to_std().saturating_sub(MARGIN);
+        Self { timeout, until, pause: PAUSE }
+    }
+
+    /// Waits for the next look, at least as long as the API wants to be left alone.
+    ///
+    /// # Errors
+    /// What is left to say when no time is left for a look.
+    pub async fn next(&mut self, alone: Option<Span>) -> Result<(), String> {
+        let pause = self.pause.max(alone.unwrap_or_default().to_std());
+        if Instant::now() + pause >= self.until {
+            return Err(format!("not within {}", self.timeout));
+        }
+        sleep(pause).await;
+        self.pause = (self.pause * 2).min(PAUSE_MAX);
+        Ok(())
+    }
+}
