@@ -291,7 +291,11 @@ fn subject(action: &Use, set: &Set, world: &World<'_>) -> Result<Option<Target>,
                 let any = |name| {
                     inventory.node(name).or_else(|| inventory.group(name)).or_else(|| inventory.service(name))
                 };
-                value.name().and_then(|name| any(name))
+                let found = value.name().and_then(|name| any(name));
+                if found.as_ref().is_some_and(|found| !inventory.is(found, &value)) {
+                    return Err(format!("`{}` is another one in the inventory, by its id", value));
+                }
+                found
             }
         }
     };

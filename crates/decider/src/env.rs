@@ -265,14 +265,11 @@ fn typed(state: &State, set: &Set, kind: &Type, given: &serde_json::Value) -> Op
     match (kind, given) {
         (Type::Object(kind), serde_json::Value::String(name)) => object(state, set, kind, name),
         (Type::Object(kind), other) if other.is_object() => {
-            let found = other.get("name").and_then(serde_json::Value::as_str);
-            let found = found.and_then(|name| object(state, set, kind, name));
-            // Of the inventory, when it is the same one.
-            let same = |found: &Value| match (found, other.get("id").and_then(serde_json::Value::as_str)) {
-                (Value::Map(fields), Some(id)) => fields.get("id").is_some_and(|own| own.to_string() == id),
-                _ => false,
-            };
-            found.filter(same).or_else(|| Value::from_json(other))
+            let described = Value::from_json(other)?;
+            let node = described.name().filter(|_| *kind == "node").and_then(|name| set.inventory.node(name));
+            // As the inventory has it, when it is the same one.
+            let same = node.filter(|node| set.inventory.is(node, &described));
+            same.and_then(|node| set.inventory.value(&node).cloned()).or(Some(described))
         }
         (Type::Object(_), _) => None,
         (Type::Span, serde_json::Value::String(text)) => {

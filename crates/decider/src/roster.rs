@@ -92,6 +92,11 @@ impl Decider<'_> {
         let set = self.set();
         let found = set.as_ref().zip(name).and_then(|(set, name)| set.inventory.node(&name));
         let (Some(set), Some(Target::Node { group, name })) = (set, found) else { return Ok(()) };
+        let given = changes.params.get(param).and_then(regreen_playbook::value::Value::from_json);
+        let target = Target::Node { group: group.clone(), name: name.clone() };
+        if given.is_some_and(|given| !set.inventory.is(&target, &given)) {
+            return Ok(());
+        }
         let node = match self.s.roster.groups.get(&group).and_then(|members| members.nodes.get(&name)) {
             Some(member) if set.file_name(&group, &member.node).is_none() => member.node.clone(),
             _ => described(&name, changes.params.get(param).unwrap_or(&Value::Null)),

@@ -29,6 +29,12 @@ impl Set {
         self.drafts.groups.get(group).and_then(|draft| listed(draft, node))
     }
 
+    /// Whether the files list a node of this name in a group.
+    #[must_use]
+    pub fn is_of_files(&self, group: &str, name: &str) -> bool {
+        self.drafts.groups.get(group).is_some_and(|draft| draft.nodes.contains_key(name))
+    }
+
     /// How many nodes the files list in a group.
     #[must_use]
     pub fn in_files(&self, group: &str) -> usize {

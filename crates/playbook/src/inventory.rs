@@ -171,6 +171,17 @@ impl Inventory {
         self.services.get_key_value(name).map(|(name, _)| Target::Service { name: name.clone() })
     }
 
+    /// Whether an object that somebody else describes is this one: a node by its id, where that is said.
+    #[must_use]
+    pub fn is(&self, target: &Target, described: &Value) -> bool {
+        let id = |value: &Value| match value {
+            Value::Map(fields) => fields.get("id").map(ToString::to_string),
+            _ => None,
+        };
+        let said = id(described).filter(|said| !said.is_empty());
+        said.is_none_or(|said| self.value(target).and_then(id) == Some(said))
+    }
+
     /// Whether a run took a node away.
     #[must_use]
     pub fn is_gone(&self, target: &Target) -> bool {

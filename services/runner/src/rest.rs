@@ -206,6 +206,11 @@ impl Wrong {
         Self { class: Class::Unknown, status: None, reason: reason.into(), retry_after: None }
     }
 
+    /// What a look can't say yet: it is looked again, while the run has time.
+    pub fn not_yet(reason: impl Into<String>) -> Self {
+        Self { class: Class::Transient, ..Self::permanent(reason) }
+    }
+
     /// The same of a read: it never leaves anything behind.
     #[must_use]
     pub fn of_read(mut self) -> Self {

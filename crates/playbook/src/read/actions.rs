@@ -123,7 +123,7 @@ fn node_of(
     match is_node(name) {
         Some(true) => return Some(name.into()),
         Some(false) => {
-            walk.error(203, node, format!("`{key}` wants a node"), "of another type", "`type: node`")
+            walk.error(203, node, format!("`{key}` wants a node"), "of another type", "`type: node`");
         }
         None => {
             walk.error(
