@@ -18,8 +18,9 @@ drill: tools $(if $(filter real,$(SEARCH)),opensearch) ## Breaks a small service
 opensearch: ## OpenSearch into the user's cache, and .tools/bin/opensearch-node, which runs a node; wants Java and Maven
 	@scripts/opensearch.sh
 
-search: tools opensearch ## What the runner does to Elasticsearch, done to three real nodes of OpenSearch
+search: tools opensearch ## What the runner does to Elasticsearch, done to three real nodes of OpenSearch; stand-ins against them
 	cargo test --locked -p regreen-runner --test opensearch
+	cargo test --locked -p regreen-simcloud --test search
 
 bench: tools ## Raw JetStream, ingest, webhook → effect, recovery, takeover, 2,000 checks; a table on stderr, JSON on stdout
 	cargo build --release --locked --workspace

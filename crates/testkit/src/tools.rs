@@ -20,5 +20,8 @@ pub fn find(names: &[&str]) -> PathBuf {
             }
         }
     }
-    panic!("{} is not installed: run `make tools` in the project's root (`make opensearch` for OpenSearch)", names.join(" or "));
+    panic!(
+        "{} is not installed: run `make tools` in the project's root (`make opensearch` for OpenSearch)",
+        names.join(" or ")
+    );
 }

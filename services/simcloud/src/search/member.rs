@@ -245,3 +245,6 @@ impl Member {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 /// The token that its API wants.
 pub const TOKEN: &str = "a-token";
 /// How long anything may take on a busy machine.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A running cloud.
 pub struct World {
@@ -47,6 +47,8 @@ impl World {
         command.arg("--network").arg(format!("127.{high}.{low}.0/24"));
         command.arg("--effects").arg(folder.path().join("effects.jsonl"));
         command.arg("--dir").arg(folder.path().join("droplets")).args(more).stdin(Stdio::null());
+        // Where `.tools` is.
+        command.current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../.."));
         let log = folder.path().join("simcloud.log");
         let process = Process::start(&mut command, &log).expect("the simulated cloud");
         let line = wait_for("the first line", PATIENCE, async || {

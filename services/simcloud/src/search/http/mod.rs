@@ -50,6 +50,7 @@ pub fn routes(node: Arc<Node>) -> Router {
         .route("/_cluster/state/{metric}", get(cluster::state_of))
         .route("/_nodes", get(nodes::all))
         .route("/_nodes/{which}", get(nodes::some))
+        .route("/_nodes/{which}/{metric}", get(nodes::part))
         .route("/_refresh", get(index::refresh_all).post(index::refresh_all))
         .route("/_search", get(document::search_all).post(document::search_all))
         .route("/_stats", get(index::stats_all))

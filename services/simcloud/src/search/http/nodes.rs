@@ -51,6 +51,11 @@ pub async fn some(State(node): Of, Path(which): Path<String>) -> Json<Value> {
     Json(node.see(|member| tell(member, &node.config.cluster, &which)))
 }
 
+/// Of those nodes a part, which is contained in the whole.
+pub async fn part(State(node): Of, Path((which, _)): Path<(String, String)>) -> Json<Value> {
+    Json(node.see(|member| tell(member, &node.config.cluster, &which)))
+}
+
 fn tell(member: &Member, cluster: &str, which: &str) -> Value {
     let known = &member.kept.cluster;
     // One that has never had a master knows itself.
