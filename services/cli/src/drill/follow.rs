@@ -1,6 +1,6 @@
 //! Reads DECISIONS while a drill goes on, and shows what concerns people as it comes.
 
-use std::time::Duration;
+use std::{collections::btree_map::Entry, time::Duration};
 
 use anyhow::Context as _;
 use regreen_bus::{Bus, reader::Reader, streams};
@@ -101,9 +101,8 @@ impl Follower {
         let wanted: Vec<u64> =
             seen.noted.iter().filter(|noted| timed(&noted.event)).filter_map(|noted| noted.fact).collect();
         for seq in wanted {
-            if !seen.stored.contains_key(&seq) {
-                let at = streams::message(&self.bus, self.bus.names.facts(), seq).await?.time;
-                seen.stored.insert(seq, at);
+            if let Entry::Vacant(unknown) = seen.stored.entry(seq) {
+                unknown.insert(streams::message(&self.bus, self.bus.names.facts(), seq).await?.time);
             }
         }
         Ok(())

@@ -126,8 +126,7 @@ pub fn of(broke: Timestamp, playbook: &str, seen: &Seen) -> Timeline {
     bars.sort_by_key(|bar| (bar.from, bar.phase));
     let sum = |phase: Phase| {
         let of = bars.iter().filter(|bar| bar.phase == phase);
-        // A float's sum of nothing is minus nothing.
-        of.map(|bar| seconds(bar.from, bar.to)).fold(0.0, |sum, next| sum + next)
+        seconds(Timestamp(0), Timestamp(of.map(|bar| (bar.to - bar.from).0).sum()))
     };
     let seconds = end.as_ref().map(|end| Seconds {
         detect: sum(Phase::Detect),

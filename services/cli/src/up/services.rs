@@ -50,6 +50,16 @@ impl Services {
         Ok(Bus::connect(&options).await?)
     }
 
+    /// A probe for each vantage: its name, its connection, and what it sees itself.
+    async fn probes(&self) -> anyhow::Result<Vec<(String, Bus, watch::Sender<expose::Own>)>> {
+        let mut probes = Vec::new();
+        for vantage in &self.options.vantage {
+            let probe = self.connect(&Role::Probe { vantage: vantage.as_str().into() }).await?;
+            probes.push((vantage.clone(), probe, watch::Sender::new(expose::Own::default())));
+        }
+        Ok(probes)
+    }
+
     /// Runs until told to end, or until a service can't go on.
     pub async fn run(self) -> anyhow::Result<()> {
         if self.place.own {
@@ -71,11 +81,7 @@ impl Services {
         health.say("engine", Err("starting".into()));
         let (status, mut watched) = watch::channel(Status::default());
         let ingest = self.connect(&Role::Ingest).await?;
-        let mut probes = Vec::new();
-        for vantage in &self.options.vantage {
-            let probe = self.connect(&Role::Probe { vantage: vantage.as_str().into() }).await?;
-            probes.push((vantage.clone(), probe, watch::Sender::new(expose::Own::default())));
-        }
+        let probes = self.probes().await?;
         // All of them look from here: what one sees itself is what is said while nobody decides.
         let (_, first, own) = probes.first().context("--vantage names none")?;
         let app = regreen_ingest::router(&ingest, &self.config, &health)?
