@@ -90,7 +90,8 @@ impl Play<'_> {
             acts.push(self.two(second).await.context("act two")?);
         }
         if goes_on(&acts) {
-            // Neither was repaired before: it is no cooldown that holds the repair back.
+            // Neither was repaired before, and attempts are free: it is no cooldown and no budget that holds the repair back.
+            self.budget_is_free(&acts).await?;
             let now = self.cloud.droplets().await?;
             let new = now.iter().find(|droplet| !nodes.contains(droplet)).context("no droplet was made")?;
             acts.push(self.three([third, new]).await.context("act three")?);
