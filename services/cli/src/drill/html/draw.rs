@@ -149,7 +149,7 @@ fn top(lane: usize) -> f64 {
 
 fn bar(scale: &Scale, bar: &Bar) -> Drawn {
     let took = seconds(bar.from, bar.to);
-    let outcome = if bar.well { "" } else { ": in vain" };
+    let outcome = if bar.well { "" } else { ": in vain, or dropped" };
     let title = format!("{}: {} ({took:.2} s{outcome})", bar.phase.word(), bar.label);
     let lane = Phase::ALL.iter().position(|phase| *phase == bar.phase).unwrap_or_default();
     let class = match (bar.phase, bar.well) {
