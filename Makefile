@@ -7,15 +7,20 @@ test: tools lint unit sim stories kills editor ## Everything that CI checks
 tools: ## nats-server and Alertmanager into .tools/bin, without root
 	@scripts/tools.sh
 
-drill: tools ## Breaks a small service for real and shows how it is repaired
+# With real OpenSearch: make drill SEARCH=real
+SEARCH ?= stand-in
+REPORT ?= drill.html
+drill: tools $(if $(filter real,$(SEARCH)),opensearch) ## Breaks a small service, then a search cluster, for real, and shows how they are repaired
 	cargo build --locked -p regreen-cli -p regreen-simcloud
 	cargo run --quiet --locked -p regreen-cli -- drill hello
+	cargo run --quiet --locked -p regreen-cli -- drill elasticsearch-node-lost --search $(SEARCH) --report $(REPORT)
 
 opensearch: ## OpenSearch into the user's cache, and .tools/bin/opensearch-node, which runs a node; wants Java and Maven
 	@scripts/opensearch.sh
 
-search: tools opensearch ## What the runner does to Elasticsearch, done to three real nodes of OpenSearch
+search: tools opensearch ## What the runner does to Elasticsearch, done to three real nodes of OpenSearch; stand-ins against them
 	cargo test --locked -p regreen-runner --test opensearch
+	cargo test --locked -p regreen-simcloud --test search
 
 bench: tools ## Raw JetStream, ingest, webhook → effect, recovery, takeover, 2,000 checks; a table on stderr, JSON on stdout
 	cargo build --release --locked --workspace

@@ -16,6 +16,7 @@ use crate::{
     fact::{Answer, Failure, Looks, NotCalled, Reconciled, Serves, Set, TellKey},
     id::{Genesis, RunnerName, Vantage},
     message::{Ask, Message},
+    roster::{By, Node},
     run::{Block, Decision, RunResult},
 };
 
@@ -236,6 +237,54 @@ pub enum Event {
         /// The run that moved it.
         run: RunId,
     },
+    /// A node is there that no file lists.
+    NodeAdded {
+        /// Its group.
+        group: Arc<str>,
+        /// The node.
+        node: Node,
+        /// Who says so.
+        by: By,
+    },
+    /// A node is there no longer. One that a run took away stays known by its name, and counts no more.
+    NodeRemoved {
+        /// Its group.
+        group: Arc<str>,
+        /// The node as it was.
+        node: Node,
+        /// Who says so.
+        by: By,
+    },
+    /// Nobody needs to know any more that a run took a node away.
+    NodeForgotten {
+        /// Its group.
+        group: Arc<str>,
+        /// Its name.
+        node: Arc<str>,
+    },
+    /// Files, runs and provider do not say the same of a node. Nothing is done about it: people hear of it.
+    Contradicted {
+        /// The group.
+        group: Arc<str>,
+        /// The node's name.
+        node: Arc<str>,
+        /// Who says what.
+        why: Arc<str>,
+    },
+    /// They say the same again.
+    Agreed {
+        /// The group.
+        group: Arc<str>,
+        /// The node's name.
+        node: Arc<str>,
+    },
+    /// Something happened to the look-up of a group's nodes at its provider.
+    Discovery {
+        /// The group.
+        group: Arc<str>,
+        /// What.
+        what: DiscoveryEvent,
+    },
     /// Repairs of a playbook kept failing: none begins before the rest is over, and then one, with approval.
     BreakerOpened {
         /// The playbook.
@@ -340,6 +389,50 @@ pub enum Event {
         playbook: PlaybookName,
         /// Why not.
         reason: Arc<str>,
+    },
+}
+
+/// What happened to the look-up of a group's nodes at its provider.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum DiscoveryEvent {
+    /// The set in force wants it, from now on and by this tag: what an earlier one found is not compared with.
+    Wanted {
+        /// The provider.
+        provider: Arc<str>,
+        /// The tag.
+        tag: Arc<str>,
+    },
+    /// The set in force wants it no longer.
+    Unwanted,
+    /// Nobody is asked for now; the next look then.
+    Postponed {
+        /// When.
+        again_at: Timestamp,
+    },
+    /// A command goes out once this record is acknowledged.
+    Asked {
+        /// Which look.
+        attempt: u32,
+        /// What to do.
+        task: Task,
+        /// No answer by then: it failed.
+        until: Timestamp,
+    },
+    /// The provider answered; what is new and what is gone follows.
+    Found {
+        /// Ids and names of all that it lists; none: the same as before.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        listed: Option<BTreeMap<Arc<str>, Arc<str>>>,
+        /// The next look.
+        again_at: Timestamp,
+    },
+    /// The look came to nothing, or to what nobody believes: what was known stays.
+    Failed {
+        /// Why.
+        reason: Arc<str>,
+        /// The next look.
+        again_at: Timestamp,
     },
 }
 

@@ -13,6 +13,7 @@ pub mod id;
 pub mod message;
 pub mod mutation;
 pub mod record;
+pub mod roster;
 pub mod run;
 pub mod snapshot;
 pub mod story;

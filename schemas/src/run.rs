@@ -151,6 +151,8 @@ pub enum Skip {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         until: Option<Timestamp>,
     },
+    /// A run took the target away.
+    Gone,
 }
 
 /// Why a playbook may not run: which guard, and what it saw.
@@ -250,6 +252,7 @@ impl fmt::Display for Skip {
             Self::Correlation { saw } => write!(out, "correlation: {saw}"),
             Self::Maintenance { until: Some(until) } => write!(out, "maintenance: until {until}"),
             Self::Maintenance { until: None } => write!(out, "maintenance"),
+            Self::Gone => write!(out, "gone: a run took the node away"),
         }
     }
 }

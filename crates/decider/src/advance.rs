@@ -344,9 +344,9 @@ impl Decider<'_> {
         self.advance(run)
     }
 
-    /// The set that a run pins.
+    /// The set that a run pins, with the inventory as it is now.
     pub(crate) fn pinned(&self, run: &Run) -> Option<Arc<Set>> {
-        self.library.sets.get(&run.set).cloned()
+        self.library.set(&self.s, &run.set)
     }
 }
 

@@ -1,11 +1,11 @@
 //! The entry: one fact or one due timer in, events out. Every emitted event is applied at once, so that the next
 //! decision within the same fact already sees it.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use regreen_playbook::Set;
 use regreen_schemas::{
-    RunId, SetHash, Timestamp,
+    RunId, Timestamp,
     event::{AfterUnknown, Event, RunEvent},
     fact::Item,
     mutation::{self, Mutation},
@@ -13,16 +13,10 @@ use regreen_schemas::{
 };
 
 use crate::{
+    library::Library,
     run::Run,
     state::{Illegal, Phase, State, TimerKey},
 };
-
-/// Sets by hash: every one that an open run pins, and the one in force.
-#[derive(Clone, Debug, Default)]
-pub struct Library {
-    /// The sets.
-    pub sets: BTreeMap<SetHash, Arc<Set>>,
-}
 
 /// What is decided.
 #[derive(Clone, Debug)]
@@ -51,7 +45,9 @@ pub fn due(state: &State, now: Timestamp) -> Option<(Timestamp, TimerKey)> {
         return None;
     }
     let catching_up = matches!(state.phase, Phase::CatchingUp { .. });
-    let waits = |key: &TimerKey| catching_up && matches!(key, TimerKey::Tell(_) | TimerKey::Schedule(..));
+    let waits = |key: &TimerKey| {
+        catching_up && matches!(key, TimerKey::Tell(_) | TimerKey::Schedule(..) | TimerKey::Discovery(_))
+    };
     state.timers.iter().take_while(|(at, _)| *at <= now).find(|(_, key)| !waits(key)).cloned()
 }
 
@@ -96,7 +92,11 @@ impl Decider<'_> {
         let told = followed.map(|before| (before, what.clone()));
         let instance = what.instance().cloned();
         let asks = matches!(what, RunEvent::AttemptUnknown { next: AfterUnknown::Ask, .. });
+        let changes = self.changes(run, &what);
         self.emit(Event::Run { run: run.clone(), what })?;
+        if let Some(changes) = changes {
+            self.change_nodes(&changes)?;
+        }
         if let Some((before, what)) = told {
             self.follow(run, &what, before)?;
         }
@@ -106,9 +106,9 @@ impl Decider<'_> {
         }
     }
 
-    /// The set in force.
+    /// The set in force, with the inventory as it is now.
     pub fn set(&self) -> Option<Arc<Set>> {
-        self.s.set.as_ref().and_then(|(hash, _)| self.library.sets.get(hash)).cloned()
+        self.library.in_force(&self.s)
     }
 
     fn timer(&mut self) -> Result<(), Illegal> {
@@ -132,6 +132,7 @@ impl Decider<'_> {
             TimerKey::Queue => self.look_at_queue()?,
             TimerKey::Window(playbook, key) => self.window_due(playbook, key)?,
             TimerKey::Schedule(playbook, trigger) => self.schedule_due(playbook, trigger)?,
+            TimerKey::Discovery(group) => self.discovery_due(group)?,
         }
         if self.s.armed.get(&key) == Some(&at) {
             return Err(Illegal(format!("deadline {key:?} moved nothing")));

@@ -291,11 +291,19 @@ fn subject(action: &Use, set: &Set, world: &World<'_>) -> Result<Option<Target>,
                 let any = |name| {
                     inventory.node(name).or_else(|| inventory.group(name)).or_else(|| inventory.service(name))
                 };
-                value.name().and_then(|name| any(name))
+                let found = value.name().and_then(|name| any(name));
+                if found.as_ref().is_some_and(|found| !inventory.is(found, &value)) {
+                    return Err(format!("`{}` is another one in the inventory, by its id", value));
+                }
+                found
             }
         }
     };
-    found.map(Some).ok_or_else(|| "what it acts on is not in the inventory".to_owned())
+    let found = found.ok_or("what it acts on is not in the inventory")?;
+    if action.destructive && inventory.is_gone(&found) {
+        return Err(format!("a run took {} away already", found.name()));
+    }
+    Ok(Some(found))
 }
 
 /// The command's parameters. Everything becomes JSON values; a rendered text is never parsed again. The object that it

@@ -264,7 +264,13 @@ fn object(state: &State, set: &Set, kind: &str, name: &str) -> Option<Value> {
 fn typed(state: &State, set: &Set, kind: &Type, given: &serde_json::Value) -> Option<Value> {
     match (kind, given) {
         (Type::Object(kind), serde_json::Value::String(name)) => object(state, set, kind, name),
-        (Type::Object(_), other) if other.is_object() => Value::from_json(other),
+        (Type::Object(kind), other) if other.is_object() => {
+            let described = Value::from_json(other)?;
+            let node = described.name().filter(|_| *kind == "node").and_then(|name| set.inventory.node(name));
+            // As the inventory has it, when it is the same one.
+            let same = node.filter(|node| set.inventory.is(node, &described));
+            same.and_then(|node| set.inventory.value(&node).cloned()).or(Some(described))
+        }
         (Type::Object(_), _) => None,
         (Type::Span, serde_json::Value::String(text)) => {
             regreen_schemas::time::parse_span(text).map(Value::Span)

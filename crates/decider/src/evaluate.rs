@@ -390,6 +390,10 @@ impl<'a> Evaluate<'a> {
     fn wants(&mut self, signal: Option<Signal<'_>>) -> Outcome {
         let state = self.state;
         self.reads.push(Read::Domain);
+        if self.target.as_ref().is_some_and(|target| self.set.inventory.is_gone(target)) {
+            self.note("target", "a run took it away", false);
+            return Outcome::Skipped(Skip::Gone);
+        }
         if state.stopped.is_some() && !mutation::is(Mutation::IgnoreStop) {
             self.note("stop switch", "it is on", false);
             return Outcome::Blocked(Block::Stopped { stop_no: state.stop_no });

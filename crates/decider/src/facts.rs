@@ -9,6 +9,7 @@ use regreen_schemas::{
     fact::{Answer, Engine, Failure, Item, Outcome, Serves, Verb},
     id::{RunnerName, Vantage},
     mutation::{self, Mutation},
+    roster::DISCOVER,
     ticket::Holder,
 };
 
@@ -52,10 +53,13 @@ impl Decider<'_> {
             Item::Set(set) => {
                 let by = (source != LOADER).then(|| source.into());
                 self.emit(Event::SetAccepted { set: set.clone(), hash: set.hash(), by })?;
+                self.discover_all()?;
+                self.forget_gone()?;
                 self.verdicts_changed(None)?;
                 self.forget_verdicts()?;
                 self.schedule_all()?;
                 self.expect_watchdog()?;
+                self.compare()?;
             }
             Item::Engine(engine) => self.engine(engine)?,
             Item::Event(event) => self.webhook(event)?,
@@ -158,6 +162,9 @@ impl Decider<'_> {
     fn result(&mut self, source: &str, outcome: &Outcome, ticket: Option<&Holder>) -> Result<(), Illegal> {
         if outcome.instance.as_str().starts_with("tell/") {
             return self.told(outcome);
+        }
+        if outcome.instance.as_str().starts_with(DISCOVER) {
+            return self.discovered(outcome);
         }
         let ignored = |reason: &str| Event::ResultIgnored {
             run: outcome.run.clone(),

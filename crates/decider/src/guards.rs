@@ -5,6 +5,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use imbl::OrdMap;
 use regreen_playbook::{
     Set,
+    action::Action,
     cel::Env as _,
     model::{
         Budget, BudgetScope, LockScope, Maintenance, MinHealthy, Needed, Playbook, StepKind, Subject, Use,
@@ -378,18 +379,23 @@ impl State {
     /// Why nobody does an action in a zone.
     #[must_use]
     pub(crate) fn unserved_in(&self, zone: &Zone, action: &Use) -> Option<Block> {
-        if action.action.internal() {
+        self.unserved_by_name(zone, &action.action)
+    }
+
+    /// The same of an action that no step uses.
+    pub(crate) fn unserved_by_name(&self, zone: &Zone, action: &Action) -> Option<Block> {
+        if action.internal() {
             return None;
         }
         let mut other = None;
         for (runner, serves) in self.servers.iter().filter(|(_, serves)| serves.zone == *zone) {
-            match serves.actions.get(&action.action.name) {
-                Some(declared) if *declared == action.action.declared => return None,
+            match serves.actions.get(&action.name) {
+                Some(declared) if *declared == action.declared => return None,
                 Some(_) => other = Some(runner.clone()),
                 None => {}
             }
         }
-        let action = action.action.name.clone();
+        let action = action.name.clone();
         Some(match other {
             Some(runner) => Block::OtherDeclaration { action, runner },
             None => Block::NoServer { action, zone: zone.clone() },

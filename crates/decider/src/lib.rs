@@ -10,13 +10,16 @@ mod compound;
 mod course;
 mod cx;
 mod decide;
+mod discovery;
 mod dispatch;
 pub mod env;
 mod episodes;
 pub mod evaluate;
 mod facts;
 mod guards;
+mod library;
 mod operators;
+mod roster;
 mod run;
 mod runs;
 mod signals;
@@ -30,9 +33,11 @@ mod watchdog;
 mod windows;
 
 pub use breaker::Breaker;
-pub use decide::{Input, Library, decide, due};
+pub use decide::{Input, decide, due};
+pub use discovery::{Discovery, Wrong};
 pub use episodes::Episode;
 pub use facts::suspicion;
+pub use library::Library;
 pub use run::{Act, Attempt, Done, How, Progress, Run, Seen, Stage, Watching};
 pub use state::{Flap, Illegal, Phase, Saw, State, TimerKey, fold, fold_items};
 pub use story::Stories;
@@ -68,6 +73,8 @@ pub mod bounds {
     pub const EVENT_OPEN: Span = Span::minutes(60);
     /// How long it is watched whether a repair may be taken back.
     pub const FAILBACK_OPEN: Span = Span::minutes(30 * 24 * 60);
+    /// Time between two looks at a provider's list of nodes.
+    pub const DISCOVER_EVERY: Span = Span::seconds(60);
     /// A time that is looked at so late was missed.
     pub const SCHEDULE_LATE: Span = Span::minutes(1);
     /// Time between two looks at an unknown outcome (wire.md).

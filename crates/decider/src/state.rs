@@ -12,12 +12,14 @@ use regreen_schemas::{
     fact::{Reconciled, Serves, TellKey},
     id::{Genesis, Nonce, RunnerName, Vantage},
     record::{Cause, Cursor, Item, Record},
+    roster::Roster,
     run::Block,
 };
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    bounds, breaker::Breaker, episodes::Episode, run::Run, thread::Tell, watchdog::Watchdog, windows::Window,
+    bounds, breaker::Breaker, discovery::Discovery, episodes::Episode, run::Run, thread::Tell,
+    watchdog::Watchdog, windows::Window,
 };
 
 /// An event that can't follow the state: the log and this build disagree. Stop, never skip (rule 27).
@@ -104,6 +106,8 @@ pub enum TimerKey {
     Window(PlaybookName, Arc<str>),
     /// A playbook's `schedule` is due.
     Schedule(PlaybookName, Arc<str>),
+    /// A group's nodes are looked up at their provider.
+    Discovery(Arc<str>),
 }
 
 /// A map as a list of pairs: JSON's own take only text for keys.
@@ -161,7 +165,8 @@ pub struct State {
     pub stop_no: u64,
     /// Who pulled it.
     pub stopped: Option<Arc<str>>,
-    /// The set in force, with the record that brought it: the version of the list of checks.
+    /// The set in force, with the version of the list of checks: the record that brought the set, or the newest that
+    /// changed the inventory since.
     pub set: Option<(SetHash, u64)>,
     /// Who applied it; none: an engine read it from its own folder.
     pub applied_by: Option<Arc<str>>,
@@ -215,6 +220,13 @@ pub struct State {
     pub breakers: OrdMap<PlaybookName, Breaker>,
     /// The group that serves a service, where it was moved.
     pub serving: OrdMap<Arc<str>, Arc<str>>,
+    /// Nodes that no file lists, and nodes that runs took away.
+    pub roster: Arc<Roster>,
+    /// Groups whose nodes are looked up at their provider.
+    pub discoveries: OrdMap<Arc<str>, Discovery>,
+    /// Nodes, by group and name, of which files, runs and provider do not say the same; and what each says.
+    #[serde(with = "pairs")]
+    pub contradicted: OrdMap<(Arc<str>, Arc<str>), Arc<str>>,
     /// Deadlines in order.
     pub timers: OrdSet<(Timestamp, TimerKey)>,
     /// The deadline of each key.
@@ -264,6 +276,9 @@ impl Default for State {
             schedules: OrdMap::new(),
             breakers: OrdMap::new(),
             serving: OrdMap::new(),
+            roster: Arc::default(),
+            discoveries: OrdMap::new(),
+            contradicted: OrdMap::new(),
             timers: OrdSet::new(),
             armed: OrdMap::new(),
         }
@@ -396,6 +411,12 @@ impl State {
             Event::AlertReconsidered { fingerprint, decisions, reads, again_at } => {
                 self.note_decision(fingerprint, decisions, reads, *again_at, false);
             }
+            Event::NodeAdded { .. }
+            | Event::NodeRemoved { .. }
+            | Event::NodeForgotten { .. }
+            | Event::Contradicted { .. }
+            | Event::Agreed { .. } => self.apply_node(event),
+            Event::Discovery { group, what } => self.apply_discovery(group, what)?,
             Event::Run { run, what } => self.apply_run(run, what)?,
             Event::Tell { key, what } => self.apply_tell(key, what)?,
         }

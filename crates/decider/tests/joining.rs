@@ -40,7 +40,7 @@ fn firing(fingerprint: &str) -> Item {
 fn world() -> (Library, [Item; 2]) {
     let set = load(vec![Source { path: "p".into(), text: SET.into() }]).0.expect("a good set");
     let fact = Set { files: vec![SetFile { path: "p".into(), hash: "h".into() }] };
-    let library = Library { sets: BTreeMap::from([(fact.hash(), Arc::new(set))]) };
+    let library = Library::new(BTreeMap::from([(fact.hash(), Arc::new(set))]));
     let actions = BTreeMap::from([("http.request".into(), HTTP_REQUEST.hash().into())]);
     let serves = Serves { nonce: "n".into(), zone: "main".into(), actions };
     (library, [Item::Set(fact), Item::Serves(serves)])

@@ -25,7 +25,7 @@ use regreen_schemas::{
     alert::{Alert, Status as Firing},
     check::{Look, Status},
     command::{Kind, Task},
-    event::{AfterUnknown, Event, RunEvent},
+    event::{AfterUnknown, DiscoveryEvent, Event, RunEvent},
     fact::{
         Alerts, Answer, Engine, Failure, Item, Looks, NotCalled, Operator, Outcome, Serves, Set, SetFile,
         Verb,
@@ -33,6 +33,7 @@ use regreen_schemas::{
     id::Nonce,
     mutation::{self, Mutation},
     record::Cause,
+    roster::{By, Roster, discovery_id, discovery_instance},
     ticket::Holder,
 };
 
@@ -40,10 +41,18 @@ const SET: &str = r#"apiVersion: regreen/v1
 inventory: lab
 groups:
   web: {health: web, storm: 100%, nodes: {a1: {}, a2: {}, a3: {}}}
+  db: {provider: lab, discover: {tag: db}, nodes: {d1: {id: '1'}}}
+---
+apiVersion: regreen/v1
+actions:
+  lab.inventory.list: {description: d, effect: read, destructive: false, with: {tag: {type: text}}, result: {nodes: json}}
+  lab.node.make: {description: d, effect: reconcilable, destructive: false, with: {group: {type: group}}, result: {node: node}, adds: node}
+  lab.node.drop: {description: d, effect: idempotent, destructive: false, with: {node: {type: node}}, removes: node}
 ---
 apiVersion: regreen/v1
 checks:
   web: {kind: tcp, each: node, in: [web], with: {address: "h:1"}, vantages: [main, far], quorum: 2}
+  db: {kind: tcp, each: node, in: [db], with: {address: "h:1"}, vantages: [main, far], quorum: 2}
 ---
 apiVersion: regreen/v1
 policy: lab
@@ -92,6 +101,17 @@ steps:
 verify: [{check: "web/{{ target.name }}", for: 2s, within: 1m}]
 notify: [oncall]
 escalate: [{to: oncall}]
+---
+apiVersion: regreen/v1
+playbook: grow
+mode: auto
+target: node
+triggers: [{alert: ['alertname="Grow"', 'node!=""'], target: "{{ alert.labels.node }}"}]
+guard: {cooldown: 5m}
+steps:
+  - {id: make, use: lab.node.make, with: {group: db}, on_failure: continue}
+  - {id: drop, if: steps.make.ok, use: lab.node.drop, with: {node: "{{ steps.make.result.node }}"}, on_failure: continue}
+  - {id: old, use: lab.node.drop, with: {node: d1}, on_failure: continue}
 "#;
 
 /// What the model knows of an open attempt, from dispatches alone.
@@ -134,6 +154,8 @@ struct Case {
     stopped: bool,
     caught_up: bool,
     suspect: bool,
+    /// Nodes of `db` that the provider's last good answer had, and that the newest answer has.
+    listed: (usize, usize),
 }
 
 #[derive(Clone, Debug)]
@@ -148,12 +170,21 @@ struct Model {
 
 const VANTAGES: [&str; 2] = ["main", "far"];
 const NODES: [&str; 3] = ["a1", "a2", "a3"];
+/// What the provider may list, by name and id: also another one under the name of a file's, and two of one name.
+const LISTS: [&[(&str, &str)]; 6] = [
+    &[("d1", "1")],
+    &[("d1", "1"), ("m1", "11")],
+    &[("d1", "1"), ("m1", "11"), ("m2", "12"), ("m3", "13")],
+    &[("d1", "9"), ("m1", "12")],
+    &[("m1", "11"), ("m1", "12")],
+    &[("a1", "14")],
+];
 
 fn library() -> (Library, Set) {
     let (set, findings) = load(vec![Source { path: "lab".into(), text: SET.into() }]);
     let set = set.unwrap_or_else(|| panic!("{}", findings.render(false)));
     let fact = Set { files: vec![SetFile { path: "lab".into(), hash: "x".into() }] };
-    (Library { sets: BTreeMap::from([(fact.hash(), Arc::new(set))]) }, fact)
+    (Library::new(BTreeMap::from([(fact.hash(), Arc::new(set))])), fact)
 }
 
 impl Case {
@@ -183,12 +214,13 @@ impl Case {
             stopped: false,
             caught_up: false,
             suspect: false,
+            listed: (1, 1),
         };
         case.log(Event::Genesis { genesis: "g".into(), domain: "default".into() });
         case.takeover(false);
         case.fact("loader", Item::Set(set.clone()), None);
-        let actions =
-            BTreeMap::from([("http.request".into(), regreen_schemas::action::HTTP_REQUEST.hash().into())]);
+        let known = case.library.sets.values().flat_map(|set| set.actions.values());
+        let actions = known.map(|action| (action.name.clone(), action.declared.clone())).collect();
         case.fact(
             "r1",
             Item::Serves(Serves { nonce: Nonce::from("n1"), zone: "main".into(), actions }),
@@ -280,6 +312,9 @@ impl Case {
         match event {
             Event::AlertDecided { .. } => self.decided += 1,
             Event::CaughtUp => self.caught_up = true,
+            Event::EpisodeOpened { alert, .. } => {
+                self.acted.retain(|(fingerprint, _)| *fingerprint != alert.fingerprint);
+            }
             Event::SuspectCleared { .. } => self.suspect = false,
             Event::Stopped { .. } => self.stopped = true,
             Event::Resumed { .. } => self.stopped = false,
@@ -288,6 +323,18 @@ impl Case {
                 for fresh in self.fresh.values_mut() {
                     fresh.retain(|known, _| *known != vantage.as_str());
                 }
+            }
+            Event::NodeAdded { group, .. } => assert_eq!(&**group, "db"),
+            Event::NodeRemoved { node, by: By::Discovery, .. } => {
+                let (known, newest) = self.listed;
+                assert!(
+                    newest > 0 && newest * 2 >= known,
+                    "{node:?} left by an answer of {newest} of {known}"
+                );
+            }
+            Event::Discovery { what: DiscoveryEvent::Found { .. }, .. } => {
+                let (known, newest) = self.listed;
+                assert!(newest > 0 && newest * 2 >= known, "an answer of {newest} of {known} was believed");
             }
             Event::Run { run, what } => self.check_run(run, what),
             _ => {}
@@ -432,11 +479,16 @@ impl Case {
             let before = (id.clone(), instance.clone(), number - 1);
             assert!(self.closed.contains(&before), "attempt {number} while {} may still act", number - 1);
         } else if run.effects == 0 {
-            assert_eq!(self.verdict(&run.node), Status::Down, "`when` does not hold");
+            let down = self.verdict(&run.node) == Status::Down;
+            assert!(down || run.playbook == "grow", "`when` does not hold");
             let cooldown = if run.playbook == "once" { Span::minutes(10) } else { Span::minutes(5) };
             if let Some(ended) = self.ended.get(&(run.playbook.clone(), run.node.clone())) {
                 assert!(self.now - *ended >= cooldown, "within the cooldown");
             }
+        }
+        if run.playbook == "grow" {
+            // It destroys nothing, and has no guard.
+            return self.change(id, |run| run.effects += 1);
         }
         let healthy =
             NODES.iter().filter(|node| **node != run.node && self.verdict(node) == Status::Up).count();
@@ -463,6 +515,16 @@ impl Case {
             assert!(!tell.said || ends, "nothing will ever end the thread {key:?}: {tell:?}");
         }
         assert_eq!(self.alerts, self.decided, "every stored alert has exactly one decision");
+        let set = self.library.in_force(&self.state).expect("it is in force");
+        let members = |group: &str| set.inventory.groups[group].nodes.keys().cloned().collect::<Vec<_>>();
+        assert_eq!(members("web"), NODES.map(Arc::from));
+        let gone =
+            |roster: &Roster| roster.groups.get("db").is_some_and(|known| known.gone.contains_key("d1"));
+        let stays = members("db").contains(&"d1".into());
+        assert!(stays || gone(&self.state.roster), "only a run takes a file's node away");
+        for node in members("db") {
+            assert!(set.checks.contains_key(format!("db/{node}").as_str()), "nobody looks at {node}");
+        }
         for (id, run) in &self.state.runs {
             let waits_for_a_fact = run.stages().any(|(_, stage)| matches!(stage, Stage::Revoking(..)));
             let at = self.state.armed.get(&TimerKey::Run(id.clone()));
@@ -479,7 +541,8 @@ impl Case {
 
     fn step(&mut self) {
         match self.rng.random_range(0..100) {
-            0..=17 => self.alert(),
+            0..=15 => self.alert(),
+            16..=17 => self.list(),
             18..=35 => self.look(),
             36..=39 => self.approve(),
             40..=49 => self.wait(),
@@ -524,6 +587,7 @@ impl Case {
     fn alert(&mut self) {
         let node = *NODES.choose(&mut self.rng).expect("some");
         let name = *["Once", "Looked", "Asked"].choose(&mut self.rng).expect("some");
+        let name = if self.rng.random_bool(0.1) { "Grow" } else { name };
         let resolved = self.rng.random_bool(0.25);
         let early = Span(self.rng.random_range(0..60_000));
         let alert = Alert {
@@ -609,7 +673,7 @@ impl Case {
         // Often both agree; sometimes a look is old.
         let both = self.rng.random_bool(0.8);
         for vantage in VANTAGES {
-            let tick = if self.rng.random_bool(0.2) {
+            let tick = if self.rng.random_bool(0.4) {
                 self.record.saturating_sub(self.rng.random_range(0..50))
             } else {
                 self.record
@@ -644,7 +708,7 @@ impl Case {
             }
             let answer = match self.rng.random_range(0..4) {
                 0 => Answer::CannotTell { state: "odd".into() },
-                1 => Answer::Done { result: serde_json::Value::Null },
+                1 => Answer::Done { result: self.result_of(&open.task) },
                 _ => Answer::NotDone,
             };
             return self.say(&open, "r1", "n1", Verb::Observed { look, answer }, None);
@@ -656,7 +720,7 @@ impl Case {
         let holder = open.holder.clone().unwrap_or_else(|| Self::holder("r1", "n1", seq));
         self.open[at].holder = Some(holder.clone());
         let verb = match self.rng.random_range(0..10) {
-            0..=3 => Verb::Ok { result: serde_json::json!({"status": 200}) },
+            0..=3 => Verb::Ok { result: self.result_of(&open.task) },
             4 => Verb::Failed { kind: Failure::Transient, reason: "busy".into(), retry_after: None },
             5 => Verb::Failed { kind: Failure::Permanent, reason: "no".into(), retry_after: None },
             6..=7 => Verb::Unknown { reason: "silence".into() },
@@ -675,6 +739,45 @@ impl Case {
             }
         };
         self.say(&open, "r1", "n1", verb, Some(&holder));
+    }
+
+    /// What a runner gives: a node where one is made, now and then one that is none, or another's.
+    fn result_of(&mut self, task: &Task) -> serde_json::Value {
+        if &*task.action != "lab.node.make" {
+            return serde_json::json!({"status": 200});
+        }
+        let (name, id) = *LISTS.choose(&mut self.rng).expect("some").last().expect("some");
+        match self.rng.random_range(0..6) {
+            0 => serde_json::Value::Null,
+            1 => serde_json::json!({"node": {"name": "No Name", "id": id}}),
+            _ => serde_json::json!({"node": {"name": name, "id": id, "address": "h"}}),
+        }
+    }
+
+    /// The provider lists what it has: all, a part, nothing, or what contradicts; perhaps too late.
+    fn list(&mut self) {
+        self.timers();
+        let Some(discovery) = self.state.discoveries.get("db").filter(|discovery| discovery.out) else {
+            return;
+        };
+        let (attempt, known) = (discovery.attempt, discovery.listed.as_ref().map_or(1, BTreeMap::len));
+        let list = *LISTS.choose(&mut self.rng).expect("some");
+        let list = if self.rng.random_bool(0.2) { &[] } else { list };
+        self.listed = (known, list.len());
+        let nodes: Vec<_> = list
+            .iter()
+            .map(|(name, id)| serde_json::json!({"name": name, "id": id, "address": "h"}))
+            .collect();
+        let outcome = match self.rng.random_range(0..8) {
+            0 => Verb::Failed { kind: Failure::Transient, reason: "503".into(), retry_after: None },
+            1 => Verb::Unknown { reason: "silence".into() },
+            2 => Verb::NotCalled { reason: NotCalled::Busy, detail: "busy".into() },
+            _ => Verb::Ok { result: serde_json::json!({"nodes": nodes}) },
+        };
+        let (run, instance) = (discovery_id("db"), discovery_instance("db"));
+        let attempt = if self.rng.random_bool(0.1) { attempt.wrapping_sub(1) } else { attempt };
+        let outcome = Outcome { run, instance, attempt, nonce: "n1".into(), outcome, timing: None };
+        self.fact("r1", Item::Result(outcome), None);
     }
 
     fn say(&mut self, open: &Open, runner: &str, nonce: &str, outcome: Verb, ticket: Option<&Holder>) {
@@ -776,6 +879,16 @@ fn run(seed: u64, library: &Library, set: &Set) -> BTreeSet<&'static str> {
     let mut seen = BTreeSet::new();
     for _ in 0..80 {
         case.step();
+        let members = case.state.roster.groups.values();
+        for by in members.clone().flat_map(|members| members.nodes.values()).map(|member| &member.by) {
+            seen.insert(if matches!(by, By::Discovery) { "found" } else { "made" });
+        }
+        if members.clone().any(|members| !members.gone.is_empty()) {
+            seen.insert("gone");
+        }
+        if !case.state.contradicted.is_empty() {
+            seen.insert("contradicted");
+        }
         for run in case.state.runs.values() {
             if run.progress == Progress::Queued {
                 seen.insert("queued");
@@ -853,6 +966,10 @@ fn ten_thousand_histories_keep_the_invariants() {
         "waiting",
         "approving",
         "verifying",
+        "found",
+        "made",
+        "gone",
+        "contradicted",
     ];
     let missing: Vec<_> = wanted.into_iter().filter(|stage| !seen.contains(stage)).collect();
     assert!(missing.is_empty(), "the histories never reach {missing:?}");
@@ -882,7 +999,7 @@ fn each_mistake_is_caught() {
     let mut missed = Vec::new();
     for mistake in mistakes {
         mutation::set([mistake]);
-        match first_failure(1, 3000, &mut BTreeSet::new()) {
+        match first_failure(1, 10_000, &mut BTreeSet::new()) {
             Some((seed, why)) => {
                 println!("{mistake:?}: seed {seed}: {}", why.lines().next().unwrap_or_default());
             }

@@ -2,6 +2,7 @@
 
 pub mod aside;
 pub mod channels;
+pub mod child;
 pub mod clock;
 pub mod config;
 pub mod daemon;

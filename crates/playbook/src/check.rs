@@ -29,10 +29,10 @@ use self::{
 use crate::{
     cel::Gives,
     diagnostic::{Findings, Place, nearest},
-    expand,
     inventory::Inventory,
     model::{DEFAULT_APPROVERS, On, Playbook},
     read::{Draft, Places},
+    roster::Drafts,
     set::Set,
 };
 
@@ -54,7 +54,7 @@ pub(crate) fn together(mut draft: Draft, findings: &mut Findings) -> Set {
         set.system.push(name);
     }
     inventory(&mut draft, &mut set, findings);
-    checks(&draft, &mut set, findings);
+    checks(&mut draft, &mut set, findings);
     playbooks(draft, &mut set, findings);
     set
 }
@@ -99,15 +99,10 @@ fn inventory(draft: &mut Draft, set: &mut Set, findings: &mut Findings) {
     }
 }
 
-fn checks(draft: &Draft, set: &mut Set, findings: &mut Findings) {
-    for (name, check) in &draft.checks {
-        expand::expand(name, check, &set.inventory, &mut set.checks, findings);
-    }
-    for (name, check) in &draft.checks {
-        expand::join(name, check, &mut set.checks, findings);
-    }
-    set.silences = expand::silences(&draft.checks, &set.inventory);
-    set.joined = expand::dependents(&draft.checks, &set.checks, findings);
+fn checks(draft: &mut Draft, set: &mut Set, findings: &mut Findings) {
+    let groups = draft.groups.iter().map(|(name, (drafted, _))| (name.clone(), drafted.clone())).collect();
+    set.drafts = Arc::new(Drafts { groups, checks: std::mem::take(&mut draft.checks) });
+    set.look_at(findings);
     for (name, (drafted, place)) in &draft.groups {
         let Some(health) = &drafted.health else { continue };
         let there = |node: &Arc<str>| set.checks.contains_key(format!("{health}/{node}").as_str());

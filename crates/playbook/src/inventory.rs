@@ -35,6 +35,8 @@ pub struct Group {
     pub via: Zone,
     /// Nodes by name.
     pub nodes: BTreeMap<Arc<str>, Node>,
+    /// Nodes that runs took away: known by their names, and counted no more.
+    pub gone: BTreeMap<Arc<str>, Node>,
     /// For expressions.
     pub value: Value,
 }
@@ -69,6 +71,8 @@ pub struct Draft {
     pub labels: BTreeMap<String, String>,
     /// Nodes by name.
     pub nodes: BTreeMap<Arc<str>, NodeDraft>,
+    /// Nodes that runs took away.
+    pub gone: BTreeMap<Arc<str>, NodeDraft>,
 }
 
 /// A node as written.
@@ -86,6 +90,13 @@ pub struct NodeDraft {
     pub labels: BTreeMap<String, String>,
     /// Zone.
     pub via: Option<Zone>,
+}
+
+impl Group {
+    /// A node by name, also one that is gone.
+    fn known(&self, name: &str) -> Option<&Node> {
+        self.nodes.get(name).or_else(|| self.gone.get(name))
+    }
 }
 
 fn labels(map: &BTreeMap<String, String>) -> Value {
@@ -114,8 +125,7 @@ impl Inventory {
                 ("labels", labels(&draft.labels)),
                 ("nodes", Value::List(Arc::new(members))),
             ]);
-            let mut nodes = BTreeMap::new();
-            for (node_name, node) in draft.nodes {
+            let mut made = |node_name: Arc<str>, node: NodeDraft| {
                 let mut fields = bare(&node, &node_name);
                 fields.push(("group", value.clone()));
                 for known in node.aliases.iter().chain([&node_name]) {
@@ -123,8 +133,10 @@ impl Inventory {
                 }
                 let via = node.via.unwrap_or_else(|| via.clone());
                 let address = node.address.as_str().into();
-                nodes.insert(node_name, Node { via, address, value: Value::map(fields) });
-            }
+                (node_name, Node { via, address, value: Value::map(fields) })
+            };
+            let nodes = draft.nodes.into_iter().map(|(name, node)| made(name, node)).collect();
+            let gone = draft.gone.into_iter().map(|(name, node)| made(name, node)).collect();
             let group = Group {
                 provider: draft.provider,
                 discover: draft.discover,
@@ -133,6 +145,7 @@ impl Inventory {
                 maintenance: draft.maintenance,
                 via,
                 nodes,
+                gone,
                 value,
             };
             inventory.groups.insert(name, group);
@@ -158,13 +171,31 @@ impl Inventory {
         self.services.get_key_value(name).map(|(name, _)| Target::Service { name: name.clone() })
     }
 
+    /// Whether an object that somebody else describes is this one: a node by its id, where that is said.
+    #[must_use]
+    pub fn is(&self, target: &Target, described: &Value) -> bool {
+        let id = |value: &Value| match value {
+            Value::Map(fields) => fields.get("id").map(ToString::to_string),
+            _ => None,
+        };
+        let said = id(described).filter(|said| !said.is_empty());
+        said.is_none_or(|said| self.value(target).and_then(id) == Some(said))
+    }
+
+    /// Whether a run took a node away.
+    #[must_use]
+    pub fn is_gone(&self, target: &Target) -> bool {
+        let Target::Node { group, name } = target else { return false };
+        self.groups.get(group).is_some_and(|group| group.gone.contains_key(name))
+    }
+
     /// The value of a node or group; `None` when it has left the inventory, and for services.
     #[must_use]
     pub fn value(&self, target: &Target) -> Option<&Value> {
         let group = self.groups.get(target.group()?)?;
         match target {
             Target::Group { .. } => Some(&group.value),
-            Target::Node { name, .. } => group.nodes.get(name).map(|node| &node.value),
+            Target::Node { name, .. } => group.known(name).map(|node| &node.value),
             Target::Service { .. } => None,
         }
     }
@@ -204,7 +235,7 @@ impl Inventory {
         let found = target.and_then(|target| {
             let group = self.groups.get(target.group()?)?;
             Some(match target {
-                Target::Node { name, .. } => group.nodes.get(name)?.via.clone(),
+                Target::Node { name, .. } => group.known(name)?.via.clone(),
                 Target::Group { .. } | Target::Service { .. } => group.via.clone(),
             })
         });

@@ -2,12 +2,14 @@
 //! the engine, `regreen check` and every later tool see the same.
 
 pub mod action;
+pub mod agree;
 pub mod cases;
 pub mod cel;
 pub mod check;
 pub mod codes;
 pub mod diagnostic;
 mod expand;
+pub mod hasten;
 pub mod inventory;
 pub mod keys;
 pub mod matcher;
@@ -16,6 +18,7 @@ pub mod names;
 mod read;
 pub mod reference;
 pub mod report;
+mod roster;
 pub mod schedule;
 pub mod schema;
 pub mod set;

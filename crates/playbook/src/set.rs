@@ -21,7 +21,9 @@ use crate::{
     keys,
     matcher::Matcher,
     model::{Budget, BudgetScope, Is, Playbook},
-    read, tree,
+    read,
+    roster::Drafts,
+    tree,
     walk::Walk,
 };
 
@@ -58,6 +60,8 @@ pub struct Set {
     pub drills: bool,
     /// For each kind of budget in use: the largest `max`, so that enough is remembered.
     pub budgets: BTreeMap<BudgetScope, u32>,
+    /// What inventory and checks are made from, again whenever nodes come or go.
+    pub(crate) drafts: Arc<Drafts>,
 }
 
 /// What no playbook exceeds.

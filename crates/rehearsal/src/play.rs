@@ -16,10 +16,11 @@ use regreen_schemas::{
     alert::{Alert, Labels, Status as Firing},
     check::Status,
     command::Task,
-    event::{Event, RunEvent, TellEvent},
-    fact::{Alerts, Engine, Item, Operator, Outcome, Serves, Verb},
+    event::{DiscoveryEvent, Event, RunEvent, TellEvent},
+    fact::{Alerts, Engine, Failure, Item, Operator, Outcome, Serves, Verb},
     hash::h,
     id::Vantage,
+    roster::{discovery_id, discovery_instance},
     run::{Outcome as Decided, Skip},
     ticket::Holder,
 };
@@ -63,7 +64,7 @@ pub(crate) struct Play<'c> {
 /// Plays a case to its end.
 pub(crate) fn play(set: &Arc<Set>, playbook: &PlaybookName, case: &Case) -> Seen {
     let fact = stage::fact();
-    let library = Library { sets: BTreeMap::from([(fact.hash(), set.clone())]) };
+    let library = Library::new(BTreeMap::from([(fact.hash(), set.clone())]));
     let mut play = Play {
         set: set.clone(),
         library,
@@ -87,7 +88,7 @@ pub(crate) fn play(set: &Arc<Set>, playbook: &PlaybookName, case: &Case) -> Seen
 
 impl Play<'_> {
     /// An engine takes over, the set comes in force, runners and vantages are there.
-    fn begin(&mut self, set: &regreen_schemas::fact::Set, probe: &mut Probe<'_>) {
+    fn begin(&mut self, set: &regreen_schemas::fact::Set, probe: &mut Probe) {
         self.state.now = self.now;
         let genesis = Event::Genesis { genesis: "test".into(), domain: "test".into() };
         self.input(&Input::Log(Box::new(genesis)), probe);
@@ -109,7 +110,7 @@ impl Play<'_> {
         self.seen.lines.clear();
     }
 
-    fn go(&mut self, probe: &mut Probe<'_>) {
+    fn go(&mut self, probe: &mut Probe) {
         let timeline = &self.case.timeline;
         let mut order: Vec<usize> = (0..timeline.len()).collect();
         order.sort_by_key(|nth| timeline[*nth].at);
@@ -150,7 +151,7 @@ impl Play<'_> {
     }
 
     /// The clock goes on; vantages that would have fallen silent are there.
-    fn until(&mut self, at: Timestamp, probe: &mut Probe<'_>) {
+    fn until(&mut self, at: Timestamp, probe: &mut Probe) {
         self.now = self.now.max(at);
         self.seen.now = self.now;
         let reports = probe.heard(&self.state, self.now);
@@ -163,7 +164,7 @@ impl Play<'_> {
         timers.next().map(|(at, _)| (*at).max(self.now))
     }
 
-    fn timers(&mut self, probe: &mut Probe<'_>) {
+    fn timers(&mut self, probe: &mut Probe) {
         while self.seen.problem.is_none() && due(&self.state, self.now).is_some() {
             self.input(&Input::Timer, probe);
         }
@@ -191,7 +192,7 @@ impl Play<'_> {
             && !decisions.any(|decision| begins(&decision.outcome, &decision.playbook))
     }
 
-    pub fn happens(&mut self, what: &What, probe: &mut Probe<'_>) {
+    pub fn happens(&mut self, what: &What, probe: &mut Probe) {
         match what {
             What::Pass => {}
             What::Firing { labels, annotations } => self.alert(labels, annotations, Firing::Firing, probe),
@@ -219,12 +220,12 @@ impl Play<'_> {
         }
     }
 
-    fn person(&mut self, by: &str, operator: Operator, probe: &mut Probe<'_>) {
+    fn person(&mut self, by: &str, operator: Operator, probe: &mut Probe) {
         let source = if by.starts_with("slack:") { "slack" } else { by };
         self.fact(source, &Item::Operator(operator), None, probe);
     }
 
-    fn alert(&mut self, labels: &Labels, annotations: &Labels, status: Firing, probe: &mut Probe<'_>) {
+    fn alert(&mut self, labels: &Labels, annotations: &Labels, status: Firing, probe: &mut Probe) {
         let parts: Vec<&[u8]> =
             labels.iter().flat_map(|(name, value)| [name.as_bytes(), value.as_bytes()]).collect();
         let fingerprint = Fingerprint::from(&h(&parts)[..16]);
@@ -241,24 +242,24 @@ impl Play<'_> {
         self.fact("ingest", &Item::Alerts(Alerts { alerts: vec![alert], ..Alerts::default() }), None, probe);
     }
 
-    fn result(&mut self, probe: &mut Probe<'_>) {
+    fn result(&mut self, probe: &mut Probe) {
         let Some((_, (source, outcome, ticket))) = self.results.pop_first() else { return };
         self.fact(&source, &Item::Result(outcome), ticket.as_ref(), probe);
     }
 
-    fn reports(&mut self, reports: Vec<(Vantage, regreen_schemas::fact::Looks)>, probe: &mut Probe<'_>) {
+    fn reports(&mut self, reports: Vec<(Vantage, regreen_schemas::fact::Looks)>, probe: &mut Probe) {
         for (vantage, looks) in reports {
             self.fact(vantage.as_str(), &Item::Looks(looks), None, probe);
         }
     }
 
-    fn fact(&mut self, source: &str, item: &Item, ticket: Option<&Holder>, probe: &mut Probe<'_>) {
+    fn fact(&mut self, source: &str, item: &Item, ticket: Option<&Holder>, probe: &mut Probe) {
         self.facts += 1;
         let seq = self.facts;
         self.input(&Input::Fact { source, seq, item, ticket }, probe);
     }
 
-    fn input(&mut self, input: &Input<'_>, probe: &mut Probe<'_>) {
+    fn input(&mut self, input: &Input<'_>, probe: &mut Probe) {
         if self.seen.problem.is_some() {
             return;
         }
@@ -275,16 +276,25 @@ impl Play<'_> {
                 return;
             }
         };
+        let nodes =
+            events.iter().any(|event| matches!(event, Event::NodeAdded { .. } | Event::NodeRemoved { .. }));
+        if let Some(set) = self.library.in_force(&self.state) {
+            self.set = set;
+        }
         let of = Of { set: &self.set.clone(), playbook: self.playbook };
         for (nth, event) in events.iter().enumerate() {
             self.seen.event(&of, event, &self.state);
             self.seen.done_inside(&of, &events[..=nth]);
         }
         events.iter().for_each(|event| self.react(event, probe));
+        if nodes {
+            let reports = probe.list(&self.set.clone(), &self.state);
+            self.reports(reports, probe);
+        }
     }
 
     /// What the world does about it.
-    fn react(&mut self, event: &Event, probe: &mut Probe<'_>) {
+    fn react(&mut self, event: &Event, probe: &mut Probe) {
         match event {
             Event::Run { what: RunEvent::VerifyBegan { watches, .. }, .. } => {
                 watches.iter().for_each(|watch| probe.watch(&watch.check));
@@ -308,6 +318,22 @@ impl Play<'_> {
                     timing: None,
                 };
                 self.answered("notifier".to_owned(), Span::ZERO, outcome, None);
+            }
+            // Nobody finds nodes in a test: what is there is what it says.
+            Event::Discovery { group, what: DiscoveryEvent::Asked { attempt, .. } } => {
+                let outcome = Outcome {
+                    run: discovery_id(group),
+                    instance: discovery_instance(group),
+                    attempt: *attempt,
+                    nonce: NONCE.into(),
+                    outcome: Verb::Failed {
+                        kind: Failure::Permanent,
+                        reason: "a test finds no nodes".into(),
+                        retry_after: None,
+                    },
+                    timing: None,
+                };
+                self.answered("runner".to_owned(), Span::ZERO, outcome, None);
             }
             _ => {}
         }

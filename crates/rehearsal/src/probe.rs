@@ -1,7 +1,10 @@
 //! The virtual probe: all vantages see what the timeline says. What a verify watches is looked at when it begins, at every
 //! change, and often enough that nothing goes stale.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use regreen_decider::{Stage, State};
 use regreen_playbook::Set;
@@ -17,8 +20,8 @@ use regreen_schemas::{
 const HEARD: Span = Span::seconds(10);
 
 /// What is seen of all checks.
-pub(crate) struct Probe<'s> {
-    set: &'s Set,
+pub(crate) struct Probe {
+    set: Arc<Set>,
     statuses: BTreeMap<CheckName, Status>,
     vantages: BTreeSet<Vantage>,
     /// When each watched check was looked at last; none: it is due at once.
@@ -26,18 +29,28 @@ pub(crate) struct Probe<'s> {
     n: u64,
 }
 
-impl<'s> Probe<'s> {
-    pub fn new(set: &'s Set) -> Self {
+impl Probe {
+    pub fn new(set: &Arc<Set>) -> Self {
         let looked_at = set.checks.values().filter(|check| !matches!(check.kind, view::Kind::Of { .. }));
         let vantages = looked_at.clone().flat_map(|check| check.vantages.iter().cloned()).collect();
         let statuses = looked_at.map(|check| (check.name.clone(), Status::Unknown)).collect();
-        Self { set, statuses, vantages, looked: BTreeMap::new(), n: 0 }
+        Self { set: set.clone(), statuses, vantages, looked: BTreeMap::new(), n: 0 }
     }
 
     /// All that every vantage sees: the first report.
     pub fn all(&mut self, state: &State) -> Vec<(Vantage, Looks)> {
         let checks: Vec<CheckName> = self.statuses.keys().cloned().collect();
         self.report(state, &checks, true)
+    }
+
+    /// The list of checks is another one: all of it is told.
+    pub fn list(&mut self, set: &Arc<Set>, state: &State) -> Vec<(Vantage, Looks)> {
+        self.set = set.clone();
+        let looked_at = set.checks.values().filter(|check| !matches!(check.kind, view::Kind::Of { .. }));
+        for check in looked_at {
+            self.statuses.entry(check.name.clone()).or_insert(Status::Unknown);
+        }
+        self.all(state)
     }
 
     /// From now on these are so.

@@ -318,6 +318,7 @@ const fn skip_word(skip: &Skip) -> &'static str {
         Skip::Pending { .. } => "pending",
         Skip::Correlation { .. } => "correlation",
         Skip::Maintenance { .. } => "maintenance",
+        Skip::Gone => "gone",
     }
 }
 

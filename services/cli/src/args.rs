@@ -5,8 +5,8 @@ use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
 use clap::{Args as ClapArgs, CommandFactory as _, Parser, Subcommand};
 
 use crate::{
-    apply, approve, check, checks, child, client, drill, evidence, explain, inventory, new, operate,
-    reconcile, rehearse, settle, show, status, top, up, users, verdicts,
+    apply, approve, check, checks, client, drill, evidence, explain, inventory, new, operate, reconcile,
+    rehearse, settle, show, status, top, up, users, verdicts,
 };
 
 /// Turns an alert into a verified repair, safely, and proves what it did.
@@ -146,7 +146,7 @@ enum Command {
     },
     /// Starts a program that dies with its parent.
     #[command(hide = true)]
-    Child(child::Options),
+    Child(regreen_kit::child::Options),
     /// The runner of `up`.
     #[command(hide = true)]
     RunnerProcess {
@@ -186,7 +186,7 @@ impl Args {
             Command::New(options) => new::run(&options),
             Command::Check(options) => check::run(&options),
             Command::Test(options) => rehearse::run(&options),
-            Command::Child(options) => child::run(&options),
+            Command::Child(options) => Ok(regreen_kit::child::run(&options)?),
             Command::Completions { shell } => {
                 clap_complete::generate(shell, &mut Self::command(), "regreen", &mut std::io::stdout());
                 Ok(ExitCode::SUCCESS)

@@ -166,10 +166,10 @@ async fn explain(
     let episode = moment.state.episodes.get(fingerprint);
     let (source, opened) =
         episode.map_or((Source::Alert, moment.state.now), |episode| (episode.source.clone(), episode.opened));
-    if let (Some(set), Some(alert)) = (all.sets.values().next(), alert) {
+    if let (Some(set), Some(alert)) = (all.in_force(&moment.state), alert) {
         for playbook in set.playbooks.values() {
             let evaluation =
-                evaluate(&moment.state, set, playbook, Signal { alert: &alert, source: &source, opened });
+                evaluate(&moment.state, &set, playbook, Signal { alert: &alert, source: &source, opened });
             let recorded = moment.decisions.iter().find(|decision| decision.playbook == playbook.name);
             let outcome = recorded
                 .cloned()

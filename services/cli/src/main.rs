@@ -7,7 +7,6 @@ mod ask;
 mod asks;
 mod check;
 mod checks;
-mod child;
 mod client;
 mod drill;
 mod evidence;

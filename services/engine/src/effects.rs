@@ -19,10 +19,11 @@ use regreen_schemas::{
     CheckName, Instance, RunId, Span, Timestamp, WIRE_VERSION,
     check::Status,
     command::{Command, Task},
-    event::{Event, RunEvent, TellEvent},
+    event::{DiscoveryEvent, Event, RunEvent, TellEvent},
     fact::Engine,
     id::{Vantage, action_key},
     record::{Record, Tick},
+    roster::{discovery_id, discovery_instance},
     story::Story,
     ticket::Ticket,
     view::{Checks, Endpoint, Services, Side, Verdict},
@@ -91,18 +92,21 @@ impl Effects {
                 Event::Tell { key, what: TellEvent::Dispatched { attempt, nth, task, .. } } => {
                     self.send(&key.run, &key.instance(*nth), *attempt, task, state.stop_no, seq, None).await;
                 }
+                Event::Discovery { group, what: DiscoveryEvent::Asked { attempt, task, .. } } => {
+                    let (id, instance) = (discovery_id(group), discovery_instance(group));
+                    self.send(&id, &instance, *attempt, task, state.stop_no, seq, None).await;
+                }
                 Event::CaughtUp => self.again(state, seq).await,
                 Event::ResyncAsked { vantage, .. } | Event::VantageSilent { vantage } => {
                     self.resync.push(vantage.clone());
                 }
                 Event::VerdictChanged { check, .. } => self.show_verdict(check, state, seq, library),
                 Event::ServiceMoved { .. } => {
-                    let set = state.set.as_ref().and_then(|(hash, _)| library.sets.get(hash));
-                    if let Some(set) = set {
-                        self.show_services(state, seq, set);
+                    if let Some(set) = library.in_force(state) {
+                        self.show_services(state, seq, &set);
                     }
                 }
-                Event::SetAccepted { .. } => {
+                Event::SetAccepted { .. } | Event::NodeRemoved { .. } => {
                     self.metrics.forget_verdicts();
                     self.unknown.clear();
                 }
@@ -138,15 +142,15 @@ impl Effects {
             return;
         }
         self.turn = (self.turn + 1) % VERDICT_TURNS;
-        let Some(set) = state.set.as_ref().and_then(|(hash, _)| library.sets.get(hash)) else { return };
+        let Some(set) = library.in_force(state) else { return };
         for check in set.checks.keys().skip(self.turn).step_by(VERDICT_TURNS) {
             self.show_verdict(check, state, seq, library);
         }
     }
 
     fn show_verdict(&mut self, check: &CheckName, state: &State, seq: u64, library: &Library) {
-        let set = state.set.as_ref().and_then(|(hash, _)| library.sets.get(hash));
-        let checked = set.and_then(|set| set.checks.get(check));
+        let set = library.in_force(state);
+        let checked = set.as_ref().and_then(|set| set.checks.get(check));
         let Some(checked) = checked else { return };
         // One that nobody could ever say is unknown since it was first asked for.
         let (status, since) = match state.verdicts.get(check) {
@@ -276,13 +280,13 @@ impl Effects {
 
     /// Shows probes the list of checks, when it or what is watched has changed.
     fn show_checks(&mut self, state: &State, seq: u64, library: &Library) {
-        let Some((hash, version)) = &state.set else { return };
-        let Some(set) = library.sets.get(hash) else { return };
+        let Some((_, version)) = &state.set else { return };
         let watched: BTreeSet<CheckName> = state.watchers.keys().cloned().collect();
         let changed = self.version != Some(*version) || self.shown != watched;
         if !changed {
             return;
         }
+        let Some(set) = library.in_force(state) else { return };
         let checks = Checks {
             v: WIRE_VERSION,
             genesis: state.genesis.clone(),
@@ -292,7 +296,7 @@ impl Effects {
             watched: watched.iter().cloned().collect(),
         };
         if self.version != Some(*version) {
-            self.show_services(state, seq, set);
+            self.show_services(state, seq, &set);
         }
         (self.version, self.shown) = (Some(*version), watched);
         self.views.checks(checks);

@@ -56,7 +56,7 @@ impl Case {
         let (set, findings) = load(vec![Source { path: "p".into(), text: set.into() }]);
         let set = set.unwrap_or_else(|| panic!("{}", findings.render(false)));
         let fact = Set { files: vec![SetFile { path: "p".into(), hash: "h".into() }] };
-        let library = Library { sets: BTreeMap::from([(fact.hash(), Arc::new(set))]) };
+        let library = Library::new(BTreeMap::from([(fact.hash(), Arc::new(set))]));
         let mut case = Self { state: State::default(), library, now: 1000, seq: 0, events: Vec::new() };
         let takeover = Event::Takeover { here: 1, until: Timestamp(1), suspect: None, streams: None };
         case.input(&Input::Log(Box::new(takeover)));

@@ -54,7 +54,7 @@ impl World {
             dice,
             state: State::default(),
             shadow: State::default(),
-            library: Library { sets: library },
+            library: Library::new(library),
             sets: sets.into_iter().map(|(fact, _)| fact).collect(),
             now: Timestamp(1_000_000),
             facts: 0,

@@ -3,7 +3,7 @@
 use super::{
     API_VERSION, Key, key, must,
     shape::{
-        Shape::{Bool, Duration, Either, Keys, List, Named, Refers, Text, Words},
+        Shape::{Bool, Duration, Either, Keys, List, Name, Named, Refers, Text, Words},
         Thing,
     },
     table,
@@ -63,6 +63,20 @@ pub const ACTION: &[Key] = &[
         "The action that undoes it, with the same parameters.",
         "undo: acme.cache.warm",
     ),
+    key(
+        "adds",
+        Name,
+        "The field of its result that is a node which is there from then on: `{name, id, address, labels, group}`. It counts as one of its group at once.",
+        "adds: node",
+    )
+    .codes(&[203, 205]),
+    key(
+        "removes",
+        Name,
+        "The parameter whose node is gone when it is done. It counts no more.",
+        "removes: node",
+    )
+    .codes(&[203, 205]),
     key("timeout", Duration, "How long one attempt may take, unless the step says.", "timeout: 2m").or("30s"),
 ];
 

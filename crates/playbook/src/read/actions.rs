@@ -2,7 +2,11 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use regreen_schemas::{action::Effect, hash::h, id::is_token};
+use regreen_schemas::{
+    action::{Effect, ParamType},
+    hash::h,
+    id::is_token,
+};
 use serde_json::json;
 
 use super::{kind::kind, shelf::Shelf};
@@ -79,6 +83,15 @@ fn declaration(walk: &mut Walk<'_>, name: &Node, value: &Node) -> Option<Action>
     if let (Some(node), true) = (fields.get("undo"), irreversible) {
         walk.error(203, node, "what is irreversible has no `undo`", "here", "take one of the two out");
     }
+    let adds = fields.get("adds").and_then(|node| {
+        let of = |name: &str| result.as_ref()?.get(name).map(|kind| *kind == Type::Object("node"));
+        node_of(walk, node, "adds", "field of its `result`", of)
+    });
+    let removes = fields.get("removes").and_then(|node| {
+        let is = |param: &Param| param.kind == ParamKind::Is(ParamType::Node);
+        let of = |name: &str| params.iter().find(|param| *param.name == *name).map(is);
+        node_of(walk, node, "removes", "parameter", of)
+    });
     let mut action = Action {
         name: text.into(),
         doc: doc?.into(),
@@ -88,14 +101,41 @@ fn declaration(walk: &mut Walk<'_>, name: &Node, value: &Node) -> Option<Action>
         irreversible,
         result,
         undo,
+        adds,
+        removes,
         timeout: timeout.unwrap_or(TIMEOUT),
-        adds: None,
-        removes: None,
         foreign: true,
         declared: "".into(),
     };
     action.declared = declared(&action).into();
     Some(action)
+}
+
+/// A name of something that must be a node: a field of the result, or a parameter.
+fn node_of(
+    walk: &mut Walk<'_>,
+    node: &Node,
+    key: &str,
+    what: &str,
+    is_node: impl Fn(&str) -> Option<bool>,
+) -> Option<Arc<str>> {
+    let name = walk.plain(node, key)?;
+    match is_node(name) {
+        Some(true) => return Some(name.into()),
+        Some(false) => {
+            walk.error(203, node, format!("`{key}` wants a node"), "of another type", "`type: node`");
+        }
+        None => {
+            walk.error(
+                205,
+                node,
+                format!("`{key}` names no {what}: `{name}`"),
+                "not declared",
+                "declare it too",
+            );
+        }
+    }
+    None
 }
 
 fn params(walk: &mut Walk<'_>, node: &Node) -> Vec<Param> {
@@ -172,6 +212,8 @@ fn declared(action: &Action) -> String {
         action.irreversible,
         result,
         action.undo,
+        action.adds,
+        action.removes,
         action.timeout,
     ]);
     h(&[whole.to_string().as_bytes()])
@@ -253,6 +295,10 @@ mod tests {
             format!("{GOOD}, result: {{}}"),
             format!("{GOOD}, result: {{a: int}}"),
             format!("{GOOD}, undo: http.request, with: {{url: {{type: url}}}}"),
+            format!("{GOOD}, result: {{a: node}}"),
+            format!("{GOOD}, result: {{a: node}}, adds: a"),
+            format!("{GOOD}, with: {{a: {{type: node}}}}"),
+            format!("{GOOD}, with: {{a: {{type: node}}}}, removes: a"),
             format!("{GOOD}, with: {{url: {{type: url}}}}"),
             format!("{GOOD}, with: {{url: {{type: text}}}}"),
             format!("{GOOD}, with: {{url: {{one_of: [text]}}}}"),
@@ -290,6 +336,10 @@ mod tests {
             ("a.b: {GOOD, with: {x: {one_of: []}}}", 203, "a word at least"),
             ("a.b: {GOOD, with: {x-y: {type: int}}}", 109, "bad name `x-y`"),
             ("a.b: {GOOD, result: {x: text}}", 203, "`type` wants one of"),
+            ("a.b: {GOOD, adds: x}", 205, "`adds` names no field of its `result`: `x`"),
+            ("a.b: {GOOD, result: {x: string}, adds: x}", 203, "`adds` wants a node"),
+            ("a.b: {GOOD, removes: x}", 205, "`removes` names no parameter: `x`"),
+            ("a.b: {GOOD, with: {x: {type: group}}, removes: x}", 203, "`removes` wants a node"),
             ("a.b: {GOOD, undo: a.c}", 201, "unknown action `a.c`"),
             ("a.b: {GOOD, undo: notify.send}", 108, "needs `text`"),
             ("a.b: {GOOD, undo: http.request, with: {url: {type: text}}}", 203, "`url` is of another type"),

@@ -1,15 +1,25 @@
 //! `tests:`: cases, with what happens in each. Names of playbooks, checks, steps and actions are looked up at once: a
 //! test that waits for a step which is not there would pass or fail for the wrong reason.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use chrono::DateTime;
-use regreen_schemas::{CheckName, PlaybookName, Span, Timestamp, alert::Labels, check::Status, fact, view};
+use regreen_schemas::{
+    CheckName, PlaybookName, Span, Timestamp,
+    alert::Labels,
+    check::Status,
+    fact,
+    roster::{self, By, Member, Roster},
+    view,
+};
 use serde_json::Value;
 
 use super::expect;
 use crate::{
-    cases::{Case, Moment, Tests, What},
+    cases::{Answer, Case, Found, Gives, Moment, Tests, What},
     diagnostic::nearest,
     keys,
     model::{Playbook, StepKind},
@@ -97,11 +107,33 @@ fn case(walk: &mut Walk<'_>, node: &Node, known: &Known<'_>) -> Option<Case> {
     let name = fields.get("name")?;
     let start = fields.get("start").map_or(Some(START), |node| moment_of(walk, node))?;
     let moments = fields.get("timeline").map(|node| walk.list(node, "timeline")).unwrap_or_default();
-    let timeline: Vec<Moment> = moments.iter().filter_map(|node| moment(walk, node, known)).collect();
     let answers = fields.get("answers").map(|node| expect::answers(walk, node, known)).unwrap_or_default();
+    // What an answer makes can be seen, and be spoken of.
+    let made = made(known.set, &answers);
+    let with = (!made.is_empty()).then(|| known.set.with(&made));
+    let known = &Known { set: with.as_ref().unwrap_or(known.set), playbook: known.playbook };
+    let timeline: Vec<Moment> = moments.iter().filter_map(|node| moment(walk, node, known)).collect();
     let expect = expect::expect(walk, fields.get("expect")?, known)?;
     let place = walk.place(name.range.clone());
     Some(Case { name: walk.plain(name, "name")?.into(), place, start, timeline, answers, expect })
+}
+
+/// The nodes that answers say are there from then on.
+fn made(set: &Set, answers: &BTreeMap<Arc<str>, Vec<Answer>>) -> Roster {
+    let fields: BTreeSet<&Arc<str>> =
+        set.actions.values().filter_map(|action| action.adds.as_ref()).collect();
+    let results = answers.values().flatten().filter_map(|answer| match &answer.gives {
+        Gives::Ok(result) | Gives::Unknown(Found::Done(result)) => Some(result),
+        _ => None,
+    });
+    let mut roster = Roster::default();
+    for node in results.flat_map(|result| fields.iter().filter_map(|field| result.get(&***field))) {
+        let group = node.get("group").and_then(Value::as_str).map(Arc::from);
+        if let (Some(group), Ok(node)) = (group, roster::Node::read(node)) {
+            roster.add(&group, Member { node, by: By::Discovery, since: START });
+        }
+    }
+    roster
 }
 
 fn moment_of(walk: &mut Walk<'_>, node: &Node) -> Option<Timestamp> {

@@ -18,6 +18,7 @@ use crate::{
 };
 
 /// A check before it is expanded over its members.
+#[derive(Debug)]
 pub(crate) struct CheckDraft {
     pub place: Place,
     pub each: Option<Each>,
@@ -35,13 +36,14 @@ pub(crate) struct CheckDraft {
     pub expose: Option<OnUnknown>,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Each {
     Node,
     Group,
 }
 
 /// Kind of a check with what it needs, as written.
+#[derive(Debug)]
 pub(crate) enum What {
     Http {
         url: Template,
@@ -95,7 +97,7 @@ pub(crate) enum What {
 }
 
 /// `measure:` of a check of kind `elasticsearch`.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SearchWord {
     Health,
     Node,

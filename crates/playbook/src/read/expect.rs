@@ -23,7 +23,16 @@ const GUARD: &str = "guard";
 const REASONS: [(&str, &[&str]); 3] = [
     (
         "skipped",
-        &["unmatched", "when_false", "when_unknown", "correlation", "maintenance", "resolved", "handled"],
+        &[
+            "unmatched",
+            "when_false",
+            "when_unknown",
+            "correlation",
+            "maintenance",
+            "resolved",
+            "handled",
+            "gone",
+        ],
     ),
     (
         "blocked",

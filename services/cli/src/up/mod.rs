@@ -9,13 +9,14 @@ use std::{
     io::IsTerminal as _,
     net::SocketAddr,
     path::PathBuf,
-    process::{Child, Command, ExitCode},
+    process::{Child, ExitCode},
     sync::atomic::{AtomicBool, Ordering},
     time::Duration,
 };
 
 use anyhow::Context as _;
 use regreen_engine::library;
+pub use regreen_kit::child::command as child_command;
 use regreen_kit::{config::Config, shutdown};
 use regreen_schemas::Domain;
 
@@ -52,9 +53,10 @@ pub struct Options {
     /// Where webhooks, health and metrics are served.
     #[arg(long, default_value_t = LISTEN)]
     pub listen: SocketAddr,
-    /// Name of the place that checks are looked at from.
+    /// Name of the place that checks are looked at from. Given again, more of them: for sets that name several. From one
+    /// machine they see the same, so that a quorum of them proves nothing.
     #[arg(long, default_value = "main")]
-    pub vantage: String,
+    pub vantage: Vec<String>,
 }
 
 /// Told by SIGINT and SIGTERM.
@@ -166,13 +168,6 @@ fn supervise(
         std::thread::park_timeout(PULSE);
     }
     Ok(Children { server, runner })
-}
-
-/// A child of ours that the kernel ends with us.
-pub fn child_command() -> anyhow::Result<Command> {
-    let mut command = Command::new(std::env::current_exe()?);
-    command.arg("child").arg("--parent").arg(std::process::id().to_string()).arg("--");
-    Ok(command)
 }
 
 fn spawn_runner(file: &PathBuf) -> anyhow::Result<Child> {

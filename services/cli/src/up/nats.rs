@@ -48,17 +48,18 @@ impl Place {
 }
 
 /// The users of a private server.
-pub fn roles(vantage: &str) -> Vec<Role> {
-    vec![
+pub fn roles(vantages: &[String]) -> Vec<Role> {
+    let mut roles = vec![
         Role::Admin,
         Role::Ingest,
-        Role::Probe { vantage: vantage.into() },
         Role::Engine,
         Role::Janitor,
         Role::Runner { name: super::runner::NAME.into() },
         Role::Notifier,
         Role::Operator { name: "local".into() },
-    ]
+    ];
+    roles.extend(vantages.iter().map(|vantage| Role::Probe { vantage: vantage.as_str().into() }));
+    roles
 }
 
 /// Starts the private server, or says where the other one is.

@@ -50,6 +50,16 @@ impl Services {
         Ok(Bus::connect(&options).await?)
     }
 
+    /// A probe for each vantage: its name, its connection, and what it sees itself.
+    async fn probes(&self) -> anyhow::Result<Vec<(String, Bus, watch::Sender<expose::Own>)>> {
+        let mut probes = Vec::new();
+        for vantage in &self.options.vantage {
+            let probe = self.connect(&Role::Probe { vantage: vantage.as_str().into() }).await?;
+            probes.push((vantage.clone(), probe, watch::Sender::new(expose::Own::default())));
+        }
+        Ok(probes)
+    }
+
     /// Runs until told to end, or until a service can't go on.
     pub async fn run(self) -> anyhow::Result<()> {
         if self.place.own {
@@ -71,12 +81,12 @@ impl Services {
         health.say("engine", Err("starting".into()));
         let (status, mut watched) = watch::channel(Status::default());
         let ingest = self.connect(&Role::Ingest).await?;
-        let vantage = self.options.vantage.clone();
-        let probe = self.connect(&Role::Probe { vantage: vantage.clone() }).await?;
-        let (own, seen) = watch::channel(expose::Own::default());
+        let probes = self.probes().await?;
+        // All of them look from here: what one sees itself is what is said while nobody decides.
+        let (_, first, own) = probes.first().context("--vantage names none")?;
         let app = regreen_ingest::router(&ingest, &self.config, &health)?
             .merge(health.router())
-            .merge(expose::router(&probe, seen).await?);
+            .merge(expose::router(first, own.subscribe()).await?);
         // Whoever may send alerts need not read policy.
         let app =
             if self.options.listen.ip().is_loopback() { app.merge(health.reload_router()) } else { app };
@@ -117,11 +127,13 @@ impl Services {
         tasks.spawn(async move {
             Ok(regreen_engine::run(engine, options, engine_health, status, shutdown).await?)
         });
-        let (reference, shutdown) = (self.config.reference.clone(), self.shutdown.clone());
-        let looker = regreen_probe::Looker::new(self.config.secrets.clone(), self.config.ca.clone())?;
-        tasks.spawn(async move {
-            Ok(regreen_probe::run(probe, vantage.into(), reference, looker, own, shutdown).await?)
-        });
+        for (vantage, probe, own) in probes {
+            let (reference, shutdown) = (self.config.reference.clone(), self.shutdown.clone());
+            let looker = regreen_probe::Looker::new(self.config.secrets.clone(), self.config.ca.clone())?;
+            tasks.spawn(async move {
+                Ok(regreen_probe::run(probe, vantage.into(), reference, looker, own, shutdown).await?)
+            });
+        }
         let notifier = self.connect(&Role::Notifier).await?;
         let host = regreen_notifier::options(self.options.data_dir.join("notifier.journal"));
         let settings = regreen_notifier::Settings {
