@@ -101,6 +101,7 @@ async fn the_example_of_every_service_is_a_good_configuration() {
     }
     for secret in [
         "alertmanager.token",
+        "ci.token",
         "web.token",
         "digitalocean.token",
         "oncall.url",

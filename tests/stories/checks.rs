@@ -124,7 +124,7 @@ async fn what_only_observes_leaves_evidence() {
     assert_eq!(world.fire("one").await, 200);
     assert_eq!(world.fire("two").await, 200);
     let story = world.ended("observed").await;
-    assert!(story.to_string().contains("it would do restart: http.request on one"), "{story}");
+    assert!(story.to_string().contains("would do: restart: http.request on one"), "{story}");
     let mut over = alert("one");
     over["status"] = "resolved".into();
     over["endsAt"] = "2026-11-20T11:50:00Z".into();

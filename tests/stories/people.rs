@@ -327,6 +327,9 @@ async fn a_no_is_a_no_and_so_is_no_answer_and_a_yes_that_comes_too_late() {
         if log.contains("have changed and are good") { Ok(()) } else { Err(log) }
     })
     .await;
+    // By hand: two broken of two would be a storm.
+    world.services[0].break_health(200, false);
+    world.verdict("web/one", "up").await;
     broken(&world, 1, true).await;
     let (run, plan) = asked(&world).await;
     let until = world.json(&["approvals", "list"])[0]["until"].clone();

@@ -11,7 +11,7 @@ use regreen_schemas::{
     Instance, RunId, Timestamp,
     action::Effect,
     event::{AfterUnknown, Event, RunEvent, Then},
-    fact::Answer,
+    fact::{Answer, Failure},
     mutation::{self, Mutation},
     run::{Block, RunResult},
 };
@@ -216,8 +216,18 @@ impl Decider<'_> {
     }
 
     /// Nobody can begin any more. A ticket must be won back first; a look has no ticket, its answer is lost.
-    pub(crate) fn overdue(&self, attempt: &Attempt) -> Next {
+    pub(crate) fn overdue(&self, act: &Act, attempt: &Attempt, budget: u32) -> Next {
         let (instance, number) = (attempt.instance.clone(), attempt.number);
+        if attempt.task.effect == Effect::Read {
+            // It may have been read, in vain: what was to be told by then should not wait for it for ever.
+            return Next::Event(RunEvent::AttemptFailed {
+                instance,
+                attempt: number,
+                kind: Failure::Transient,
+                reason: "no answer in time".into(),
+                again_at: (act.tries < budget).then(|| self.s.now + backoff(act.tries)),
+            });
+        }
         let ticketless = attempt.overdue() != attempt.task.claim_by;
         if ticketless || mutation::is(Mutation::RepeatBlindly) {
             // Nothing was changed by it: it is simply asked again, with a new number.

@@ -62,7 +62,7 @@ impl Decider<'_> {
         if !open && self.s.episodes.len() < bounds::EPISODES_MAX {
             self.emit(Event::EpisodeOpened { alert: alert.clone(), source: Source::Alert })?;
         }
-        let judged = self.judge(alert, &Source::Alert, trace, false)?;
+        let judged = self.judge(alert, &Source::Alert, trace)?;
         self.write(fingerprint, judged, Some(alert.status))
     }
 
@@ -74,7 +74,7 @@ impl Decider<'_> {
             .episodes
             .get(fingerprint)
             .is_some_and(|episode| episode.closed.is_none() && ended >= episode.alert.starts_at);
-        let mut judged = self.judge(alert, &Source::Alert, None, false)?;
+        let mut judged = self.judge(alert, &Source::Alert, None)?;
         judged.decisions.extend(self.skipped(alert, &Skip::Resolved).decisions);
         self.write(fingerprint, judged, Some(alert.status))?;
         if !closes {
@@ -134,18 +134,16 @@ impl Decider<'_> {
     }
 
     /// Lets every playbook judge the alert, and starts what wants to start. A start is seen by the next playbook.
-    /// `again`: nothing new came of it.
     pub(crate) fn judge(
         &mut self,
         alert: &Alert,
         source: &Source,
         trace: Option<&Arc<str>>,
-        again: bool,
     ) -> Result<Judged, Illegal> {
         let mut judged = Judged { decisions: Vec::new(), reads: vec![Read::Domain], again_at: None };
         let Some(set) = self.set() else { return Ok(judged) };
         for playbook in set.playbooks.values() {
-            let evaluation = self.evaluated(&set, playbook, alert, source, again)?;
+            let evaluation = self.evaluated(&set, playbook, alert, source)?;
             if !evaluation.matched {
                 continue;
             }
@@ -263,18 +261,11 @@ impl Decider<'_> {
         playbook: &Playbook,
         alert: &Alert,
         source: &Source,
-        again: bool,
     ) -> Result<Evaluation, Illegal> {
         let opened = self.s.episodes.get(&alert.fingerprint).map_or(self.s.now, |episode| episode.opened);
         let signal = Signal { alert, source, opened };
         let evaluation = evaluate(&self.s, set, playbook, signal);
-        // What was in a window that is over does not open another by itself.
-        let before = self.s.episodes.get(&alert.fingerprint).filter(|_| again);
-        let been = before.into_iter().flat_map(|episode| &episode.decisions).any(|decision| {
-            decision.playbook == playbook.name
-                && matches!(decision.outcome, Outcome::Skipped(Skip::Correlation { .. }))
-        });
-        let waits = !been && matches!(evaluation.outcome, Outcome::Skipped(Skip::Correlation { .. }));
+        let waits = matches!(evaluation.outcome, Outcome::Skipped(Skip::Correlation { .. }));
         match &evaluation.trigger {
             Some(trigger) if waits => {
                 self.correlate(playbook, trigger, alert)?;
@@ -356,7 +347,7 @@ impl Decider<'_> {
         if episode.closed.is_some() {
             return Ok(());
         }
-        let judged = self.judge(&episode.alert, &episode.source, None, true)?;
+        let judged = self.judge(&episode.alert, &episode.source, None)?;
         if judged.decisions == episode.decisions && judged.again_at == episode.again_at {
             return Ok(());
         }

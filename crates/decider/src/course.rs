@@ -252,14 +252,16 @@ impl Decider<'_> {
         then: Then,
     ) -> Flow {
         let (now, run) = (self.s.now, cx.run);
+        let budget = action.map_or(1, |action| action.attempts);
         let fails = |reason: &Arc<str>| {
             let (instance, reason) = (instance.clone(), reason.clone());
             Flow::event(RunEvent::StepFailed { instance, reason, then })
         };
         match &act.stage {
-            Stage::Dispatched(attempt) if now >= attempt.overdue() => Flow::next(self.overdue(attempt)),
+            Stage::Dispatched(attempt) if now >= attempt.overdue() => {
+                Flow::next(self.overdue(act, attempt, budget))
+            }
             Stage::Running(attempt, until) if now >= *until => {
-                let budget = action.map_or(1, |action| action.attempts);
                 Flow::event(self.unknown(act, attempt, budget, "no answer in time"))
             }
             Stage::Again(attempt, at) if now >= (*at).min(attempt.until) => {

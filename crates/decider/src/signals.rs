@@ -77,7 +77,7 @@ impl Decider<'_> {
             return self.too_many(alert);
         }
         self.emit(Event::EpisodeOpened { alert: alert.clone(), source: source.clone() })?;
-        let judged = self.judge(alert, &source, None, false)?;
+        let judged = self.judge(alert, &source, None)?;
         self.write(&alert.fingerprint, judged, Some(alert.status))
     }
 

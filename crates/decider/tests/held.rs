@@ -80,3 +80,19 @@ fn what_is_held_at_its_end_gives_up_in_time() {
     }
     assert!(case.state.runs.is_empty(), "it ends, though the switch is never released");
 }
+
+#[test]
+fn what_nobody_answers_is_read_as_often_as_it_says_and_not_until_the_deadline() {
+    let read =
+        "use: http.request, with: {url: \"http://x/\", method: GET}, timeout: 10s, on_failure: continue";
+    for (attempts, until) in [(1, 60_000), (3, 180_000)] {
+        let steps = format!("steps: [{{id: a, {read}, attempts: {attempts}}}, {{id: page, set: {{x: 1}}}}]");
+        let mut case = Case::with(&with_steps(&steps));
+        for _ in 0..until / 5_000 {
+            case.wait(5_000);
+        }
+        assert_eq!(case.count(|what| matches!(what, RunEvent::Dispatched { .. })), attempts);
+        let page = |what: &RunEvent| matches!(what, RunEvent::StepSucceeded { instance, .. } if instance.as_str() == "page");
+        assert_eq!(case.count(page), 1, "what follows does not wait for it");
+    }
+}

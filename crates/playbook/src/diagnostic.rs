@@ -8,6 +8,8 @@ use serde::Serialize;
 
 /// Most findings of one check: a file with more is broken as a whole.
 const FINDINGS_MAX: usize = 200;
+/// Longest message, label or hint, in bytes.
+const WORDS_MAX: usize = 1000;
 
 /// A file as it was given.
 #[derive(Clone, Debug)]
@@ -121,6 +123,7 @@ impl Findings {
         label: String,
         hint: String,
     ) {
+        let (message, label, hint) = (brief(message), brief(label), brief(hint));
         self.list.push(Finding { code, severity, message, at, label, hint, also: None });
     }
 
@@ -210,6 +213,15 @@ impl Findings {
             .path(source.path.as_str())
             .annotation(kind.span(span).label(label))
     }
+}
+
+/// Words of a finding may quote a whole value: as much of it as anybody reads.
+fn brief(mut text: String) -> String {
+    if text.len() > WORDS_MAX {
+        text.truncate(text.floor_char_boundary(WORDS_MAX));
+        text.push('…');
+    }
+    text
 }
 
 /// The nearest of some words, if one is near: for "did you mean". Of several as near, the one that begins alike.

@@ -8,7 +8,7 @@ use regreen_schemas::{Span, time::parse_span};
 use crate::{
     action::Action,
     diagnostic::{Findings, Place, nearest},
-    keys::Key,
+    keys::{Key, Table},
     read::Shelf,
     tree::{Kind, Node},
 };
@@ -115,11 +115,12 @@ impl Walk<'_> {
     }
 
     /// Keys that belong to other kinds of the same thing.
-    pub fn owned(&mut self, node: &Node, own: &[(&str, &[&str])], kind: &str, what: &str) {
+    pub fn owned(&mut self, node: &Node, table: &Table, kind: &str) {
         let Kind::Map(entries) = &node.kind else { return };
-        for (key, _) in entries {
-            let owner = own.iter().find(|(name, kinds)| key.text() == Some(*name) && !kinds.contains(&kind));
-            let Some((name, kinds)) = owner else { continue };
+        let what = table.name;
+        for (key, _) in entries.iter().filter(|(key, _)| key.text() != Some(kind)) {
+            let other = |(name, kinds): &&(&str, &[&str])| key.text() == Some(name) && !kinds.contains(&kind);
+            let Some((name, kinds)) = table.needs.iter().find(other) else { continue };
             let kinds: Vec<String> = kinds.iter().map(|kind| format!("`{kind}`")).collect();
             self.error(
                 101,

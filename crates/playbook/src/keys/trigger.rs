@@ -18,8 +18,8 @@ use crate::model::Is;
 /// Kinds of triggers: each has one of these.
 pub const TRIGGER_KINDS: &[&str] = &["alert", "verdict", "schedule", "manual", "run", "webhook"];
 
-/// A trigger.
-pub(super) const TRIGGER_TABLE: Table = table("trigger", TRIGGER).one_of(TRIGGER_KINDS).needs(&[
+/// A trigger. A time, a person's word or an event is over at once: nothing holds `for` so long.
+pub const TRIGGER_TABLE: Table = table("trigger", TRIGGER).one_of(TRIGGER_KINDS).needs(&[
     ("status", &["alert"]),
     ("for", &["alert", "verdict"]),
     ("target", &["alert", "verdict", "schedule", "run", "webhook"]),

@@ -27,24 +27,6 @@ const PARALLEL: u32 = 4;
 /// How many items `for_each` takes unless given.
 const AT_MOST: u32 = 10;
 
-/// Kinds of steps, by their keys.
-const KINDS: [&str; 9] = ["use", "verify", "run", "parallel", "for_each", "choose", "approve", "set", "wait"];
-
-/// Keys that only some kinds have.
-const OWN: [(&str, &[&str]); 11] = [
-    ("with", &["use"]),
-    ("timeout", &["use"]),
-    ("attempts", &["use"]),
-    ("undo", &["use"]),
-    ("target", &["run"]),
-    ("inputs", &["run"]),
-    ("fail", &["parallel"]),
-    ("at_once", &["parallel", "for_each"]),
-    ("as", &["for_each"]),
-    ("steps", &["for_each"]),
-    ("at_most", &["for_each"]),
-];
-
 /// What a step that fails does where it does not say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Unsaid {
@@ -78,11 +60,13 @@ impl Steps<'_, '_> {
             self.places.insert(id.clone(), node.clone());
         }
         let condition = fields.get("if").and_then(|node| expression(self.walk, node, "if"));
-        let kinds: Vec<&str> = KINDS.into_iter().filter(|kind| fields.get(kind).is_some()).collect();
+        let kinds: Vec<&str> =
+            keys::STEP_KINDS.iter().copied().filter(|kind| fields.get(kind).is_some()).collect();
         let kind = match kinds.as_slice() {
             [kind] => *kind,
             [] => {
-                let hint = KINDS.map(|kind| format!("`{kind}`")).join(", ");
+                let hint =
+                    keys::STEP_KINDS.iter().map(|kind| format!("`{kind}`")).collect::<Vec<_>>().join(", ");
                 self.walk.error(108, node, "the step has no kind", "this step", format!("one of {hint}"));
                 return None;
             }
@@ -92,7 +76,7 @@ impl Steps<'_, '_> {
                 return None;
             }
         };
-        self.walk.owned(node, &OWN, kind, "step");
+        self.walk.owned(node, &keys::STEP_TABLE, kind);
         let on_failure = self.on_failure(fields, kind, unsaid);
         // What a step within fails with, this one answers: only `undo` would end the same.
         let inner = if matches!(on_failure, OnFailure::Undo) { Unsaid::Undo } else { Unsaid::Stop };

@@ -12,17 +12,6 @@ use crate::{
     walk::{Fields, Walk},
 };
 
-/// Kinds of triggers, by their keys.
-const KINDS: [&str; 6] = ["alert", "verdict", "schedule", "manual", "run", "webhook"];
-
-/// Keys that only some kinds have, and why. A time, a person's word or an event is over at once.
-const OWN: [(&str, &[&str]); 4] = [
-    ("status", &["alert"]),
-    ("for", &["alert", "verdict"]),
-    ("target", &["alert", "verdict", "schedule", "run", "webhook"]),
-    ("inputs", &["alert", "verdict", "schedule", "run", "webhook"]),
-];
-
 pub(super) fn triggers(walk: &mut Walk<'_>, node: &Node) -> (Vec<Trigger>, Vec<Node>) {
     let mut places: BTreeMap<Arc<str>, std::ops::Range<usize>> = BTreeMap::new();
     let mut out = (Vec::new(), Vec::new());
@@ -45,7 +34,8 @@ pub(super) fn triggers(walk: &mut Walk<'_>, node: &Node) -> (Vec<Trigger>, Vec<N
 fn trigger(walk: &mut Walk<'_>, node: &Node, place: usize) -> Option<Trigger> {
     let fields = walk.fields(node, "trigger", keys::TRIGGER)?;
     // `manual:` may stand there with nothing behind it.
-    let kinds: Vec<&str> = KINDS.into_iter().filter(|kind| node.get(kind).is_some()).collect();
+    let kinds: Vec<&str> =
+        keys::TRIGGER_KINDS.iter().copied().filter(|kind| node.get(kind).is_some()).collect();
     let kind = match kinds.as_slice() {
         [kind] => *kind,
         [] => {
@@ -61,7 +51,7 @@ fn trigger(walk: &mut Walk<'_>, node: &Node, place: usize) -> Option<Trigger> {
             return None;
         }
     };
-    walk.owned(node, &OWN, kind, "trigger");
+    walk.owned(node, &keys::TRIGGER_TABLE, kind);
     let id = match fields.get("id") {
         Some(node) => walk.name(node, "id")?.into(),
         None => place.to_string().into(),
