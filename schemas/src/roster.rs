@@ -7,15 +7,14 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{
-    Instance, RunId, Timestamp,
-    id::{TOKEN_MAX, is_token},
-};
+use crate::{Instance, RunId, Timestamp};
 
 /// Most nodes of a group that no file lists.
 pub const NODES_MAX: usize = 1000;
 /// Most nodes of a group that runs took away and that no file lists; the oldest is forgotten first.
 pub const GONE_MAX: usize = 100;
+/// Longest name of a node that no file lists, in bytes: that of a host.
+pub const NAME_MAX: usize = 63;
 /// Longest id or address of a node, in bytes.
 pub const TEXT_MAX: usize = 255;
 /// Most labels of a node.
@@ -50,8 +49,8 @@ impl Node {
             Some(other) => Err(format!("its `{key}` is {other}, and no text")),
         };
         let (name, id, address) = (text("name")?, text("id")?, text("address")?);
-        if !is_token(name) {
-            let wanted = format!("lower-case letters, digits, `-` and `_`, at most {TOKEN_MAX}");
+        if !is_name(name) {
+            let wanted = format!("lower-case letters, digits, `-` and `_`, at most {NAME_MAX}");
             return Err(format!("`{name}` is no name of a node: {wanted}"));
         }
         if id.is_empty() {
@@ -62,6 +61,12 @@ impl Node {
         })?;
         Ok(Self { name: name.into(), id: id.into(), address: address.into(), labels })
     }
+}
+
+/// Names are parts of the names of checks and of paths.
+fn is_name(text: &str) -> bool {
+    let good = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_' || b == b'-';
+    !text.is_empty() && text.len() <= NAME_MAX && text.bytes().all(good)
 }
 
 fn labels(value: Option<&Value>) -> Option<BTreeMap<Arc<str>, Arc<str>>> {
@@ -197,7 +202,7 @@ mod tests {
             (json!("a4"), "no name"),
             (json!({"name": "a4"}), "no `id`"),
             (json!({"name": "A 4", "id": "7"}), "no name"),
-            (json!({"name": "a".repeat(41), "id": "7"}), "at most 40"),
+            (json!({"name": "a".repeat(64), "id": "7"}), "at most 63"),
             (json!({"name": "a4", "id": 7}), "no text"),
             (json!({"name": "a4", "id": "7", "address": "x".repeat(256)}), "longer than 255"),
             (json!({"name": "a4", "id": "7", "labels": {"a": 1}}), "labels"),
