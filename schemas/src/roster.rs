@@ -140,7 +140,8 @@ impl Roster {
     /// A node is there.
     pub fn add(&mut self, group: &Arc<str>, member: Member) {
         let members = self.groups.entry(group.clone()).or_default();
-        members.gone.remove(&member.node.name);
+        // Another one of that name does not bring back what is gone.
+        members.gone.retain(|name, gone| *name != member.node.name || gone.node.id != member.node.id);
         members.nodes.insert(member.node.name.clone(), member);
     }
 
@@ -212,6 +213,15 @@ mod tests {
             let said = Node::read(&value).expect_err("it is bad");
             assert!(said.contains(words), "{value}: {said}");
         }
+    }
+
+    #[test]
+    fn another_one_of_its_name_does_not_bring_back_what_is_gone() {
+        let (mut roster, group) = (Roster::default(), Arc::<str>::from("web"));
+        let node = |id: &str| Node { name: "a1".into(), id: id.into(), ..Node::default() };
+        roster.remove(&group, &node("1"), &By::Run("r1".into()), Timestamp(1));
+        roster.add(&group, Member { node: node("9"), by: By::Discovery, since: Timestamp(2) });
+        assert_eq!(&*roster.groups["web"].gone["a1"].node.id, "1");
     }
 
     #[test]
