@@ -7,15 +7,14 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{
-    Instance, RunId, Timestamp,
-    id::{TOKEN_MAX, is_token},
-};
+use crate::{Instance, RunId, Timestamp};
 
 /// Most nodes of a group that no file lists.
 pub const NODES_MAX: usize = 1000;
 /// Most nodes of a group that runs took away and that no file lists; the oldest is forgotten first.
 pub const GONE_MAX: usize = 100;
+/// Longest name of a node that no file lists, in bytes: that of a host.
+pub const NAME_MAX: usize = 63;
 /// Longest id or address of a node, in bytes.
 pub const TEXT_MAX: usize = 255;
 /// Most labels of a node.
@@ -50,8 +49,8 @@ impl Node {
             Some(other) => Err(format!("its `{key}` is {other}, and no text")),
         };
         let (name, id, address) = (text("name")?, text("id")?, text("address")?);
-        if !is_token(name) {
-            let wanted = format!("lower-case letters, digits, `-` and `_`, at most {TOKEN_MAX}");
+        if !is_name(name) {
+            let wanted = format!("lower-case letters, digits, `-` and `_`, at most {NAME_MAX}");
             return Err(format!("`{name}` is no name of a node: {wanted}"));
         }
         if id.is_empty() {
@@ -62,6 +61,12 @@ impl Node {
         })?;
         Ok(Self { name: name.into(), id: id.into(), address: address.into(), labels })
     }
+}
+
+/// Names are parts of the names of checks and of paths.
+fn is_name(text: &str) -> bool {
+    let good = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_' || b == b'-';
+    !text.is_empty() && text.len() <= NAME_MAX && text.bytes().all(good)
 }
 
 fn labels(value: Option<&Value>) -> Option<BTreeMap<Arc<str>, Arc<str>>> {
@@ -135,7 +140,8 @@ impl Roster {
     /// A node is there.
     pub fn add(&mut self, group: &Arc<str>, member: Member) {
         let members = self.groups.entry(group.clone()).or_default();
-        members.gone.remove(&member.node.name);
+        // Another one of that name does not bring back what is gone.
+        members.gone.retain(|name, gone| *name != member.node.name || gone.node.id != member.node.id);
         members.nodes.insert(member.node.name.clone(), member);
     }
 
@@ -197,7 +203,7 @@ mod tests {
             (json!("a4"), "no name"),
             (json!({"name": "a4"}), "no `id`"),
             (json!({"name": "A 4", "id": "7"}), "no name"),
-            (json!({"name": "a".repeat(41), "id": "7"}), "at most 40"),
+            (json!({"name": "a".repeat(64), "id": "7"}), "at most 63"),
             (json!({"name": "a4", "id": 7}), "no text"),
             (json!({"name": "a4", "id": "7", "address": "x".repeat(256)}), "longer than 255"),
             (json!({"name": "a4", "id": "7", "labels": {"a": 1}}), "labels"),
@@ -207,6 +213,15 @@ mod tests {
             let said = Node::read(&value).expect_err("it is bad");
             assert!(said.contains(words), "{value}: {said}");
         }
+    }
+
+    #[test]
+    fn another_one_of_its_name_does_not_bring_back_what_is_gone() {
+        let (mut roster, group) = (Roster::default(), Arc::<str>::from("web"));
+        let node = |id: &str| Node { name: "a1".into(), id: id.into(), ..Node::default() };
+        roster.remove(&group, &node("1"), &By::Run("r1".into()), Timestamp(1));
+        roster.add(&group, Member { node: node("9"), by: By::Discovery, since: Timestamp(2) });
+        assert_eq!(&*roster.groups["web"].gone["a1"].node.id, "1");
     }
 
     #[test]

@@ -34,7 +34,7 @@ pub struct Discovery {
     pub provider: Arc<str>,
     /// The tag.
     pub tag: Arc<str>,
-    /// Looks so far.
+    /// The newest look: the record that asked.
     pub attempt: u32,
     /// Whether one is out.
     pub out: bool,
@@ -110,7 +110,8 @@ impl Decider<'_> {
         match self.look_up(group, &discovery) {
             Ok(task) => {
                 let until = task.claim_by + bounds::CALL_WINDOW + task.timeout;
-                let attempt = discovery.attempt + 1;
+                // Never given twice, also when `discover` was out of the files meanwhile: runners remember what they did.
+                let attempt = u32::try_from(self.s.seq % u64::from(u32::MAX)).unwrap_or_default();
                 self.discovery(group, DiscoveryEvent::Asked { attempt, task, until })
             }
             Err(why) => self.not_found(group, &why),
@@ -176,11 +177,11 @@ impl Decider<'_> {
             let why = format!("it lists {} nodes, and {NODES_MAX} are the most of a group", list.len());
             return self.not_found(group, &why);
         }
-        if let Some(why) = self.doubted(&set, group, list.len()) {
-            return self.doubt(group, &why);
-        }
         let (good, bad): (Vec<_>, Vec<_>) = list.iter().map(Node::read).partition(Result::is_ok);
         let nodes: Vec<Node> = good.into_iter().flatten().collect();
+        if let Some(why) = self.doubted(&set, group, nodes.len()) {
+            return self.doubt(group, &why);
+        }
         let listed: Listed = nodes.iter().map(|node| (node.id.clone(), node.name.clone())).collect();
         let before = self.s.discoveries.get(group).and_then(|discovery| discovery.listed.as_ref());
         let listed = (before != Some(&listed)).then_some(listed);
@@ -250,7 +251,13 @@ impl Decider<'_> {
     /// Whether a listed node is news, and whose it is then. One that a run made stays the run's; a name that is another
     /// node's is a contradiction.
     fn newcomer(&self, group: &Arc<str>, node: &Node, ids: &BTreeSet<Arc<str>>) -> Option<By> {
-        let Some(members) = self.s.roster.groups.get(group) else { return Some(By::Discovery) };
+        let members = self.s.roster.groups.get(group);
+        let known = members.and_then(|members| members.nodes.get(&node.name));
+        // A run's target is a name: it never becomes another node under an open run.
+        if known.is_none_or(|known| known.node.id != node.id) && self.is_asked_for(&node.name) {
+            return None;
+        }
+        let Some(members) = members else { return Some(By::Discovery) };
         if members.nodes.values().any(|known| known.node.id == node.id && known.node.name != node.name) {
             return None;
         }

@@ -119,9 +119,6 @@ impl Decider<'_> {
     /// Nodes that are gone, that no file and no provider lists, and that no run is about: nobody asks for them again.
     pub(crate) fn forget_gone(&mut self) -> Result<(), Illegal> {
         let Some(set) = self.set() else { return Ok(()) };
-        let asked_for = |gone: &Gone| {
-            self.s.runs.values().any(|run| about(run).any(|target| *target.name() == gone.node.name))
-        };
         let listed = |group: &Arc<str>, gone: &Gone| {
             let newest = self.s.discoveries.get(group).and_then(|discovery| discovery.listed.as_ref());
             newest.is_some_and(|newest| newest.contains_key(&gone.node.id))
@@ -129,11 +126,18 @@ impl Decider<'_> {
         let mut over = Vec::new();
         for (group, members) in &self.s.roster.groups {
             let gone = members.gone.values().filter(|gone| {
-                set.file_name(group, &gone.node).is_none() && !listed(group, gone) && !asked_for(gone)
+                set.file_name(group, &gone.node).is_none()
+                    && !listed(group, gone)
+                    && !self.is_asked_for(&gone.node.name)
             });
             over.extend(gone.map(|gone| (group.clone(), gone.node.name.clone())));
         }
         over.into_iter().try_for_each(|(group, node)| self.emit(Event::NodeForgotten { group, node }))
+    }
+
+    /// Whether an open run is about something of this name.
+    pub(crate) fn is_asked_for(&self, name: &Arc<str>) -> bool {
+        self.s.runs.values().any(|run| about(run).any(|target| target.name() == name))
     }
 
     /// Nodes came or went: what nobody looks at any more is unknown, and all else is judged anew.
