@@ -18,7 +18,8 @@ fn the_drill_elasticsearch_node_lost_meets_its_objectives_and_agrees_with_the_ef
         .output()
         .expect("it starts");
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    let report: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("no report: {said}"));
+    let report: Value =
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("no report: {said}"));
     assert_eq!(output.status.code(), Some(0), "{said}\n{report:#}");
     assert_eq!((&report["met"], &report["disagreements"]), (&json!(true), &json!([])), "{said}");
 
@@ -28,7 +29,12 @@ fn the_drill_elasticsearch_node_lost_meets_its_objectives_and_agrees_with_the_ef
     let results: Vec<&Value> = acts.iter().map(|act| &act["timeline"]["result"]).collect();
     assert_eq!(results, [&json!("repaired"), &json!("repaired"), &Value::Null, &json!("repaired")], "{said}");
     assert!(report["canary"]["acknowledged"].as_u64().is_some_and(|count| count > 100), "{said}");
-    for words in ["woken after", "engine, runner, probes and NATS are killed", "took the log over", "elasticsearch-node-replace"] {
+    for words in [
+        "woken after",
+        "engine, runner, probes and NATS are killed",
+        "took the log over",
+        "elasticsearch-node-replace",
+    ] {
         assert!(said.contains(words), "{words} in {said}");
     }
 
