@@ -138,7 +138,7 @@ pub fn of(broke: Timestamp, playbook: &str, seen: &Seen) -> Timeline {
     Timeline { broke, ended, run, result: end.map(|end| end.result), seconds, bars, marks }
 }
 
-/// Detect and decide: up to the run's first command, or until it was held back where nothing is done.
+/// Detect and decide: up to the run's first command; where nothing is done, until it was held back or somebody was told.
 fn begun(broke: Timestamp, run: Option<&RunId>, seen: &Seen) -> Vec<Bar> {
     let alerted = seen
         .noted
@@ -155,9 +155,10 @@ fn begun(broke: Timestamp, run: Option<&RunId>, seen: &Seen) -> Vec<Bar> {
     let blocked = |(noted, decision): (&Noted, &Decision)| {
         matches!(decision.outcome, Outcome::Blocked(_)).then_some(noted.at)
     };
-    let refused = || seen.decisions().find_map(blocked);
-    if let Some(decided) = command.or_else(refused) {
-        let label = if command.is_some() { "until the first command" } else { "until it was held back" };
+    let refused = seen.decisions().find_map(blocked).map(|at| (at, "until it was held back"));
+    let told = seen.told().next().map(|(noted, _)| (noted.at, "until somebody was told"));
+    let command = command.map(|at| (at, "until the first command"));
+    if let Some((decided, label)) = command.or_else(|| refused.into_iter().chain(told).min()) {
         bars.push(bar(Phase::Decide, detected, decided.max(detected), label));
     }
     bars

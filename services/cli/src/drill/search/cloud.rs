@@ -10,6 +10,9 @@ use serde_json::{Value, json};
 use super::set::GROUP;
 use crate::{drill::stage::Stage, programs, up::child_command};
 
+/// Where search nodes answer.
+pub const PORT: u16 = 9200;
+
 /// What the search nodes are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Search {
@@ -131,6 +134,18 @@ impl Cloud {
         let answer = self.http.get(format!("{}/sim/state", self.api)).send().await?.error_for_status()?;
         let state: Value = answer.json().await?;
         Ok(serde_json::from_value(state["droplets"].clone())?)
+    }
+
+    /// Nodes that the cluster keeps shards away from: after a repair, nobody.
+    pub async fn excluded(&self) -> anyhow::Result<Option<String>> {
+        const EXCLUDED: &str = "cluster.routing.allocation.exclude._name";
+        let droplets = self.droplets().await?;
+        let node = droplets.first().context("there is no droplet")?;
+        let url = format!("http://{}:{PORT}/_cluster/settings?flat_settings=true", node.address);
+        let settings: Value = self.http.get(url).send().await?.error_for_status()?.json().await?;
+        let names =
+            ["persistent", "transient"].map(|level| settings[level][EXCLUDED].as_str().unwrap_or_default());
+        Ok(names.into_iter().find(|names| !names.is_empty()).map(str::to_owned))
     }
 
     /// Makes a machine fail; returns when it did.

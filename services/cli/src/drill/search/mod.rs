@@ -154,6 +154,9 @@ impl Play<'_> {
             disagreements
                 .push(format!("documents {:?} were acknowledged and are not there", tally.lost_numbers));
         }
+        if let Some(names) = self.cloud.excluded().await? {
+            disagreements.push(format!("the cluster still keeps shards away from {names}"));
+        }
         let lines = self.cloud.effects()?;
         let effects = lines.iter().filter(|line| !self.cloud.is_own(line)).count();
         let counted: usize = acts.iter().map(|played| played.effects).sum();

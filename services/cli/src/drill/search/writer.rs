@@ -17,12 +17,11 @@ use reqwest::{Client, StatusCode};
 use serde_json::json;
 use tokio::{task::JoinHandle, time::MissedTickBehavior};
 
+use super::cloud::PORT;
 use crate::drill::{canary::Tally, stage::PULSE};
 
 /// The index that the shipped check `canary` reads.
 const INDEX: &str = "canary";
-/// Where search nodes answer.
-const PORT: u16 = 9200;
 /// Pause between two documents.
 const EVERY: Duration = Duration::from_millis(50);
 /// How long one node may take for one document.
