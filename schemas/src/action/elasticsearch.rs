@@ -20,8 +20,11 @@ pub const NODE_EXCLUDE: Declaration = Declaration {
 };
 
 /// Takes it back.
-pub const NODE_INCLUDE: Declaration =
-    sets("elasticsearch.node.include", "Lets shards onto a node again and gives its vote back.");
+pub const NODE_INCLUDE: Declaration = sets(
+    "elasticsearch.node.include",
+    "Lets shards onto a node again and gives its vote back; not the vote while those of others are withheld too, since \
+     they are all given back at once.",
+);
 
 /// Takes a vote.
 pub const VOTING_EXCLUDE: Declaration = Declaration {
@@ -30,7 +33,10 @@ pub const VOTING_EXCLUDE: Declaration = Declaration {
 };
 
 /// Gives it back.
-pub const VOTING_INCLUDE: Declaration = sets("elasticsearch.voting.include", "Gives a node its vote back.");
+pub const VOTING_INCLUDE: Declaration = sets(
+    "elasticsearch.voting.include",
+    "Gives a node its vote back; not while those of others are withheld too, since they are all given back at once.",
+);
 
 /// Waits for a status.
 pub const CLUSTER_WAIT: Declaration = Declaration {

@@ -201,9 +201,14 @@ impl Wrong {
         Self { class: Class::Permanent, status: None, reason: reason.into(), retry_after: None }
     }
 
+    /// What a look can't say yet, or what can't begin yet: it is tried again, while the run has time.
+    pub fn not_yet(reason: impl Into<String>) -> Self {
+        Self { class: Class::Transient, ..Self::permanent(reason) }
+    }
+
     /// What may have been done.
     pub fn unknown(reason: impl Into<String>) -> Self {
-        Self { class: Class::Unknown, status: None, reason: reason.into(), retry_after: None }
+        Self { class: Class::Unknown, ..Self::permanent(reason) }
     }
 
     /// The same of a read: it never leaves anything behind.

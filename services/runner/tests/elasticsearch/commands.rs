@@ -20,7 +20,10 @@ pub struct Served(Vec<Box<dyn Action>>);
 pub fn group(nodes: &[(&str, String)]) -> Value {
     let nodes: Vec<Value> =
         nodes.iter().map(|(name, address)| json!({"name": name, "id": "1", "address": address})).collect();
-    json!({"name": "es-a", "labels": {}, "nodes": nodes})
+    // Tests run beside each other, and a cluster is changed by one at a time.
+    let name =
+        nodes.iter().map(|node| node["address"].as_str().unwrap_or_default()).collect::<Vec<_>>().join(" ");
+    json!({"name": name, "labels": {}, "nodes": nodes})
 }
 
 /// One of its nodes, as a command names it.
@@ -37,10 +40,16 @@ impl Served {
     }
 
     pub fn prepare(&self, action: &str, params: Value) -> Result<Box<dyn Call>, Refusal> {
-        self.within(action, params, find(action).expect("declared").timeout)
+        self.command(action, params, find(action).expect("declared").timeout, 1)
     }
 
-    pub fn within(&self, action: &str, params: Value, timeout: Span) -> Result<Box<dyn Call>, Refusal> {
+    pub fn command(
+        &self,
+        action: &str,
+        params: Value,
+        timeout: Span,
+        attempt: u32,
+    ) -> Result<Box<dyn Call>, Refusal> {
         let served = self.0.iter().find(|served| served.declaration().name == action).expect("served");
         let effect = served.declaration().effect;
         let task = Task {
@@ -57,7 +66,7 @@ impl Served {
             v: 1,
             run: RunId::from("r"),
             instance: Instance::from("step"),
-            attempt: 1,
+            attempt,
             task,
             action_key: "key".into(),
             decision_seq: 1,
@@ -68,8 +77,13 @@ impl Served {
 
     /// Makes a call as the host does: opened, then performed.
     pub async fn perform(&self, action: &str, params: Value) -> Verb {
-        let mut call = self.prepare(action, params).expect("prepared");
-        call.open().await;
-        call.perform().await
+        perform(self.prepare(action, params)).await
     }
+}
+
+/// As the host does.
+pub async fn perform(prepared: Result<Box<dyn Call>, Refusal>) -> Verb {
+    let mut call = prepared.expect("prepared");
+    call.open().await;
+    call.perform().await
 }

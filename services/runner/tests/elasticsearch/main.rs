@@ -12,9 +12,13 @@ use std::{
     time::Duration,
 };
 
-use commands::{Served, group, node};
+use commands::{Served, group, node, perform};
 use double::{Double, Fault, HEALTH, Held, KEY, NO_MASTER, SETTINGS, STATE, VOTES, Wrong};
 use regreen_kit::secrets::Secrets;
+use regreen_runner::providers::{
+    Options,
+    elasticsearch::{Login, Scheme},
+};
 use regreen_schemas::{
     Span,
     fact::{Failure, NotCalled, Verb},
@@ -150,6 +154,57 @@ async fn a_vote_is_given_back_only_where_nobody_else_would_get_one_too() {
 }
 
 #[tokio::test]
+async fn half_of_it_is_no_failure_in_the_next_attempt_either() {
+    let double = Double::start(Held::default(), Some(("POST", VOTES, Wrong::Says(400, "")))).await;
+    let (served, nodes) = (served(), three(&double));
+    for attempt in 1..=2 {
+        let prepared = served.command(EXCLUDE, node("a2", &nodes), Span::seconds(30), attempt);
+        let verb = perform(prepared).await;
+        assert!(matches!(&verb, Verb::Unknown { reason } if reason.starts_with("shards: done")), "{verb:?}");
+    }
+    // What somebody else had done before the first attempt is no half of ours.
+    let held = Held { persistent: json!({KEY: "a2"}), ..Held::default() };
+    let double = Double::start(held, Some(("POST", VOTES, Wrong::Says(400, "")))).await;
+    let verb = served.perform(EXCLUDE, node("a2", &three(&double))).await;
+    assert_eq!(came(&verb), Refused, "{verb:?}");
+}
+
+#[tokio::test]
+async fn a_cluster_is_changed_by_one_at_a_time() {
+    let double = Double::start(Held::default(), None).await;
+    let (served, nodes) = (served(), three(&double));
+    let in_group = |name: &str| {
+        let mut params = node(name, &nodes);
+        params["node"]["group"]["name"] = "one-at-a-time".into();
+        params
+    };
+    let mut first = served.prepare(EXCLUDE, in_group("a2")).expect("prepared");
+    first.open().await;
+    // While the first is at it nothing else of that cluster is even read, by whatever node.
+    let asked = double.asked().len();
+    let mut second = served.prepare(INCLUDE, in_group("a3")).expect("prepared");
+    second.open().await;
+    let verb = second.perform().await;
+    assert_eq!(came(&verb), Later(None), "{verb:?}");
+    assert!(double.asked()[asked..].iter().all(|asked| asked.path == HEALTH), "{:?}", double.asked());
+    assert_eq!(came(&first.perform().await), Done);
+    drop(first);
+    assert_eq!(came(&served.perform(INCLUDE, in_group("a3")).await), Done);
+}
+
+#[tokio::test]
+async fn with_peers_the_node_itself_is_not_asked() {
+    let (own, peer) =
+        (Double::start(Held::default(), None).await, Double::start(Held::default(), None).await);
+    let nodes = [("a1", peer.address.clone()), ("a2", own.address.clone())];
+    assert_eq!(came(&served().perform(EXCLUDE, node("a2", &nodes)).await), Done);
+    assert_eq!((own.asked().len(), peer.writes().len()), (0, 2));
+    // Alone it is.
+    let alone = [("a2", own.address.clone())];
+    assert_eq!(came(&served().perform(EXCLUDE, node("a2", &alone)).await), Done);
+}
+
+#[tokio::test]
 async fn a_node_that_still_votes_is_not_excluded_yet() {
     // Its exclusion is listed, and `i2` is among the voters of the double for ever.
     let held = Held { excluded: vec![("a2".into(), "i2".into())], ..Held::default() };
@@ -215,8 +270,9 @@ async fn the_login_is_the_runners_own_and_is_shown_with_every_request() {
     let file = dir.path().join("key");
     std::fs::write(&file, "open sesame\n").expect("written");
     let secrets: Secrets = serde_json::from_value(json!({"es": {"file": file}})).expect("secrets");
-    let key = json!({"login": {"api_key": {"secret": "es"}}});
-    let basic = json!({"login": {"basic": {"user": "regreen", "password": {"secret": "es"}}}});
+    let key = json!({"scheme": "http", "login": {"api_key": {"secret": "es"}}});
+    let basic =
+        json!({"scheme": "http", "login": {"basic": {"user": "regreen", "password": {"secret": "es"}}}});
     let table = [(key, "ApiKey open sesame"), (basic, "Basic cmVncmVlbjpvcGVuIHNlc2FtZQ==")];
     for (options, shown) in table {
         let double = Double::start(Held::default(), None).await;
@@ -224,7 +280,7 @@ async fn the_login_is_the_runners_own_and_is_shown_with_every_request() {
         assert_eq!(came(&verb), Done, "{verb:?}");
         assert!(double.asked().iter().all(|asked| asked.authorization.as_deref() == Some(shown)));
     }
-    let missing = json!({"login": {"api_key": {"secret": "gone"}}});
+    let missing = json!({"scheme": "http", "login": {"api_key": {"secret": "gone"}}});
     let refused = Served::new(&missing, &secrets).prepare(EXCLUDE, node("a2", &[("a2", "h".into())])).err();
     assert_eq!(refused.map(|refusal| refusal.reason), Some(NotCalled::SecretMissing));
 }
@@ -249,6 +305,19 @@ async fn a_ca_of_its_own_is_trusted_and_nobody_else() {
     let verb = machine.perform(INCLUDE, of()).await;
     assert!(matches!(&verb, Verb::Failed { reason, .. } if reason.contains("certificate")), "{verb:?}");
     assert_eq!(double.held().persistent, json!({KEY: "a2"}));
+}
+
+#[test]
+fn the_configuration_that_is_shown_is_one() {
+    let docs = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs");
+    for file in ["config.example.yaml", "config/runner.yaml"] {
+        let options = Options::read(&docs.join(file)).expect(file).elasticsearch.expect(file);
+        assert!(options.scheme == Some(Scheme::Https) && options.ca.is_some(), "{file}: {options:?}");
+        assert!(matches!(options.login, Some(Login::ApiKey(_))), "{file}: {options:?}");
+        // Nothing of it is there: that is said before a port opens.
+        let missing = options.check(&Secrets::default()).expect_err(file).to_string();
+        assert!(missing.contains("elasticsearch-key"), "{missing}");
+    }
 }
 
 #[tokio::test]
@@ -280,7 +349,7 @@ async fn a_wait_ends_with_the_status_or_with_its_time() {
     let (served, nodes) = (served(), three(&double));
     let wait = |status: &str, seconds: i64| {
         let params = json!({"group": group(&nodes), "status": status});
-        served.within("elasticsearch.cluster.wait", params, Span::seconds(seconds)).expect("prepared")
+        served.command("elasticsearch.cluster.wait", params, Span::seconds(seconds), 1).expect("prepared")
     };
     let mut short = wait("yellow", 2);
     let verb = short.perform().await;

@@ -32,6 +32,7 @@ async fn a_cluster_is_told_and_what_others_told_it_stays() {
     nodes.by_hand(Method::PUT, SETTINGS, Some(json!({"persistent": {KEY: OTHERS}}))).await;
     index(&nodes).await;
     a_node_goes_and_comes(&nodes, &served).await;
+    a_list_that_hides_another_stays(&nodes, &served).await;
     somebody_elses_vote_stays(&nodes, &served).await;
     a_lost_node_is_excluded(&mut nodes, &served).await;
     a_lost_quorum_is_told(&mut nodes, &served).await;
@@ -86,6 +87,18 @@ async fn a_node_goes_and_comes(nodes: &Nodes, served: &Served) {
     assert_eq!(waited, json!({"status": "green"}));
 }
 
+/// A transient list hides the persistent one: it is the one to change, and must not go away by what we take out of it.
+async fn a_list_that_hides_another_stays(nodes: &Nodes, served: &Served) {
+    let transient = async || nodes.by_hand(Method::GET, SETTINGS, None).await["transient"][KEY].clone();
+    let of = || node("a2", &nodes.inventory());
+    nodes.by_hand(Method::PUT, SETTINGS, Some(json!({"transient": {KEY: ""}}))).await;
+    done(served, EXCLUDE, of()).await;
+    assert_eq!((transient().await, list(nodes).await), (json!("a2"), json!(OTHERS)));
+    done(served, INCLUDE, of()).await;
+    assert_eq!((transient().await, list(nodes).await), (json!(""), json!(OTHERS)));
+    nodes.by_hand(Method::PUT, SETTINGS, Some(json!({"transient": {KEY: null}}))).await;
+}
+
 async fn somebody_elses_vote_stays(nodes: &Nodes, served: &Served) {
     let of = || node("a2", &nodes.inventory());
     nodes.by_hand(Method::POST, &format!("{VOTES}?node_names=b9"), None).await;
@@ -122,7 +135,8 @@ async fn a_lost_node_is_excluded(nodes: &mut Nodes, served: &Served) {
     let replicas = json!({"index": {"number_of_replicas": 2}});
     nodes.by_hand(Method::PUT, "/books/_settings", Some(replicas)).await;
     let params = json!({"group": group(&inventory), "status": "green"});
-    let mut wait = served.within("elasticsearch.cluster.wait", params, Span::seconds(3)).expect("prepared");
+    let mut wait =
+        served.command("elasticsearch.cluster.wait", params, Span::seconds(3), 1).expect("prepared");
     let verb = wait.perform().await;
     let Verb::Failed { kind: Failure::Permanent, reason, .. } = &verb else { panic!("{verb:?}") };
     assert!(reason.contains("yellow, 2 nodes, 2 shards unassigned"), "{reason}");

@@ -127,8 +127,8 @@ impl Deed for Act {
                 return Ok(Answer::NotDone);
             };
             if let Err(late) = patience.next(None).await {
-                let state = format!("{} (action {}) is not over: {late}", self.kind, running.id);
-                return Ok(Answer::CannotTell { state: state.into() });
+                let (kind, id) = (self.kind, running.id);
+                return Err(Wrong::not_yet(format!("{kind} (action {id}) is not over: {late}")));
             }
         }
     }

@@ -178,7 +178,8 @@ impl Deed for Create {
         Ok(match self.settled(false).await? {
             Made::Nothing => Answer::NotDone,
             Made::Ready(result) => Answer::Done { result },
-            Made::Coming(state) | Made::Wrong(state) => Answer::CannotTell { state: state.into() },
+            Made::Coming(state) => return Err(Wrong::not_yet(state)),
+            Made::Wrong(state) => Answer::CannotTell { state: state.into() },
         })
     }
 }

@@ -25,9 +25,9 @@ use crate::{connection::Client, providers::SecretName, rest::Rest};
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Options {
-    /// `http` unless given.
+    /// `http` unless given. With a login it must be given: a default must not send a password in the clear.
     #[serde(default)]
-    pub scheme: Scheme,
+    pub scheme: Option<Scheme>,
     /// Where an address names none.
     #[serde(default = "port")]
     pub port: u16,
@@ -55,17 +55,24 @@ pub enum Error {
         #[source]
         source: pem::Error,
     },
+    /// A login without a scheme.
+    #[error(
+        "providers.elasticsearch: a login would go out in the clear; say `scheme: https`, or `scheme: http` if so it shall be"
+    )]
+    Clear,
+    /// A user's name that would end where its password begins.
+    #[error("providers.elasticsearch.login: no user's name has a colon in it")]
+    Colon,
     /// There is no CA in its file.
     #[error("providers.elasticsearch.ca: there is no certificate of a CA in {0}")]
     Empty(PathBuf),
 }
 
 /// What is spoken.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Scheme {
     /// In the clear.
-    #[default]
     Http,
     /// TLS.
     Https,
@@ -92,7 +99,7 @@ fn port() -> u16 {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { scheme: Scheme::default(), port: port(), ca: None, login: None }
+        Self { scheme: None, port: port(), ca: None, login: None }
     }
 }
 
@@ -102,10 +109,20 @@ impl Options {
     /// # Errors
     /// What is not.
     pub fn check(&self, secrets: &Secrets) -> Result<(), Failure> {
+        self.sound()?;
         if let Some(Login::ApiKey(named) | Login::Basic { password: named, .. }) = &self.login {
             secrets.get(&named.secret)?;
         }
         Ok(self.ca.iter().try_for_each(|path| roots(path).map(|_| ()))?)
+    }
+
+    /// Whether the login, if there is one, is one that may be shown.
+    pub(super) fn sound(&self) -> Result<(), Error> {
+        match (&self.login, self.scheme) {
+            (Some(_), None) => Err(Error::Clear),
+            (Some(Login::Basic { user, .. }), _) if user.contains(':') => Err(Error::Colon),
+            _ => Ok(()),
+        }
     }
 
     /// A client that trusts the CA that is named here; the common one trusts what the machine trusts.
@@ -142,8 +159,8 @@ impl Options {
     /// Where a node of the inventory answers: its address, with the port of this file unless it names one.
     pub(super) fn url(&self, address: &str) -> Result<Url, Refusal> {
         let scheme = match self.scheme {
-            Scheme::Http => "http",
-            Scheme::Https => "https",
+            None | Some(Scheme::Http) => "http",
+            Some(Scheme::Https) => "https",
         };
         let place = match address.parse() {
             Ok(IpAddr::V6(ip)) => format!("[{ip}]:{}", self.port),
@@ -175,6 +192,18 @@ fn roots(path: &Path) -> Result<RootCertStore, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_login_goes_out_in_the_clear_only_when_that_is_said() {
+        let read = |text: &str| serde_json::from_str::<Options>(text).expect("options").sound();
+        let basic = |user: &str| {
+            format!(r#""login": {{"basic": {{"user": "{user}", "password": {{"secret": "s"}}}}}}"#)
+        };
+        assert!(read("{}").is_ok());
+        assert!(matches!(read(&format!("{{{}}}", basic("u"))), Err(Error::Clear)));
+        assert!(read(&format!(r#"{{"scheme": "http", {}}}"#, basic("u"))).is_ok());
+        assert!(matches!(read(&format!(r#"{{"scheme": "https", {}}}"#, basic("u:v"))), Err(Error::Colon)));
+    }
 
     #[test]
     fn an_address_is_a_host_with_or_without_port_and_nothing_else() {

@@ -13,7 +13,9 @@ use super::{
     Access,
     cluster::Cluster,
     params::{self, Node},
-    shards, votes,
+    shards,
+    turn::Turn,
+    votes,
 };
 use crate::rest::{Class, Wrong};
 
@@ -32,6 +34,9 @@ struct Change {
     node: String,
     rights: &'static [Right],
     exclude: bool,
+    /// Whether an earlier attempt may have done a part of it.
+    again: bool,
+    turn: Turn,
 }
 
 /// `elasticsearch.node.exclude`.
@@ -60,11 +65,12 @@ fn change(
     rights: &'static [Right],
     exclude: bool,
 ) -> Result<Box<dyn Call>, Refusal> {
-    let Node { place, others } = params::node(command)?;
-    // It is asked last: most likely it is the one that does not answer.
-    let members: Vec<_> = others.into_iter().chain([place.clone()]).collect();
-    let cluster = access.cluster(&members)?;
-    Ok(Box::new(Change { cluster, node: place.name, rights, exclude }))
+    let Node { place, group, others } = params::node(command)?;
+    // With peers the node itself is not asked: it is the one that does not answer, or stands apart.
+    let members = if others.is_empty() { vec![place.clone()] } else { others };
+    let turn = Turn::at(&group);
+    let (cluster, again) = (access.cluster(&members)?, command.attempt > 1);
+    Ok(Box::new(Change { cluster, node: place.name, rights, exclude, again, turn }))
 }
 
 impl Right {
@@ -123,15 +129,17 @@ impl Change {
     }
 
     async fn all(&self) -> Verb {
-        let mut changed = Vec::new();
+        let mut done = Vec::new();
         for right in self.rights {
             match self.one(*right).await {
+                // What is so already may be of the attempt before.
+                Came::Same if self.again => done.push(right.word()),
                 Came::Same => {}
-                Came::Changed => changed.push(right.word()),
+                Came::Changed => done.push(right.word()),
                 // Half of it is no failure: nothing of it would be.
-                Came::Nothing(wrong) if changed.is_empty() => return wrong.verb(),
+                Came::Nothing(wrong) if done.is_empty() => return wrong.verb(),
                 Came::Nothing(Wrong { reason, .. }) | Came::Unsure(reason) => {
-                    let done = changed.iter().map(|word| format!("{word}: done; ")).collect::<String>();
+                    let done = done.iter().map(|word| format!("{word}: done; ")).collect::<String>();
                     return Verb::Unknown { reason: format!("{done}{reason}").into() };
                 }
             }
@@ -151,11 +159,19 @@ impl Change {
 
 impl Call for Change {
     fn open(&mut self) -> BoxFuture<'_, ()> {
-        Box::pin(self.cluster.open())
+        Box::pin(async {
+            self.turn.take().await;
+            self.cluster.open().await;
+        })
     }
 
     fn perform(&mut self) -> BoxFuture<'_, Verb> {
-        Box::pin(self.all())
+        Box::pin(async {
+            if !self.turn.taken() {
+                return Wrong::not_yet("another change of this cluster by this runner is under way").verb();
+            }
+            self.all().await
+        })
     }
 
     fn observe(&self, look: u8, _: Option<Value>) -> BoxFuture<'_, Verb> {

@@ -1,5 +1,5 @@
 //! A cluster as one asks it: by its nodes, any of which speaks for all. A node that is silent must not stand in the way
-//! of the others, and the one that is to be repaired is asked last.
+//! of the others.
 
 use std::{
     sync::atomic::{AtomicUsize, Ordering},

@@ -8,6 +8,7 @@ mod names;
 mod params;
 mod shards;
 mod state;
+mod turn;
 mod votes;
 mod wait;
 
@@ -54,6 +55,7 @@ pub(super) fn actions(
     options: &Options,
     secrets: &Secrets,
 ) -> Result<Vec<Box<dyn Action>>, Error> {
+    options.sound()?;
     let access =
         Access { client: options.client(client)?, options: options.clone(), secrets: secrets.clone() };
     let served = SERVED.map(|(declaration, prepare)| Served { access: access.clone(), declaration, prepare });

@@ -24,6 +24,8 @@ pub struct Group {
 #[derive(Debug)]
 pub struct Node {
     pub place: Place,
+    /// Its group's name.
+    pub group: String,
     pub others: Vec<Place>,
 }
 
@@ -45,7 +47,7 @@ struct InGroup {
 #[serde(untagged)]
 enum Of {
     Group(Group),
-    Name(#[expect(dead_code, reason = "it is read to tell it from a group")] String),
+    Name(String),
 }
 
 /// The parameters of an action.
@@ -58,11 +60,12 @@ pub fn read<T: DeserializeOwned>(command: &Command) -> Result<T, Refusal> {
 pub fn node(command: &Command) -> Result<Node, Refusal> {
     let InGroup { place, group } = read::<OfNode>(command)?.node;
     one_name(&place.name)?;
-    let others = match group {
-        Of::Group(group) => group.nodes.into_iter().filter(|other| other.name != place.name).collect(),
-        Of::Name(_) => Vec::new(),
+    let (group, nodes) = match group {
+        Of::Group(Group { name, nodes }) => (name, nodes),
+        Of::Name(name) => (name, Vec::new()),
     };
-    Ok(Node { place, others })
+    let others = nodes.into_iter().filter(|other| other.name != place.name).collect();
+    Ok(Node { place, group, others })
 }
 
 /// In both lists a comma parts names, and a star stands for many: neither must come in by a name.

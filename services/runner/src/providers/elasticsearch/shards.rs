@@ -4,22 +4,17 @@
 
 use std::collections::BTreeMap;
 
-use hyper::Method;
-use serde::Deserialize;
-use serde_json::{Value, json};
-use tokio::sync::Mutex;
-
 use super::{
     cluster::{Ask, Cluster, MASTER, SETTLE},
     names::Names,
 };
 use crate::rest::Wrong;
+use hyper::Method;
+use serde::Deserialize;
+use serde_json::{Value, json};
 
 const KEY: &str = "cluster.routing.allocation.exclude._name";
 const PATH: &[&str] = &["_cluster", "settings"];
-
-/// Two of our own that read the same list would lose one another's change.
-static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
 
 /// `_cluster/settings?flat_settings=true`. An answer without the two levels is not that of Elasticsearch: to take it
 /// for empty lists would be to drop what others wrote.
@@ -62,11 +57,14 @@ impl Lists {
         json!({level: {KEY: Names::with(names.as_ref(), name)}})
     }
 
-    /// What to write so that no list names the node; a list of nothing else is reset.
+    /// What to write so that no list names the node. A list of nothing else is reset; but an empty one stays where it
+    /// hides another, which would come into force without it.
     fn without(&self, name: &str) -> Value {
         let mentioning = self.levels().into_iter().filter_map(|(level, names)| {
             let names = names.as_ref().filter(|names| names.has(name))?;
-            Some((level, json!({KEY: names.without(name)})))
+            let hides = level == "transient" && self.persistent.names.is_some();
+            let left = names.without(name).or(hides.then(|| Names::Text(String::new())));
+            Some((level, json!({KEY: left})))
         });
         json!(mentioning.collect::<BTreeMap<_, _>>())
     }
@@ -79,7 +77,6 @@ pub async fn read(cluster: &Cluster) -> Result<Lists, Wrong> {
 
 /// Keeps shards away from a node, or no longer. Whether anything had to be written.
 pub async fn change(cluster: &Cluster, name: &str, exclude: bool) -> Result<bool, Wrong> {
-    let _alone = ONE_AT_A_TIME.lock().await;
     let lists = read(cluster).await?;
     let body = match exclude {
         true if lists.exclude(name) => return Ok(false),
@@ -126,10 +123,9 @@ mod tests {
         let table = [
             (lists(&json!("a2"), &none), json!({"persistent": {KEY: null}})),
             (lists(&json!("x, a2"), &json!("y")), json!({"persistent": {KEY: "x"}})),
-            (
-                lists(&json!("a2,x"), &json!("a2")),
-                json!({"persistent": {KEY: "x"}, "transient": {KEY: null}}),
-            ),
+            (lists(&json!("a2,x"), &json!("a2")), json!({"persistent": {KEY: "x"}, "transient": {KEY: ""}})),
+            (lists(&json!("x"), &json!("a2")), json!({"transient": {KEY: ""}})),
+            (lists(&none, &json!("a2")), json!({"transient": {KEY: null}})),
         ];
         for (lists, body) in table {
             assert!(lists.mention("a2"), "{lists:?}");

@@ -160,3 +160,57 @@ impl State {
         self.nodes.get(id).map_or(id, |node| &node.name)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sight(master: Option<&str>, nodes: &[&str]) -> Sight {
+        let nodes: BTreeMap<String, Value> =
+            nodes.iter().map(|name| (format!("i{}", &name[1..]), json!({"name": name}))).collect();
+        let votes = json!({"last_committed_config": ["i1", "i2", "i3"], "voting_config_exclusions": []});
+        let state =
+            json!({"master_node": master, "nodes": nodes, "metadata": {"cluster_coordination": votes}});
+        let health = json!({"status": "yellow", "number_of_nodes": nodes.len(), "unassigned_shards": 1,
+            "initializing_shards": 0, "relocating_shards": 2});
+        let health = serde_json::from_value(health).expect("a health");
+        Ok((health, serde_json::from_value(state).expect("a state")))
+    }
+
+    #[test]
+    fn a_state_is_that_of_a_node_with_a_master_and_else_of_those_who_answer() {
+        let gone = || Err(Wrong::unknown("a2: gone"));
+        let all = ["a1", "a2", "a3"];
+        let table = [
+            (
+                vec![sight(Some("i3"), &["a1", "a3"]), gone(), sight(Some("i3"), &["a1", "a3"])],
+                "yellow, 2 nodes, 1 shards unassigned, 2 shards relocating, master a3\n2 of 3 voting nodes\na2: gone",
+            ),
+            // One is apart, and still counts those that it saw last.
+            (
+                vec![sight(None, &all), sight(Some("i2"), &["a2", "a3"]), sight(Some("i2"), &["a2", "a3"])],
+                "yellow, 2 nodes, 1 shards unassigned, 2 shards relocating, master a2\n2 of 3 voting nodes\n\
+                 a1 sees no master",
+            ),
+            // Nobody has a master: only who answers is there, whatever the others count.
+            (
+                vec![sight(None, &all), gone(), gone()],
+                "no master\n1 of 3 voting nodes\na1 sees no master\na2: gone\na2: gone",
+            ),
+            // One is a cluster of its own.
+            (
+                vec![
+                    sight(Some("i1"), &["a1", "a3"]),
+                    sight(Some("i2"), &["a2"]),
+                    sight(Some("i1"), &["a1", "a3"]),
+                ],
+                "yellow, 2 nodes, 1 shards unassigned, 2 shards relocating, master a1\n2 of 3 voting nodes\n\
+                 a2 answers and is not in the cluster",
+            ),
+        ];
+        for (sights, told) in table {
+            let named: Vec<(&str, Sight)> = all.into_iter().zip(sights).collect();
+            assert_eq!(summary(&named), told);
+        }
+    }
+}
