@@ -14,7 +14,7 @@ const server = new Server(path.join(here, "node_modules/yaml-language-server/bin
 
 const HEAD = "apiVersion: regreen/v1\nplaybook: a\n";
 const keysOf = (definition) => Object.keys(schema.definitions[definition].properties);
-const actions = schema.definitions.step.properties.use.enum;
+const actions = schema.definitions.step.properties.use.anyOf[0].enum;
 
 let opened = 0;
 const uriOf = () => pathToFileURL(path.join(here, `opened-${++opened}.yaml`)).href;

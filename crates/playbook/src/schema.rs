@@ -3,7 +3,10 @@
 //! understands best; flat properties with `oneOf` over `required`, because alternatives of whole maps would let typos
 //! pass.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use regreen_schemas::action::ParamType;
 use serde_json::{Map, Value, json};
@@ -166,11 +169,9 @@ fn shape(shape: &Shape) -> Value {
 fn steps(definitions: &mut Map<String, Value>, actions: &BTreeMap<Arc<str>, Arc<Action>>) {
     let names: Vec<&str> = actions.keys().map(AsRef::as_ref).collect();
     let docs: Vec<String> = actions.values().map(|action| about(action)).collect();
+    let known = json!({"enum": names, "enumDescriptions": docs, "markdownEnumDescriptions": docs});
     for table in [STEP_TABLE.name, "expected action"] {
-        let used = &mut definitions[&slug(table)]["properties"]["use"];
-        used["enum"] = json!(names);
-        used["enumDescriptions"] = json!(docs);
-        used["markdownEnumDescriptions"] = json!(docs);
+        definitions[&slug(table)]["properties"]["use"]["anyOf"] = json!([known, foreign(&names)]);
     }
     let chosen = actions.values().map(|action| {
         let needs = action.params.iter().any(|param| param.required);
@@ -181,6 +182,14 @@ fn steps(definitions: &mut Map<String, Value>, actions: &BTreeMap<Arc<str>, Arc<
         })
     });
     definitions[STEP_TABLE.name]["allOf"] = chosen.collect();
+}
+
+/// Actions that a file of kind `actions:` may declare. Beside one that is known, another last word is taken for a slip.
+fn foreign(known: &[&str]) -> Value {
+    let taken: BTreeSet<&str> = known.iter().filter_map(|name| Some(name.rsplit_once('.')?.0)).collect();
+    let taken = taken.into_iter().map(|name| name.replace('.', r"\.")).collect::<Vec<_>>().join("|");
+    let other = format!(r"^(?!(?:{taken})\.[^.]*$)[a-z0-9_]+(?:\.[a-z0-9_]+)+$");
+    pattern(&other, "no action of this build, nor near one: your own are declared under `actions:`")
 }
 
 /// What an editor says about an action.
