@@ -201,11 +201,13 @@ impl Cloud {
         let began = Instant::now();
         for address in addresses {
             let url = format!("http://{address}:{HTTP}/_cluster/health?local=true");
-            let sees = async || {
+            let formed = async || {
                 let answer = client.get(&url).timeout(Duration::from_secs(5)).send().await.ok()?;
-                answer.json::<Value>().await.ok()?["number_of_nodes"].as_u64()
+                let health: Value = answer.json().await.ok()?;
+                let all = health["number_of_nodes"] == addresses.len() && health["discovered_master"] == true;
+                all.then_some(())
             };
-            while sees().await != Some(addresses.len() as u64) {
+            while formed().await.is_none() {
                 anyhow::ensure!(
                     began.elapsed() < FORMING,
                     "the search nodes did not form a cluster within {FORMING:?}; their logs are in {}",

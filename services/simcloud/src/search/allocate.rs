@@ -31,9 +31,9 @@ pub fn turn(cluster: &Cluster, now: i64) -> Cluster {
     let mut next = cluster.clone();
     let eligible = eligible(cluster);
     for index in next.indices.values_mut() {
+        resize(index, now);
         let (delay, wanted) = (index.delay(), 1 + index.replicas());
         for shard in &mut index.shards {
-            shard.copies.resize(wanted, Place::Unassigned { since: now - delay, last: None });
             for copy in &mut shard.copies {
                 arrive(cluster, copy, now);
             }
@@ -49,6 +49,14 @@ pub fn turn(cluster: &Cluster, now: i64) -> Cluster {
         }
     }
     next
+}
+
+/// As many copies as its settings want; those that are new are nowhere yet.
+pub fn resize(index: &mut Index, now: i64) {
+    let wanted = 1 + index.replicas();
+    for shard in &mut index.shards {
+        shard.copies.resize(wanted, Place::Unassigned { since: now, last: None });
+    }
 }
 
 /// Nodes that may have copies, those with the fewest first.

@@ -33,6 +33,20 @@ pub enum Change {
     ForgetExclusions,
 }
 
+impl Change {
+    /// Whether doing it twice is the same as doing it once, also to whoever is told.
+    pub fn repeatable(&self) -> bool {
+        match self {
+            Self::Put { create, .. } => !create,
+            Self::Delete { .. } | Self::MakeIndex { .. } | Self::DropIndex { .. } => false,
+            Self::IndexSettings { .. }
+            | Self::Settings { .. }
+            | Self::Exclude { .. }
+            | Self::ForgetExclusions => true,
+        }
+    }
+}
+
 /// What is to be done for it.
 #[derive(Debug)]
 pub enum Step {
@@ -71,6 +85,7 @@ pub fn step(change: &Change, kept: &Kept, now: i64, fresh: impl Fn() -> String) 
             let index = next.indices.get_mut(name).ok_or_else(|| Refused::index_not_found(name))?;
             settings::apply(&mut index.settings, patch);
             check_index(&index.settings)?;
+            allocate::resize(index, now);
         }
         Change::Settings { persistent, transient } => {
             settings::known(persistent.keys().chain(transient.keys()))?;

@@ -44,6 +44,7 @@ pub struct Counts {
     pub relocating: usize,
     pub initializing: usize,
     pub unassigned: usize,
+    pub primaries_unassigned: usize,
     pub delayed: usize,
 }
 
@@ -51,6 +52,7 @@ impl Counts {
     fn add(&mut self, index: &Index, now: i64) {
         for shard in &index.shards {
             self.primaries += usize::from(shard.copies[0].active().is_some());
+            self.primaries_unassigned += usize::from(matches!(shard.copies[0], Place::Unassigned { .. }));
             for copy in &shard.copies {
                 self.active += usize::from(copy.active().is_some());
                 match copy {
@@ -107,18 +109,13 @@ pub fn answer(cluster: &Cluster, name: &str, health: Health, master: bool, timed
         "relocating_shards": counts.relocating,
         "initializing_shards": counts.initializing,
         "unassigned_shards": counts.unassigned,
-        "unassigned_primary_shards": primaries_lost(cluster),
+        "unassigned_primary_shards": counts.primaries_unassigned,
         "delayed_unassigned_shards": counts.delayed,
         "number_of_pending_tasks": 0,
         "number_of_in_flight_fetch": 0,
         "task_max_waiting_in_queue_millis": 0,
         "active_shards_percent_as_number": percent,
     })
-}
-
-fn primaries_lost(cluster: &Cluster) -> usize {
-    let shards = cluster.indices.values().flat_map(|index| &index.shards);
-    shards.filter(|shard| matches!(shard.copies[0], Place::Unassigned { .. })).count()
 }
 
 /// The part `indices` of `level=indices`.
@@ -135,6 +132,7 @@ pub fn by_index(cluster: &Cluster, of: &[String], now: i64) -> Value {
             "relocating_shards": counts.relocating,
             "initializing_shards": counts.initializing,
             "unassigned_shards": counts.unassigned,
+            "unassigned_primary_shards": counts.primaries_unassigned,
         });
         (name.clone(), part)
     };

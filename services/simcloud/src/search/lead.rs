@@ -190,7 +190,9 @@ impl Node {
             let is_whole_change =
                 matches!(decision, Decision::Document(_)) || !matches!(change, Change::Put { .. });
             let Some(written) = self.decide(&mut missed, decision).await else {
-                return Ok(Some(Outcome::Refused(Refused::blocked())));
+                // It may have been done. What can be said twice is said again, to the next master.
+                let refused = Outcome::Refused(Refused::blocked());
+                return Ok((!change.repeatable()).then_some(refused));
             };
             self.wake.notify_one();
             if is_whole_change {

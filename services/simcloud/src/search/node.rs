@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::Path,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, atomic::AtomicU32},
     time::{Duration, Instant},
 };
 
@@ -47,6 +47,8 @@ pub struct Node {
     pub missed: tokio::sync::Mutex<BTreeMap<NodeId, u32>>,
     /// Transports of others, from everybody who was met.
     pub known: Mutex<BTreeSet<String>>,
+    /// Looks during which it let another one go first.
+    pub deferred: AtomicU32,
     /// There is something to do before the next beat.
     pub wake: Notify,
     turned: watch::Sender<()>,
@@ -73,6 +75,7 @@ impl Node {
             line: Line::new()?,
             missed: tokio::sync::Mutex::default(),
             known: Mutex::new(known),
+            deferred: AtomicU32::new(0),
             wake: Notify::new(),
             turned: watch::Sender::new(()),
         }))

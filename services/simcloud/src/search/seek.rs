@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::PoisonError,
+    sync::{PoisonError, atomic::Ordering},
 };
 
 use futures::future::join_all;
@@ -17,6 +17,8 @@ use super::{
 
 /// Addresses that are asked: more than any drill has nodes.
 const KNOWN_MAX: usize = 64;
+/// Looks during which another one may go first.
+const DEFERRED_MAX: u32 = 3;
 
 impl Node {
     /// One look around.
@@ -37,7 +39,14 @@ impl Node {
         let ready = |pong: &&Pong| pong.master.is_none() && pong.at <= knows;
         let would: BTreeSet<NodeId> = met.iter().filter(ready).map(|pong| pong.peer.id.clone()).collect();
         // Asked before a new term is begun: a node that could not win disturbs nobody.
-        if self.see(|member| member.quorum(&would)) {
+        if !self.see(|member| member.quorum(&would)) {
+            return;
+        }
+        // Of several that could, the first by id goes first: two terms at once would end each other.
+        let me = self.see(|member| member.me.id.clone());
+        let first = met.iter().filter(ready).all(|pong| pong.at < knows || pong.peer.id > me);
+        if first || self.deferred.fetch_add(1, Ordering::Relaxed) >= DEFERRED_MAX {
+            self.deferred.store(0, Ordering::Relaxed);
             self.stand(&met).await;
         }
     }

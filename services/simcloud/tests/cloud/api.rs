@@ -65,6 +65,8 @@ async fn every_answer_is_as_the_official_description_has_it() {
     {
         assert_eq!(api.ask("GET", path, None, 404).await["id"], "not_found");
     }
+    api.wrong("GET", "/v2/droplets/abc", None, 404).await;
+    assert_eq!(api.world.api("PATCH", "/v2/droplets", None).await.1["id"], "method_not_allowed");
     api.ask("DELETE", &one, None, 204).await;
     api.ask("DELETE", &one, None, 404).await;
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use regreen_testkit::wait::wait_for;
+use regreen_testkit::{Contract, wait::wait_for};
 
 use crate::world::{Droplet, PATIENCE, World, user_data};
 
@@ -169,4 +169,32 @@ async fn exclusions_are_honoured_and_given_back() {
         if names.contains(&one.name) { Ok(()) } else { Err(names) }
     })
     .await;
+}
+
+#[tokio::test]
+async fn answers_of_a_search_node_are_as_the_official_description_has_them() {
+    let contract = Contract::load("elasticsearch-8.17.strict.openapi.json");
+    let world = World::start(&["--droplets", "1"]).await;
+    let address = &world.droplets[0].address;
+    world.node(address, "PUT", "/canary", Some(impatient(0))).await.expect("made");
+    let settings = json!({"persistent": {"cluster.routing.allocation.exclude._name": "somebody"}});
+    // Not those of voting exclusions: a body is described there, and real nodes send none.
+    let asked = [
+        ("GET", "/", None),
+        ("GET", "/_cluster/health", None),
+        ("GET", "/_cluster/health?local=true&level=indices", None),
+        ("GET", "/_cluster/health/canary", None),
+        ("GET", "/_cluster/settings?flat_settings=true", None),
+        ("PUT", "/_cluster/settings", Some(settings)),
+        ("GET", "/_cluster/state/metadata,nodes", None),
+        ("GET", "/_nodes", None),
+        ("GET", "/_nodes/_local", None),
+        ("GET", "/canary/_settings", None),
+    ];
+    for (method, path, body) in asked {
+        contract.request(method, path, body.as_ref()).expect("a request as it is described");
+        let (status, answer) = world.node(address, method, path, body).await.expect("an answer");
+        let shown = (!answer.is_null()).then_some(&answer);
+        contract.answer(method, path, status, shown).expect("an answer as it is described");
+    }
 }

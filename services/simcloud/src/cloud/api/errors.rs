@@ -28,6 +28,10 @@ impl Refused {
         Self::new(404, "not_found", "The resource you requested could not be found.")
     }
 
+    pub fn method_not_allowed() -> Self {
+        Self::new(405, "method_not_allowed", "The method is not allowed here.")
+    }
+
     pub fn unprocessable(message: &str) -> Self {
         Self::new(422, "unprocessable_entity", message)
     }

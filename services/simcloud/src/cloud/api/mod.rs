@@ -91,9 +91,18 @@ async fn gate(
             drop(next.run(request).await);
             faulty(fault, &cut)
         }
-        None => next.run(request).await,
+        None => spoken(next.run(request).await),
     };
     dress(answer, &id, limited).await
+}
+
+/// What the router refuses, in the API's words: an id that is no number is not found.
+fn spoken(answer: Response) -> Response {
+    match answer.status() {
+        StatusCode::BAD_REQUEST => Refused::not_found().into_response(),
+        StatusCode::METHOD_NOT_ALLOWED => Refused::method_not_allowed().into_response(),
+        _ => answer,
+    }
 }
 
 fn known(cloud: &Cloud, request: &Request) -> bool {
