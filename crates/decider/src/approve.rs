@@ -145,7 +145,7 @@ impl Decider<'_> {
         self.run_event(run, RunEvent::ApprovalExpired { instance: instance.clone() })?;
         let Some((by, until)) = asked else { return Ok(()) };
         let why = format!("nobody of `{by}` said yes until {until}");
-        self.ended_by_answer(run, &instance, RunResult::Expired, why)
+        self.ended_at(run, &instance, RunResult::Expired, why)
     }
 
     /// Takes an answer in, if it is to what is asked, and from who may give it.
@@ -182,7 +182,7 @@ impl Decider<'_> {
             RunEvent::Denied { instance: instance.clone(), by: by.clone(), reason: (*reason).clone() },
         )?;
         let why = if reason.is_empty() { String::new() } else { format!(": {reason}") };
-        self.ended_by_answer(run, &instance, RunResult::Denied, format!("{by} said no{why}"))?;
+        self.ended_at(run, &instance, RunResult::Denied, format!("{by} said no{why}"))?;
         self.advance(run)
     }
 
@@ -193,8 +193,8 @@ impl Decider<'_> {
         Some(self.s.now + set.playbooks.get(&run.playbook)?.deadline)
     }
 
-    /// An answer ends the playbook that asked.
-    fn ended_by_answer(
+    /// Ends the playbook that a step is of.
+    pub(crate) fn ended_at(
         &mut self,
         id: &RunId,
         instance: &Instance,

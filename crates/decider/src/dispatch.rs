@@ -78,7 +78,9 @@ impl Decider<'_> {
             return self.refused(refused, &instance, then);
         }
         let on = node.as_ref().filter(|_| action.destructive);
-        if let Some(why) = on.and_then(|on| self.locked_by_another(cx, on)) {
+        if let Some(why) =
+            on.and_then(|on| self.locked_by_another(cx, on).or_else(|| self.s.contradiction(on)))
+        {
             return fails(why);
         }
         let task = Task {

@@ -8,11 +8,12 @@ use regreen_playbook::{
     action::{Action, ParamKind},
 };
 use regreen_schemas::{
-    RunId,
+    Instance, RunId,
     action::ParamType,
     check::Status,
     event::{Event, Read, RunEvent, Target},
     roster::{By, GONE_MAX, Gone, Member, NODES_MAX, Node},
+    run::RunResult,
 };
 use serde_json::Value;
 
@@ -25,6 +26,7 @@ use crate::{
 /// What a step's success means for the inventory.
 pub(crate) struct Changes {
     run: RunId,
+    instance: Instance,
     action: Arc<Action>,
     params: Arc<Value>,
     node: Option<Arc<str>>,
@@ -40,7 +42,7 @@ impl Decider<'_> {
         let action = self.pinned(run)?.actions.get(&task.action).cloned()?;
         let changes = action.adds.is_some() || action.removes.is_some();
         let (params, node, result) = (task.params.clone(), task.node.clone(), result.clone());
-        changes.then(|| Changes { run: id.clone(), action, params, node, result })
+        changes.then(|| Changes { run: id.clone(), instance: instance.clone(), action, params, node, result })
     }
 
     /// Writes what a step's success means for the inventory.
@@ -66,6 +68,15 @@ impl Decider<'_> {
         let asked = asked.and_then(|param| name_of(changes.params.get(&*param.name)?));
         let group = asked.or_else(|| name_of(value.get("group")?));
         let group = group.ok_or_else(|| format!("nothing says in which group `{}` is", node.name))?;
+        let set = self.set().unwrap_or_default();
+        if !set.inventory.groups.contains_key(&group) {
+            return Err(format!("there is no group {group}"));
+        }
+        let described = regreen_playbook::value::Value::from_json(value);
+        let other = |known: &Target| described.as_ref().is_none_or(|it| !set.inventory.is(known, it));
+        if set.inventory.node(&node.name).is_some_and(|known| other(&known)) {
+            return Err(format!("`{}` is another node of the inventory", node.name));
+        }
         let members = self.s.roster.groups.get(&group);
         let called = members.and_then(|members| members.nodes.get(&node.name));
         if let Some(Member { node: other, .. }) = called.filter(|member| member.node.id != node.id) {
@@ -77,14 +88,21 @@ impl Decider<'_> {
         Ok(Event::NodeAdded { group, node, by: By::Run(changes.run.clone()) })
     }
 
-    /// It is there, and counts for nothing: people must know.
+    /// It is there, and counts for nothing: people must know. What follows in its playbook would find nothing of that
+    /// name, or something else.
     fn untaken(&mut self, changes: &Changes, why: &str) -> Result<(), Illegal> {
-        let Changes { run, action, .. } = changes;
+        let Changes { run, instance, action, .. } = changes;
         let text = format!(
             "run {run} did {}, and the inventory can't take what it made: {why}. Add the node to the files, or remove it at the provider",
             action.name
         );
-        self.tell_system(&format!("made/{run}"), &text)
+        self.tell_system(&format!("made/{run}"), &text)?;
+        self.ended_at(
+            run,
+            instance,
+            RunResult::Failed,
+            format!("the inventory can't take what {instance} made: {why}"),
+        )
     }
 
     fn take_away(&mut self, changes: &Changes, param: &str) -> Result<(), Illegal> {
@@ -216,6 +234,13 @@ impl Stage {
 }
 
 impl State {
+    /// Why nothing destructive is done to a node: files, runs and provider don't say the same of it.
+    pub(crate) fn contradiction(&self, on: &Target) -> Option<String> {
+        let Target::Node { group, name } = on else { return None };
+        let why = self.contradicted.get(&(group.clone(), name.clone()))?;
+        Some(format!("which machine {name} is, is not sure: {why}"))
+    }
+
     /// Folds what happened to nodes.
     pub(crate) fn apply_node(&mut self, event: &Event) {
         let now = self.now;

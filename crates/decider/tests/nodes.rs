@@ -149,30 +149,25 @@ fn what_is_known_of_the_others_stays_though_the_list_is_another() {
 }
 
 #[test]
-fn what_the_inventory_can_not_take_is_told_and_the_step_is_done_all_the_same() {
+fn what_the_inventory_can_not_take_is_told_and_the_run_goes_no_further() {
     let cases = [
         (json!({}), "no `node`"),
         (json!({"node": {"name": "A4", "id": "9"}}), "no name of a node"),
         (json!({"node": {"name": "a4"}}), "no `id`"),
+        (made("a2", "9"), "another node of the inventory"),
     ];
     for (result, words) in cases {
         let mut case = lab();
         case.outcome(Verb::Ok { result });
         assert_eq!(case.count(|what| matches!(what, RunEvent::StepSucceeded { .. })), 1);
         assert_eq!(names(&case), ["a1", "a2"]);
+        assert_eq!(
+            (ended(&case), newest(&case).action.as_ref()),
+            (Some(RunResult::Failed), "digitalocean.droplet.create")
+        );
         let told = case.told();
         assert!(told.iter().any(|text| text.contains(words) && text.contains("Add the node")), "{told:?}");
     }
-}
-
-#[test]
-fn a_name_that_is_the_files_is_told_and_the_files_hold() {
-    let mut case = lab();
-    case.outcome(Verb::Ok { result: made("a2", "9") });
-    assert_eq!(names(&case), ["a1", "a2"]);
-    let why = &case.state.contradicted[&("web".into(), "a2".into())];
-    assert!(why.contains("with the id 9"), "{why}");
-    assert_eq!(case.told().iter().filter(|text| text.contains("node a2 of web")).count(), 1);
 }
 
 #[test]
@@ -329,6 +324,25 @@ fn a_file_node_that_the_provider_does_not_list_is_told_once_and_stays() {
     assert_eq!(case.told().iter().filter(|text| text.contains("node a2 of web")).count(), 1);
     found(&mut case, &[FILES[0], FILES[1], ("b1", "11")]);
     assert!(case.state.contradicted.is_empty(), "they agree again");
+}
+
+#[test]
+fn nothing_destructive_is_done_to_a_node_of_which_nobody_is_sure() {
+    for (listed, destroyed) in [("a2", false), ("a1", true)] {
+        let mut case = discovers();
+        case.outcome(Verb::Ok { result: made("a4", "9") });
+        for _ in 0..3 {
+            found(&mut case, &[(listed, &listed[1..]), ("a4", "9")]);
+            next(&mut case);
+        }
+        let seen = [("a1", Status::Down), ("a2", Status::Up), ("a4", Status::Up)];
+        look(&mut case, &seen, None);
+        let refused = |what: &RunEvent| matches!(what, RunEvent::StepFailed { reason, .. } if reason.contains("which machine a1 is"));
+        assert_eq!(
+            (newest(&case).action.ends_with("destroy"), case.count(refused)),
+            (destroyed, usize::from(!destroyed))
+        );
+    }
 }
 
 #[test]

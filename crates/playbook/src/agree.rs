@@ -1,5 +1,5 @@
-//! Where files, runs and providers do not say the same of a node. Nothing is done about it here or elsewhere: one of
-//! them is wrong, and people must say which.
+//! Where files, runs and providers do not say the same of a node. One of them is wrong, and people must say which: until
+//! then nothing destructive is done to that node.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

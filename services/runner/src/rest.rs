@@ -32,6 +32,8 @@ const ANSWER_BYTES_MAX: usize = 2 * 1024 * 1024;
 const RETRY_AFTER_MAX: Span = Span::minutes(60);
 /// Most characters of an API's own words that are passed on.
 const WORDS_MAX: usize = 200;
+/// The `id` of an error of DigitalOcean about what is not there.
+const NOT_FOUND: &str = "not_found";
 /// When the next request is free again, in seconds of the epoch.
 const RATELIMIT_RESET: &str = "ratelimit-reset";
 
@@ -71,6 +73,8 @@ pub struct Wrong {
     pub class: Class,
     /// The status, if there was one.
     pub status: Option<StatusCode>,
+    /// Whether the API says itself that there is no such thing. A 404 alone may come of anything in between.
+    pub not_found: bool,
     /// For people.
     pub reason: String,
     /// How long the API wants to be left alone.
@@ -158,7 +162,8 @@ impl Said {
         };
         let words = self.words().map(|words| format!(": {words}")).unwrap_or_default();
         let reason = format!("the API answered {}{words}", self.status);
-        Err(Wrong { class, status: Some(self.status), reason, retry_after: self.retry_after })
+        let not_found = self.status == StatusCode::NOT_FOUND && self.json["id"] == NOT_FOUND;
+        Err(Wrong { class, status: Some(self.status), not_found, reason, retry_after: self.retry_after })
     }
 
     /// What it says in the shape that it should have.
@@ -168,10 +173,10 @@ impl Said {
     pub fn shaped<T: DeserializeOwned>(self) -> Result<T, Wrong> {
         let status = self.status;
         serde_json::from_value(self.json).map_err(|error| Wrong {
-            class: Class::Unknown,
             status: Some(status),
-            reason: format!("the API answered {status}, with something else than it should: {error}"),
-            retry_after: None,
+            ..Wrong::unknown(format!(
+                "the API answered {status}, with something else than it should: {error}"
+            ))
         })
     }
 
@@ -198,7 +203,13 @@ impl From<Reply> for Said {
 impl Wrong {
     /// What surely did nothing, and will not pass.
     pub fn permanent(reason: impl Into<String>) -> Self {
-        Self { class: Class::Permanent, status: None, reason: reason.into(), retry_after: None }
+        Self {
+            class: Class::Permanent,
+            status: None,
+            not_found: false,
+            reason: reason.into(),
+            retry_after: None,
+        }
     }
 
     /// What a look can't say yet, or what can't begin yet: it is tried again, while the run has time.
@@ -220,11 +231,6 @@ impl Wrong {
         self
     }
 
-    /// Whether the thing is not there.
-    pub fn not_found(&self) -> bool {
-        self.status == Some(StatusCode::NOT_FOUND)
-    }
-
     /// As an outcome.
     pub fn verb(self) -> Verb {
         let kind = match self.class {
@@ -239,6 +245,6 @@ impl Wrong {
 impl From<Error> for Wrong {
     fn from(error: Error) -> Self {
         let class = if error.nothing_left() { Class::Transient } else { Class::Unknown };
-        Self { class, status: None, reason: error.to_string(), retry_after: None }
+        Self { class, ..Self::permanent(error.to_string()) }
     }
 }

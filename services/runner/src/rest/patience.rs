@@ -12,9 +12,14 @@ const PAUSE_MAX: Duration = Duration::from_secs(8);
 /// So much before the host would give up, we do: with what was seen last.
 const MARGIN: Duration = Duration::from_millis(500);
 
+/// What was asked for may be seen late: lists of providers lag behind by seconds, and whatever stands before an API may
+/// have given up on what the API is still doing.
+const APPEARS_MAX: Duration = Duration::from_secs(30);
+
 /// How long is waited, and when is looked next.
 pub struct Patience {
     timeout: Span,
+    began: Instant,
     until: Instant,
     pause: Duration,
 }
@@ -22,8 +27,14 @@ pub struct Patience {
 impl Patience {
     /// As long as an attempt may take.
     pub fn new(timeout: Span) -> Self {
-        let until = Instant::now() + timeout.to_std().saturating_sub(MARGIN);
-        Self { timeout, until, pause: PAUSE }
+        let began = Instant::now();
+        let until = began + timeout.to_std().saturating_sub(MARGIN);
+        Self { timeout, began, until, pause: PAUSE }
+    }
+
+    /// Whether what is not to be seen by now was not done. A look takes half of its time for that at most.
+    pub fn would_be_seen(&self) -> bool {
+        self.began.elapsed() >= APPEARS_MAX.min(self.timeout.to_std() / 2)
     }
 
     /// Waits for the next look, at least as long as the API wants to be left alone.

@@ -28,6 +28,8 @@ const POLL: &str = "GET /v2/droplets/5/actions/7";
 const LONG: Span = Span::seconds(20);
 /// Room for one look, and no second one.
 const SHORT: Span = Span(1200);
+/// Room for four looks: what is not to be seen by the last was not done.
+const ROOM: Span = Span::seconds(5);
 
 fn command(action: &str, params: Value, timeout: Span) -> Command {
     Command {
@@ -242,9 +244,10 @@ async fn a_look_finds_what_was_done_since() {
     let list = |list: &[Value]| Says(200, acts(list, false));
     let running = || list(&[act(6, "reboot", "in-progress")]);
     for (before, answers, timeout, wanted) in [
-        (newest(), vec![list(&[])], LONG, "not done"),
-        (newest(), vec![list(&[act(5, "reboot", "completed")])], LONG, "not done"),
-        (newest(), vec![list(&[act(6, "power_cycle", "completed")])], LONG, "not done"),
+        (newest(), vec![list(&[act(5, "reboot", "completed")]); 4], ROOM, "not done"),
+        (newest(), vec![list(&[act(6, "power_cycle", "completed")]); 4], ROOM, "not done"),
+        (newest(), vec![list(&[]), list(&[]), list(&[act(6, "reboot", "completed")])], ROOM, "done {}"),
+        (newest(), vec![list(&[]); 2], SHORT, "transient: reboot is not over…"),
         (newest(), vec![list(&[act(6, "reboot", "errored")])], LONG, "not done"),
         (newest(), vec![list(&[act(6, "reboot", "completed")])], LONG, "done {}"),
         (newest(), vec![running(), list(&[act(6, "reboot", "completed")])], LONG, "done {}"),
@@ -321,7 +324,8 @@ async fn a_droplet_is_made_and_found_again_by_its_tag() {
     }
     let done = format!("done {CREATED}");
     for (answers, timeout, told) in [
-        (vec![list(&[])], LONG, "not done"),
+        (vec![list(&[]); 4], ROOM, "not done"),
+        (vec![list(&[]), list(&[made(9, "active")])], ROOM, &*done),
         (vec![list(&[made(9, "active")])], LONG, &*done),
         (vec![list(&[made(9, "new")]), list(&[made(9, "active")])], LONG, &*done),
         (vec![list(&[made(9, "new")]), list(&[made(9, "new")])], SHORT, "transient: droplet 9 is `new`…"),
@@ -340,8 +344,10 @@ async fn one_droplet_is_destroyed_and_gone_is_gone() {
     let (destroy, delete, get) =
         ("digitalocean.droplet.destroy", "DELETE /v2/droplets/5", "GET /v2/droplets/5");
     let there = || Says(200, json!({"droplet": made(5, "active")}));
-    let gone = || Says(404, error("gone"));
+    let gone = || Says(404, json!({"id": "not_found", "message": "gone"}));
     for (answers, timeout, told) in [
+        // Of something in between, and not of the API: nobody has said that it is gone.
+        (vec![Says(404, error("no route"))], LONG, "permanent: the API answered 404…"),
         (vec![Says(204, Value::Null), there(), gone()], LONG, "ok {}"),
         (vec![Says(204, Value::Null), Says(500, error("oops")), gone()], LONG, "ok {}"),
         (vec![Says(204, Value::Null), there(), there()], SHORT, "unknown: droplet 5 is not gone…"),
@@ -403,7 +409,7 @@ async fn droplets_are_read_and_listed() {
     let get = "GET /v2/droplets/5";
     for (answer, told) in [
         (Says(200, json!({"droplet": made(5, "off")})), r#"ok {"address":"10.0.0.9","status":"off"}"#),
-        (Says(404, error("gone")), "permanent: there is no droplet 5"),
+        (Says(404, json!({"id": "not_found", "message": "gone"})), "permanent: there is no droplet 5"),
         (Says(500, error("oops")), "transient: …"),
         (Babbles(200), "transient: …"),
         (Cuts, "transient: …"),

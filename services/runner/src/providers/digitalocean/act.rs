@@ -123,12 +123,13 @@ impl Deed for Act {
             if acts.iter().any(|act| act.status == Stand::Completed) {
                 return Ok(Answer::Done { result: json!({}) });
             }
-            let Some(running) = acts.iter().find(|act| act.status == Stand::InProgress) else {
+            let running = acts.iter().find(|act| act.status == Stand::InProgress);
+            if running.is_none() && (!acts.is_empty() || patience.would_be_seen()) {
                 return Ok(Answer::NotDone);
-            };
+            }
             if let Err(late) = patience.next(None).await {
-                let (kind, id) = (self.kind, running.id);
-                return Err(Wrong::not_yet(format!("{kind} (action {id}) is not over: {late}")));
+                let id = running.map_or_else(String::new, |act| format!(" (action {})", act.id));
+                return Err(Wrong::not_yet(format!("{}{id} is not over: {late}", self.kind)));
             }
         }
     }

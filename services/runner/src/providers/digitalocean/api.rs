@@ -73,7 +73,7 @@ impl Api {
     pub async fn droplet(&self, id: DropletId) -> Result<Option<Droplet>, Wrong> {
         match self.read::<OneDroplet>(&Ask::Droplet(id)).await {
             Ok(found) => Ok(Some(found.droplet)),
-            Err(wrong) if wrong.not_found() => Ok(None),
+            Err(wrong) if wrong.not_found => Ok(None),
             Err(wrong) => Err(wrong),
         }
     }

@@ -134,13 +134,16 @@ impl Create {
         }
     }
 
-    /// Looks until the droplet is as it shall be. Nothing is an answer only where nobody has said that it was made.
+    /// Looks until the droplet is as it shall be. Nothing is an answer only where nobody has said that it was made, and
+    /// once it would be seen.
     async fn settled(&self, accepted: bool) -> Result<Made, Wrong> {
         let mut patience = Patience::new(self.api.timeout);
         loop {
             let mut alone = None;
             let state = match self.api.tagged(&self.tag).await.map(|droplets| self.made(&droplets)) {
-                Ok(Made::Nothing) if accepted => format!("no droplet carries the tag {}", self.tag.name()),
+                Ok(Made::Nothing) if accepted || !patience.would_be_seen() => {
+                    format!("no droplet carries the tag {}", self.tag.name())
+                }
                 Ok(Made::Coming(state)) => state,
                 Ok(made) => return Ok(made),
                 Err(wrong) if accepted && wrong.class == Class::Transient => {

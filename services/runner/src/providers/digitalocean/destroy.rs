@@ -36,7 +36,7 @@ impl Deed for Destroy {
     }
 
     async fn refused(&self, wrong: Wrong) -> Verb {
-        if wrong.not_found() { Verb::Ok { result: json!({}) } } else { wrong.verb() }
+        if wrong.not_found { Verb::Ok { result: json!({}) } } else { wrong.verb() }
     }
 
     async fn accepted(&self, _: Said) -> Verb {

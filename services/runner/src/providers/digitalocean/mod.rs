@@ -41,10 +41,13 @@ fn home() -> Url {
 
 fn base<'de, D: Deserializer<'de>>(from: D) -> Result<Url, D::Error> {
     let text = String::deserialize(from)?;
-    let url = Url::parse(&text).map_err(|error| D::Error::custom(format!("`{text}` is no URL: {error}")))?;
+    let url = Url::parse(&text).map_err(|error| D::Error::custom(format!("that is no URL: {error}")))?;
     let plain = url.username().is_empty() && url.password().is_none() && url.query().is_none();
     if !matches!(url.scheme(), "http" | "https") || !url.has_host() || !plain {
         return Err(D::Error::custom("a URL of http or https, without credentials and query, is wanted"));
+    }
+    if url.path().trim_end_matches('/').ends_with("/v2") {
+        return Err(D::Error::custom("`/v2` is added by itself: take it out"));
     }
     Ok(url)
 }
