@@ -312,7 +312,7 @@ fn the_configuration_that_is_shown_is_one() {
     let docs = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs");
     for file in ["config.example.yaml", "config/runner.yaml"] {
         let options = Options::read(&docs.join(file)).expect(file).elasticsearch.expect(file);
-        assert!(options.scheme == Some(Scheme::Https) && options.ca.is_some(), "{file}: {options:?}");
+        assert_eq!(options.scheme, Some(Scheme::Https), "{file}: {options:?}");
         assert!(matches!(options.login, Some(Login::ApiKey(_))), "{file}: {options:?}");
         // Nothing of it is there: that is said before a port opens.
         let missing = options.check(&Secrets::default()).expect_err(file).to_string();
