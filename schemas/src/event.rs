@@ -16,6 +16,7 @@ use crate::{
     fact::{Answer, Failure, Looks, NotCalled, Reconciled, Serves, Set, TellKey},
     id::{Genesis, RunnerName, Vantage},
     message::{Ask, Message},
+    rate::Draw,
     roster::{By, Node},
     run::{Block, Decision, RunResult},
 };
@@ -285,6 +286,29 @@ pub enum Event {
         /// What.
         what: DiscoveryEvent,
     },
+    /// A call has spent more of a credential's rate than it was reckoned with, or its provider said how much is left.
+    RateTold {
+        /// Name of the credential.
+        credential: Arc<str>,
+        /// Requests beyond what was reckoned with.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        more: u32,
+        /// Requests that the provider says are left.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        remaining: Option<u32>,
+        /// Nothing is sent by this credential before.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until: Option<Timestamp>,
+    },
+    /// There is room in a credential's rate: the first in line may go on.
+    RateFree {
+        /// Name of the credential.
+        credential: Arc<str>,
+        /// The run.
+        run: RunId,
+        /// The step instance.
+        instance: Instance,
+    },
     /// Repairs of a playbook kept failing: none begins before the rest is over, and then one, with approval.
     BreakerOpened {
         /// The playbook.
@@ -416,6 +440,9 @@ pub enum DiscoveryEvent {
         attempt: u32,
         /// What to do.
         task: Task,
+        /// Rates that it draws on.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        draws: Vec<Draw>,
         /// No answer by then: it failed.
         until: Timestamp,
     },
@@ -790,6 +817,17 @@ pub enum RunEvent {
         /// The step instance.
         instance: Instance,
     },
+    /// It waits in line for the rate of a credential: oldest run first.
+    Paced {
+        /// The step instance.
+        instance: Instance,
+        /// Name of the credential.
+        credential: Arc<str>,
+        /// Requests that it is reckoned with.
+        requests: u32,
+        /// There is no room for them before.
+        until: Timestamp,
+    },
     /// A command goes out once this record is acknowledged.
     Dispatched {
         /// The step instance.
@@ -803,6 +841,9 @@ pub enum RunEvent {
         /// Budgets it counts against; destructive attempts only.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         spends: Vec<Spend>,
+        /// Rates that it draws on: of every credential by which it may be done.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        draws: Vec<Draw>,
         /// The step gives up at this moment.
         until: Timestamp,
     },
@@ -998,6 +1039,7 @@ impl RunEvent {
             | Self::SubBegan { instance, .. }
             | Self::SubEnded { instance, .. }
             | Self::StepSkipped { instance }
+            | Self::Paced { instance, .. }
             | Self::Dispatched { instance, .. }
             | Self::Overdue { instance, .. }
             | Self::Revoked { instance, .. }

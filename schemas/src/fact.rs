@@ -13,6 +13,7 @@ use crate::{
     check::{Digest, Look},
     event::Streams,
     id::{Genesis, Nonce, ReceiverName},
+    rate::{Credential, Told},
     subject::FactKind,
 };
 
@@ -178,6 +179,9 @@ pub struct Outcome {
     /// When the call began and ended by the runner's clock; for people, nothing is decided by it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timing: Option<Timing>,
+    /// What it made of the rate of its credential, where the provider has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate: Option<Told>,
 }
 
 /// Start and end of a call.
@@ -290,6 +294,9 @@ pub struct Serves {
     pub zone: Zone,
     /// Action name to hash of its declaration: a mismatch is shown and blocks visibly.
     pub actions: BTreeMap<Arc<str>, Arc<str>>,
+    /// Provider to the credential by which it is reached, where it counts requests.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub credentials: BTreeMap<Arc<str>, Credential>,
 }
 
 /// What a person did. Who it was is the subject's source.

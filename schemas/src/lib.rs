@@ -12,6 +12,7 @@ pub mod hash;
 pub mod id;
 pub mod message;
 pub mod mutation;
+pub mod rate;
 pub mod record;
 pub mod roster;
 pub mod run;

@@ -37,6 +37,8 @@ pub enum Mutation {
     AnybodyApproves,
     /// Takes a yes to another plan.
     AnyPlan,
+    /// Sends more by a credential than its rate allows.
+    IgnoreRate,
     /// Lets commands out before their record is acknowledged (rule 6).
     LetOutEarly,
     /// Takes a write in doubt for written (rule 7).

@@ -9,7 +9,7 @@ use crate::{Timestamp, event::Streams, record::Cursor};
 
 /// Format of a snapshot's body. Raised with every change of the state's own shape; a body of another format is not
 /// read, and the log is folded from an older snapshot.
-pub const SNAPSHOT_FORMAT: u32 = 4;
+pub const SNAPSHOT_FORMAT: u32 = 5;
 
 /// What a snapshot reflects, and how to tell that it is whole.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

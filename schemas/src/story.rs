@@ -72,6 +72,9 @@ impl RunEvent {
             Self::LockTaken { deadline } => format!("began; no step begins after {deadline}"),
             Self::Held { by, .. } => format!("held: {by}"),
             Self::StepSkipped { instance } => format!("{instance}: skipped"),
+            Self::Paced { instance, credential, until, .. } => {
+                format!("{instance}: waits for the rate of {credential} until {until}")
+            }
             Self::Dispatched { instance, attempt, task, .. } => match task.kind {
                 Kind::Perform if *attempt > 1 => format!("{instance}: {}, attempt {attempt}", task.action),
                 Kind::Perform => format!("{instance}: {}", task.action),

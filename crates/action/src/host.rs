@@ -143,6 +143,10 @@ pub async fn run(
             .iter()
             .map(|action| (action.declaration().name.into(), action.declaration().hash().into()))
             .collect(),
+        credentials: actions
+            .iter()
+            .filter_map(|action| Some((action.declaration().provider().into(), action.credential()?)))
+            .collect(),
     };
     let host = Arc::new(Host {
         heard: tick::follow(&bus).await?,
@@ -224,7 +228,7 @@ impl Host {
 
     fn outcome(&self, command: &Command, outcome: Verb, timing: Option<Timing>) -> Outcome {
         let Command { run, instance, attempt, .. } = command.clone();
-        Outcome { run, instance, attempt, nonce: self.nonce.clone(), outcome, timing }
+        Outcome { run, instance, attempt, nonce: self.nonce.clone(), outcome, timing, rate: None }
     }
 
     /// `claim_by` is in the engine's time, heard by the tick; in silence nothing begins. The engine's time, when there
@@ -266,20 +270,26 @@ impl Host {
             ack(message).await;
             return Some(self.late(command, "claim_by has passed, or the engine is silent"));
         }
+        let outcome = self.called(command, call.as_mut(), message).await?;
+        Some(Outcome { rate: call.rate(), ..outcome })
+    }
+
+    /// A call that is ready, as its effect class wants it.
+    async fn called(&self, command: &Command, call: &mut dyn Call, message: Delivery) -> Option<Outcome> {
         match (command.task.kind, command.task.effect) {
             (Kind::Observe(look), _) => {
                 ack(message).await;
-                Some(self.observe(command, call.as_ref(), look).await)
+                Some(self.observe(command, call, look).await)
             }
             (Kind::Perform, Effect::Idempotent) if mutation::is(Mutation::NoTicket) => {
                 ack(message).await;
-                Some(self.call(command, call.as_mut()).await)
+                Some(self.call(command, call).await)
             }
             (Kind::Perform, Effect::Read) => {
                 ack(message).await;
-                Some(self.call(command, call.as_mut()).await)
+                Some(self.call(command, call).await)
             }
-            (Kind::Perform, _) => self.with_ticket(command, call.as_mut(), message).await,
+            (Kind::Perform, _) => self.with_ticket(command, call, message).await,
         }
     }
 

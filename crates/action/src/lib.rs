@@ -10,6 +10,7 @@ use regreen_schemas::{
     action::Declaration,
     command::Command,
     fact::{NotCalled, Verb},
+    rate::{Credential, Told},
 };
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -20,6 +21,12 @@ pub use host::{Error, Host, Options, run};
 pub trait Action: Send + Sync {
     /// Its declaration.
     fn declaration(&self) -> &'static Declaration;
+
+    /// By what it reaches its provider, where that counts requests: the same for all actions of a provider. A name, and
+    /// never the secret itself.
+    fn credential(&self) -> Option<Credential> {
+        None
+    }
 
     /// Checks the parameters and gathers everything the call needs, secrets included: what fails here fails before
     /// any ticket.
@@ -47,6 +54,11 @@ pub trait Call: Send + Sync {
 
     /// Looks whether it was done; `before` is what the ticket kept.
     fn observe(&self, look: u8, before: Option<Value>) -> BoxFuture<'_, Verb>;
+
+    /// What it has made of its credential's rate until now.
+    fn rate(&self) -> Option<Told> {
+        None
+    }
 }
 
 /// The parameters of a command.

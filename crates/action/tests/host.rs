@@ -22,6 +22,7 @@ use regreen_schemas::{
     action::{Declaration, Effect, HTTP_REQUEST},
     command::{Command, Kind, Task},
     fact::{self, Item, NotCalled, Verb},
+    rate::{Credential, Told},
     record::Tick,
     subject::FactKind,
     ticket::Stop,
@@ -34,6 +35,9 @@ struct Counting(Arc<AtomicU32>);
 impl Action for Counting {
     fn declaration(&self) -> &'static Declaration {
         &HTTP_REQUEST
+    }
+    fn credential(&self) -> Option<Credential> {
+        Some(Credential { name: "http/key".into(), limits: Vec::new() })
     }
     fn prepare(&self, _: &Command) -> Result<Box<dyn Call>, Refusal> {
         Ok(Box::new(Self(self.0.clone())))
@@ -49,6 +53,9 @@ impl Call for Counting {
     }
     fn observe(&self, _: u8, _: Option<Value>) -> BoxFuture<'_, Verb> {
         unreachable!("nothing is looked up here")
+    }
+    fn rate(&self) -> Option<Told> {
+        Some(Told { credential: "http/key".into(), spent: 3, remaining: Some(7), pause: None })
     }
 }
 
@@ -90,6 +97,9 @@ async fn outcome(reader: &mut Reader, bus: &Bus) -> (u32, Verb) {
         if let Some((FactKind::Result, _)) = bus.names.parse_fact(&stored.subject) {
             let items = fact::decode(FactKind::Result, &stored.payload).expect("readable");
             let Some(Item::Result(outcome)) = items.into_iter().next() else { panic!("no outcome") };
+            // Where nothing could have been sent, there is nothing to tell.
+            let late = matches!(outcome.outcome, Verb::NotCalled { reason: NotCalled::Late, .. });
+            assert_eq!(outcome.rate.map(|rate| rate.spent), (!late).then_some(3));
             return (outcome.attempt, outcome.outcome);
         }
     }
@@ -132,7 +142,10 @@ async fn a_second_copy_never_calls_twice_and_nothing_begins_late_or_stopped() {
     });
     let mut reader = Reader::new(&bus, bus.names.facts(), 0);
     // `serves` comes after the host listens: the tick that follows is heard before any command.
-    reader.next().await.expect("no gap");
+    let serves = reader.next().await.expect("no gap");
+    let items = fact::decode(FactKind::Serves, &serves.payload).expect("readable");
+    let [Item::Serves(serves)] = &items[..] else { panic!("{items:?}") };
+    assert_eq!(serves.credentials.get("http").map(|key| &*key.name), Some("http/key"));
     tick::send(&bus, &Tick { v: 1, epoch: 1, seq: 1, now: Timestamp(1000), idle: false, resync: vec![] })
         .await;
     bus.nats().client.flush().await.expect("sent");

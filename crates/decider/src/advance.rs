@@ -252,12 +252,12 @@ impl Decider<'_> {
     ) -> Flow {
         let instance = attempt.instance.clone();
         if self.s.now >= attempt.until {
-            let reason = match &cx.run.held {
-                Some(by) if !cx.ending => {
-                    let why = format!("the deadline passed while it was held: {by}");
+            let reason = match self.kept(cx.run, &instance) {
+                Some(kept) if !cx.ending => {
+                    let why = format!("the deadline passed while {kept}");
                     return self.conclude(cx, RunResult::Blocked, why, false);
                 }
-                Some(by) => format!("no time was left while it was held: {by}"),
+                Some(kept) => format!("no time was left while {kept}"),
                 None => {
                     format!("no runner took {} in zone {} in time", attempt.task.action, attempt.task.zone)
                 }

@@ -86,9 +86,9 @@ impl Decider<'_> {
             let reason = "no time was left for it".into();
             return Flow::event(RunEvent::StepFailed { instance, reason, then: Then::Continue });
         }
-        match &cx.run.held {
-            Some(by) => {
-                let why = format!("the deadline passed while it was held: {by}");
+        match self.kept(cx.run, &instance) {
+            Some(kept) => {
+                let why = format!("the deadline passed while {kept}");
                 self.conclude(cx, RunResult::Blocked, why, false)
             }
             None => {

@@ -38,15 +38,19 @@ pub enum Input<'a> {
     Log(Box<Event>),
 }
 
-/// The earliest deadline, when it is due. Frozen, nothing is due; messages to people wait until we have caught up.
+/// The earliest deadline, when it is due. Frozen, nothing is due; messages to people wait until we have caught up, and
+/// who waits for a credential's rate until something may be sent.
 #[must_use]
 pub fn due(state: &State, now: Timestamp) -> Option<(Timestamp, TimerKey)> {
     if state.phase == Phase::Frozen {
         return None;
     }
     let catching_up = matches!(state.phase, Phase::CatchingUp { .. });
-    let waits = |key: &TimerKey| {
-        catching_up && matches!(key, TimerKey::Tell(_) | TimerKey::Schedule(..) | TimerKey::Discovery(_))
+    let waits = |key: &TimerKey| match key {
+        TimerKey::Tell(_) | TimerKey::Schedule(..) | TimerKey::Discovery(_) => catching_up,
+        // Whoever stands in line keeps its place.
+        TimerKey::Rate(_) => !state.may_dispatch(),
+        _ => false,
     };
     state.timers.iter().take_while(|(at, _)| *at <= now).find(|(_, key)| !waits(key)).cloned()
 }
@@ -133,6 +137,7 @@ impl Decider<'_> {
             TimerKey::Window(playbook, key) => self.window_due(playbook, key)?,
             TimerKey::Schedule(playbook, trigger) => self.schedule_due(playbook, trigger)?,
             TimerKey::Discovery(group) => self.discovery_due(group)?,
+            TimerKey::Rate(credential) => self.rate_due(credential)?,
         }
         if self.s.armed.get(&key) == Some(&at) {
             return Err(Illegal(format!("deadline {key:?} moved nothing")));
@@ -143,11 +148,13 @@ impl Decider<'_> {
     /// A moment has passed that concerns nothing of what holds a run: it waits for the next one.
     fn still_held(&mut self, id: &RunId, at: Timestamp) -> Result<(), Illegal> {
         let waits = self.s.armed.get(&TimerKey::Run(id.clone())) == Some(&at);
-        let held = self.s.runs.get(id).and_then(|run| run.held.clone());
-        match held.filter(|_| waits) {
-            Some(by) => self.emit(Event::Run { run: id.clone(), what: RunEvent::Held { by } }),
-            None => Ok(()),
-        }
+        let Some(run) = self.s.runs.get(id).filter(|_| waits) else { return Ok(()) };
+        let still = match (&run.held, run.paced.first_key_value()) {
+            (Some(by), _) => RunEvent::Held { by: by.clone() },
+            (None, Some((instance, pace))) => pace.event(instance),
+            (None, None) => return Ok(()),
+        };
+        self.emit(Event::Run { run: id.clone(), what: still })
     }
 
     /// Facts that are read are also the sign that a takeover has caught up.

@@ -109,10 +109,16 @@ impl Decider<'_> {
         }
         match self.look_up(group, &discovery) {
             Ok(task) => {
+                let draws = self.s.draws(&task.zone, &task.action, task.kind, task.effect);
+                let again_at = self.s.after_runs(&draws);
+                if again_at > self.s.now {
+                    // Repairs come first: what was known stays.
+                    return self.discovery(group, DiscoveryEvent::Postponed { again_at });
+                }
                 let until = task.claim_by + bounds::CALL_WINDOW + task.timeout;
                 // Never given twice, also when `discover` was out of the files meanwhile: runners remember what they did.
                 let attempt = u32::try_from(self.s.seq % u64::from(u32::MAX)).unwrap_or_default();
-                self.discovery(group, DiscoveryEvent::Asked { attempt, task, until })
+                self.discovery(group, DiscoveryEvent::Asked { attempt, task, draws, until })
             }
             Err(why) => self.not_found(group, &why),
         }
@@ -288,6 +294,9 @@ impl State {
             }
             DiscoveryEvent::Unwanted => drop(self.discoveries.remove(group)),
             told => {
+                if let DiscoveryEvent::Asked { draws, .. } = told {
+                    self.apply_draws(draws);
+                }
                 let known = self.discoveries.get_mut(group);
                 known.ok_or_else(|| Illegal(format!("nobody looks {group} up")))?.take(told, now);
             }

@@ -44,7 +44,8 @@ impl Decider<'_> {
             Flow::event(RunEvent::StepFailed { instance, reason, then })
         };
         if cx.until().is_some_and(|until| self.s.now >= until) {
-            return fails("no time was left for it".to_owned());
+            let kept = self.kept(cx.run, &instance).map_or_else(String::new, |why| format!(" while {why}"));
+            return fails(format!("no time was left for it{kept}"));
         }
         if Self::is_asked(cx, action) {
             return Flow::Wait;
@@ -83,6 +84,10 @@ impl Decider<'_> {
         {
             return fails(why);
         }
+        let draws = self.s.draws(&zone, &action.action.name, Kind::Perform, action.effect);
+        if let Some(waits) = self.paced(cx.run, &instance, &draws) {
+            return waits;
+        }
         let task = Task {
             kind: Kind::Perform,
             action: action.action.name.clone(),
@@ -104,6 +109,7 @@ impl Decider<'_> {
             task,
             stop_no: self.s.stop_no,
             spends,
+            draws,
             until,
         })
     }
@@ -210,17 +216,19 @@ impl Decider<'_> {
             return held(cx.run, by);
         }
         let number = if matches!(act.stage, Stage::Looking(_, _, Some(_))) { 2 } else { 1 };
-        let task = Task {
-            kind: Kind::Observe(number),
-            claim_by: self.s.now + bounds::LOOK_CLAIM,
-            ..attempt.task.clone()
-        };
+        let (kind, asked) = (Kind::Observe(number), &attempt.task);
+        let draws = self.s.draws(&asked.zone, &asked.action, kind, asked.effect);
+        if let Some(waits) = self.paced(cx.run, &attempt.instance, &draws) {
+            return waits;
+        }
+        let task = Task { kind, claim_by: self.s.now + bounds::LOOK_CLAIM, ..asked.clone() };
         Flow::event(RunEvent::Dispatched {
             instance: attempt.instance.clone(),
             attempt: attempt.number,
             task,
             stop_no: self.s.stop_no,
             spends: Vec::new(),
+            draws,
             until: attempt.until,
         })
     }

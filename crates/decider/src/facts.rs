@@ -163,6 +163,7 @@ impl Decider<'_> {
         if outcome.instance.as_str().starts_with("tell/") {
             return self.told(outcome);
         }
+        self.rate_told(source, outcome)?;
         if outcome.instance.as_str().starts_with(DISCOVER) {
             return self.discovered(outcome);
         }

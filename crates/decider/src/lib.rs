@@ -19,6 +19,8 @@ mod facts;
 mod guards;
 mod library;
 mod operators;
+mod pace;
+mod rate;
 mod roster;
 mod run;
 mod runs;
@@ -38,6 +40,8 @@ pub use discovery::{Discovery, Wrong};
 pub use episodes::Episode;
 pub use facts::suspicion;
 pub use library::Library;
+pub use pace::Pace;
+pub use rate::{Bucket, Rate};
 pub use run::{Act, Attempt, Done, How, Progress, Run, Seen, Stage, Watching};
 pub use state::{Flap, Illegal, Phase, Saw, State, TimerKey, fold, fold_items};
 pub use story::Stories;
@@ -89,6 +93,19 @@ pub mod bounds {
     pub const RECONSIDER: Span = Span::seconds(5);
     /// A vantage without digest for this long is silent: three missed (rule 22).
     pub const DIGESTS_MISSED: Span = Span::seconds(15);
+    /// Requests that a call is reckoned with until its result says how many it made: a look before, the request itself,
+    /// and as many looks at what it came to as a minute takes. What it made beyond is taken then; nothing is given back.
+    pub const RATE_CALL: u32 = 10;
+    /// The same of a call that only reads.
+    pub const RATE_READ: u32 = 1;
+    /// One in so many requests of what a rate holds at once is kept for runs: discovery keeps away from it.
+    pub const RATE_KEPT: i64 = 10;
+    /// Most requests beyond what was reckoned with that a result is believed to have made.
+    pub const RATE_SPENT_MAX: u32 = 1000;
+    /// Longest time that a provider may ask for a credential to be left alone.
+    pub const RATE_PAUSE_MAX: Span = Span::minutes(60);
+    /// Longest time over which a limit counts.
+    pub const RATE_PER_MAX: Span = Span::minutes(24 * 60);
     /// First pause before a step's next attempt; doubles.
     pub const RETRY_MIN: Span = Span::seconds(1);
     /// Longest pause before a step's next attempt, unless the provider asks for more.

@@ -21,7 +21,7 @@ use regreen_schemas::{
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::state::Illegal;
+use crate::{pace::Pace, state::Illegal};
 
 /// One attempt at a step's effect, or a look at its outcome.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -253,6 +253,8 @@ pub struct Run {
     pub cancelled: Option<Arc<str>>,
     /// What holds it now.
     pub held: Option<Block>,
+    /// Its steps that wait in line for a credential's rate.
+    pub paced: BTreeMap<Instance, Pace>,
     /// When it last went as far as it could.
     pub looked: Timestamp,
     /// What held it is gone, and it was not looked at since.
@@ -329,6 +331,7 @@ impl Run {
             resolved: false,
             cancelled: None,
             held: None,
+            paced: BTreeMap::new(),
             looked: now,
             woken: false,
             measured: None,
@@ -346,6 +349,9 @@ impl Run {
             matches!(event, RunEvent::Joined { .. } | RunEvent::Resolved | RunEvent::Cancelled { .. });
         if !about_alerts {
             self.looked = now;
+        }
+        // What waits in line stands beside what is held.
+        if !about_alerts && !matches!(event, RunEvent::Paced { .. }) {
             self.held = None;
         }
         if !matches!(event, RunEvent::Joined { .. }) {
@@ -398,11 +404,14 @@ impl Run {
                     Some(place) if place.as_ref().is_none_or(graver) => *place = Some(concluded),
                     _ => return Err(self.illegal(event)),
                 }
+                // What is dropped does not wait any more; what is left comes in line again.
+                self.paced.clear();
             }
             // A run with a call under way never ends before the call is settled.
             (Progress::Queued | Progress::Going, E::Ended { .. }) if self.calls().next().is_none() => {
                 self.progress = Progress::Over;
                 self.acts.clear();
+                self.paced.clear();
             }
             _ => return Err(self.illegal(event)),
         }
@@ -425,6 +434,7 @@ impl Run {
             return Err(self.illegal(event));
         }
         let illegal = self.illegal(event);
+        self.paced.remove(instance);
         let before = self.acts.remove(instance);
         let mut act = Act { stage: S::Parallel, attempts: 0, tries: 0, seen: None, doubtful: false };
         let stage = before.map(|before| {
@@ -462,6 +472,15 @@ impl Run {
                 };
                 self.subs.insert(instance.clone(), sub);
                 Under(S::Sub)
+            }
+            // It waits in line where it stands.
+            (None, E::Paced { credential, requests, until, .. }) => {
+                self.paced.insert(instance.clone(), Pace::new(credential, *requests, *until));
+                return Ok(());
+            }
+            (Some(stage @ (S::Again(..) | S::Looking(..))), E::Paced { credential, requests, until, .. }) => {
+                self.paced.insert(instance.clone(), Pace::new(credential, *requests, *until));
+                Under(stage)
             }
             (
                 None | Some(S::Again(..) | S::Looking(_, _, None)),
@@ -650,7 +669,9 @@ impl Run {
                 let acts = self.acts.values().filter_map(|act| self.due(&act.stage));
                 // A run only rests without any act while something holds it.
                 // The other time is that of a drill whose repair is not over.
-                let rests = self.held.is_some() || !self.acts.values().any(|act| act.stage.is_leaf());
+                let rests = self.held.is_some()
+                    || !self.paced.is_empty()
+                    || !self.acts.values().any(|act| act.stage.is_leaf());
                 acts.chain(self.next_end().filter(|_| rests)).min()
             }
         }
@@ -681,9 +702,10 @@ impl Run {
             Stage::Approving(ask) => Some(ask.until),
             Stage::Asking(_) => self.last(),
             Stage::Running(_, at) | Stage::Waiting(at) => Some(*at),
-            // What is due and did not go on is held.
+            // What is due and did not go on is held, or waits in line.
             Stage::Again(attempt, at) | Stage::Looking(attempt, at, _)
-                if self.held.is_some() && *at <= self.looked =>
+                if (self.held.is_some() || self.paced.contains_key(&attempt.instance))
+                    && *at <= self.looked =>
             {
                 Some(attempt.until)
             }

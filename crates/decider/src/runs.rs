@@ -21,8 +21,9 @@ impl State {
         }
         let Some(run) = self.runs.get_mut(id) else { return Err(Illegal(format!("run {id} is not open"))) };
         let run = Arc::make_mut(run);
-        let unwatched = run.watched();
+        let (unwatched, unpaced) = (run.watched(), run.paced.clone());
         run.next(what, self.now, self.seq)?;
+        let paced = run.paced.clone();
         let (watched, locks, order, deadline) = (run.watched(), run.locks.clone(), run.order, run.deadline());
         let (ended, playbook) = (run.progress == Progress::Over, run.playbook.clone());
         for check in unwatched.iter().filter(|check| ended || !watched.contains(check)) {
@@ -31,6 +32,7 @@ impl State {
         for check in watched.iter().filter(|check| !unwatched.contains(check)) {
             self.watchers.entry(check.clone()).or_default().insert(id.clone());
         }
+        self.change_lines((id, order), &unpaced, &paced);
         match what {
             RunEvent::Joined { fingerprint } => {
                 self.change_episode(fingerprint, |episode| {
@@ -41,7 +43,8 @@ impl State {
                 self.queue.remove(&order);
                 self.locks.extend(locks.into_iter().map(|lock| (lock, id.clone())));
             }
-            RunEvent::Dispatched { spends, .. } => {
+            RunEvent::Dispatched { spends, draws, .. } => {
+                self.apply_draws(draws);
                 for spend in spends {
                     let stamps = self.spent.entry(spend.key.clone()).or_default();
                     stamps.push_back(self.now);

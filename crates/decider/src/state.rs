@@ -18,7 +18,7 @@ use regreen_schemas::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    bounds, breaker::Breaker, discovery::Discovery, episodes::Episode, run::Run, thread::Tell,
+    bounds, breaker::Breaker, discovery::Discovery, episodes::Episode, rate::Rate, run::Run, thread::Tell,
     watchdog::Watchdog, windows::Window,
 };
 
@@ -108,10 +108,12 @@ pub enum TimerKey {
     Schedule(PlaybookName, Arc<str>),
     /// A group's nodes are looked up at their provider.
     Discovery(Arc<str>),
+    /// There is room in a credential's rate for the first in line.
+    Rate(Arc<str>),
 }
 
 /// A map as a list of pairs: JSON's own take only text for keys.
-mod pairs {
+pub(crate) mod pairs {
     use imbl::OrdMap;
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -194,6 +196,8 @@ pub struct State {
     pub verdicts: OrdMap<CheckName, (Status, Timestamp)>,
     /// What runners serve.
     pub servers: OrdMap<RunnerName, Serves>,
+    /// How much of each credential's rate is spent, and who waits for it.
+    pub rates: OrdMap<Arc<str>, Rate>,
     /// Messages to people.
     #[serde(with = "pairs")]
     pub tells: OrdMap<TellKey, Arc<Tell>>,
@@ -265,6 +269,7 @@ impl Default for State {
             looks: OrdMap::new(),
             verdicts: OrdMap::new(),
             servers: OrdMap::new(),
+            rates: OrdMap::new(),
             tells: OrdMap::new(),
             system_told: OrdMap::new(),
             watchdog: None,
@@ -375,6 +380,7 @@ impl State {
             | Event::StartRefused { .. } => {}
             Event::RunnerServes { runner, serves } => {
                 self.servers.insert(runner.clone(), serves.clone());
+                self.apply_credentials();
                 self.changed(&Read::Servers);
                 self.release(|by| matches!(by, Block::NoServer { .. } | Block::OtherDeclaration { .. }));
             }
@@ -416,6 +422,7 @@ impl State {
             | Event::NodeForgotten { .. }
             | Event::Contradicted { .. }
             | Event::Agreed { .. } => self.apply_node(event),
+            Event::RateTold { .. } | Event::RateFree { .. } => self.apply_rate(event),
             Event::Discovery { group, what } => self.apply_discovery(group, what)?,
             Event::Run { run, what } => self.apply_run(run, what)?,
             Event::Tell { key, what } => self.apply_tell(key, what)?,

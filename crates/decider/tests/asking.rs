@@ -173,6 +173,7 @@ fn posted(case: &mut Case, handle: &str) {
         nonce: "n".into(),
         outcome,
         timing: None,
+        rate: None,
     };
     case.fact_of("notifier", &Item::Result(item), None);
 }
@@ -267,7 +268,7 @@ fn answer(case: &mut Case, outcome: Verb) {
     });
     let (key, attempt, nth) = found.expect("something was sent");
     let (run, instance) = (key.run.clone(), key.instance(nth));
-    let item = Outcome { run, instance, attempt, nonce: "n".into(), outcome, timing: None };
+    let item = Outcome { run, instance, attempt, nonce: "n".into(), outcome, timing: None, rate: None };
     case.fact_of("notifier", &Item::Result(item), None);
 }
 

@@ -78,7 +78,15 @@ fn nobody_is_asked_about_a_run_that_ends_with_the_question() {
     case.now += 25_000;
     let outcome = Verb::Unknown { reason: "no answer".into() };
     case.fact(
-        Item::Result(Outcome { run, instance, attempt, nonce: "n".into(), outcome, timing: None }),
+        Item::Result(Outcome {
+            run,
+            instance,
+            attempt,
+            nonce: "n".into(),
+            outcome,
+            timing: None,
+            rate: None,
+        }),
         Some(&holder),
     );
     case.wait(1);

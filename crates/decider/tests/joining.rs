@@ -42,7 +42,7 @@ fn world() -> (Library, [Item; 2]) {
     let fact = Set { files: vec![SetFile { path: "p".into(), hash: "h".into() }] };
     let library = Library::new(BTreeMap::from([(fact.hash(), Arc::new(set))]));
     let actions = BTreeMap::from([("http.request".into(), HTTP_REQUEST.hash().into())]);
-    let serves = Serves { nonce: "n".into(), zone: "main".into(), actions };
+    let serves = Serves { nonce: "n".into(), zone: "main".into(), actions, credentials: BTreeMap::new() };
     (library, [Item::Set(fact), Item::Serves(serves)])
 }
 

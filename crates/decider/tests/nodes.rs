@@ -212,7 +212,7 @@ fn answered(case: &mut Case, outcome: Verb) {
     let attempt = case.state.discoveries["web"].attempt;
     assert!(case.state.discoveries["web"].out, "somebody was asked");
     let (run, instance) = (discovery_id("web"), discovery_instance("web"));
-    let outcome = Outcome { run, instance, attempt, nonce: "n".into(), outcome, timing: None };
+    let outcome = Outcome { run, instance, attempt, nonce: "n".into(), outcome, timing: None, rate: None };
     case.fact(Item::Result(outcome), None);
 }
 

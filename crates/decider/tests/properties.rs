@@ -12,6 +12,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    num::NonZeroU32,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
 };
@@ -32,6 +33,7 @@ use regreen_schemas::{
     },
     id::Nonce,
     mutation::{self, Mutation},
+    rate::{Credential, Limit, Told},
     record::Cause,
     roster::{By, Roster, discovery_id, discovery_instance},
     ticket::Holder,
@@ -221,9 +223,12 @@ impl Case {
         case.fact("loader", Item::Set(set.clone()), None);
         let known = case.library.sets.values().flat_map(|set| set.actions.values());
         let actions = known.map(|action| (action.name.clone(), action.declared.clone())).collect();
+        let limits = vec![Limit { requests: NonZeroU32::MIN.saturating_add(19), per: Span::seconds(30) }];
+        let key = Credential { name: "lab/key".into(), limits };
+        let credentials = BTreeMap::from([("lab".into(), key)]);
         case.fact(
             "r1",
-            Item::Serves(Serves { nonce: Nonce::from("n1"), zone: "main".into(), actions }),
+            Item::Serves(Serves { nonce: Nonce::from("n1"), zone: "main".into(), actions, credentials }),
             None,
         );
         for vantage in VANTAGES {
@@ -776,7 +781,9 @@ impl Case {
         };
         let (run, instance) = (discovery_id("db"), discovery_instance("db"));
         let attempt = if self.rng.random_bool(0.1) { attempt.wrapping_sub(1) } else { attempt };
-        let outcome = Outcome { run, instance, attempt, nonce: "n1".into(), outcome, timing: None };
+        let pause = self.rng.random_bool(0.2).then_some(Span::seconds(20));
+        let rate = Some(Told { credential: "lab/key".into(), spent: 3, remaining: Some(5), pause });
+        let outcome = Outcome { run, instance, attempt, nonce: "n1".into(), outcome, timing: None, rate };
         self.fact("r1", Item::Result(outcome), None);
     }
 
@@ -790,6 +797,7 @@ impl Case {
             nonce: nonce.into(),
             outcome,
             timing: None,
+            rate: None,
         };
         let entitled = ticket.is_some_and(|ticket| ticket.runner.as_str() == runner)
             || open.task.kind != Kind::Perform
@@ -896,6 +904,9 @@ fn run(seed: u64, library: &Library, set: &Set) -> BTreeSet<&'static str> {
             if run.acts.is_empty() && run.held.is_some() {
                 seen.insert("ready");
             }
+            if !run.paced.is_empty() {
+                seen.insert("paced");
+            }
             seen.extend(run.stages().map(|(_, stage)| match stage {
                 Stage::Dispatched(_) => "dispatched",
                 Stage::Revoking(..) => "revoking",
@@ -957,6 +968,7 @@ fn ten_thousand_histories_keep_the_invariants() {
     let wanted = [
         "queued",
         "ready",
+        "paced",
         "dispatched",
         "revoking",
         "running",

@@ -100,7 +100,8 @@ impl Play<'_> {
         let actions = stage::served(&self.set);
         for zone in stage::zones(&self.set) {
             let runner = runner_of(&zone);
-            let serves = Serves { nonce: NONCE.into(), zone, actions: actions.clone() };
+            let serves =
+                Serves { nonce: NONCE.into(), zone, actions: actions.clone(), credentials: BTreeMap::new() };
             self.fact(&runner, &Item::Serves(serves), None, probe);
         }
         let reports = probe.all(&self.state);
@@ -316,6 +317,7 @@ impl Play<'_> {
                     nonce: NONCE.into(),
                     outcome: Verb::Ok { result: serde_json::Value::Null },
                     timing: None,
+                    rate: None,
                 };
                 self.answered("notifier".to_owned(), Span::ZERO, outcome, None);
             }
@@ -332,6 +334,7 @@ impl Play<'_> {
                         retry_after: None,
                     },
                     timing: None,
+                    rate: None,
                 };
                 self.answered("runner".to_owned(), Span::ZERO, outcome, None);
             }
@@ -357,7 +360,8 @@ impl Play<'_> {
         let ticket =
             Holder { seq: self.facts, runner: runner.as_str().into(), nonce: NONCE.into(), pre_state: None };
         let (run, instance) = (run.clone(), instance.clone());
-        let outcome = Outcome { run, instance, attempt, nonce: NONCE.into(), outcome: verb, timing: None };
+        let outcome =
+            Outcome { run, instance, attempt, nonce: NONCE.into(), outcome: verb, timing: None, rate: None };
         self.answered(runner, after, outcome, Some(ticket));
     }
 

@@ -89,7 +89,7 @@ pub async fn run(options: Options) -> anyhow::Result<ExitCode> {
                 story.target.as_ref().map(|t| format!(" on {t}")).unwrap_or_default()
             ));
             for line in &story.lines {
-                out::line(&format!("  {}  {}", line.at, show::words(&serde_json::to_value(&line.what)?)));
+                out::line(&format!("  {}", show::told(line)?));
             }
         }
     }

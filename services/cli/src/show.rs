@@ -7,7 +7,9 @@ use regreen_bus::stories;
 use regreen_engine::recover;
 use regreen_schemas::{
     RunId,
+    event::RunEvent,
     run::{Decision, Outcome},
+    story::Line,
 };
 use serde_json::json;
 
@@ -113,7 +115,7 @@ async fn show_run(run: &RunId, follow: bool, json: bool, connect: &Connect) -> a
         }
         if !json {
             for line in story.lines.iter().skip(shown) {
-                out::line(&format!("{}  {}", line.at, words(&serde_json::to_value(&line.what)?)));
+                out::line(&told(line)?);
             }
             shown = story.lines.len();
         }
@@ -122,6 +124,17 @@ async fn show_run(run: &RunId, follow: bool, json: bool, connect: &Connect) -> a
         }
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
+}
+
+/// A line of a story: why a step waits in words, all else as it stands in the log.
+pub fn told(line: &Line) -> serde_json::Result<String> {
+    let said = match &line.what {
+        what @ RunEvent::Paced { .. } => what.said(),
+        _ => None,
+    };
+    let words =
+        said.map_or_else(|| Ok(words(&serde_json::to_value(&line.what)?)), Ok::<_, serde_json::Error>)?;
+    Ok(format!("{}  {words}", line.at))
 }
 
 /// An event in a line: its name, then its fields.
@@ -181,4 +194,21 @@ pub async fn alerts(command: Alerts) -> anyhow::Result<ExitCode> {
     });
     out::table(&["FINGERPRINT", "ALERT", "STATUS", "OPENED", "DECISION"], rows.collect());
     Ok(ExitCode::SUCCESS)
+}
+
+#[cfg(test)]
+mod tests {
+    use regreen_schemas::Timestamp;
+
+    use super::*;
+
+    #[test]
+    fn a_step_that_waits_for_a_rate_says_so_in_words() {
+        let credential = "digitalocean/key".into();
+        let what =
+            RunEvent::Paced { instance: "reboot".into(), credential, requests: 10, until: Timestamp(61_000) };
+        let line = Line { at: Timestamp(1000), seq: 1, what };
+        let waits = "1970-01-01T00:00:01.000Z  reboot: waits for the rate of digitalocean/key until 1970-01-01T00:01:01.000Z";
+        assert_eq!(told(&line).expect("plain data"), waits);
+    }
 }

@@ -80,6 +80,7 @@ impl Effects {
     /// Lets out what an acknowledged record decided. `state` is as of that record or newer.
     pub async fn after(&mut self, record: &Record, seq: u64, state: &State, library: &Library) {
         self.metrics.count(record, state.runs.len());
+        self.metrics.rates(state);
         for event in record.items.iter().flat_map(|item| &item.events) {
             match event {
                 Event::Run { run, what: RunEvent::Dispatched { instance, attempt, task, stop_no, .. } } => {

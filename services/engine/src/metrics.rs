@@ -5,6 +5,7 @@ use prometheus_client::{
     metrics::{counter::Counter, family::Family, gauge::Gauge},
     registry::Registry,
 };
+use regreen_decider::State;
 use regreen_schemas::{
     CheckName,
     check::Status,
@@ -26,6 +27,12 @@ pub struct Verdict {
     status: &'static str,
 }
 
+/// A credential.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct Key {
+    credential: String,
+}
+
 /// The engine's metrics.
 #[derive(Clone, Debug, Default)]
 pub struct Metrics {
@@ -35,6 +42,8 @@ pub struct Metrics {
     rejected: Counter,
     records: Counter,
     open: Gauge,
+    left: Family<Key, Gauge>,
+    paced: Counter,
     verdicts: Family<Verdict, Gauge>,
     flapping: Counter,
     asked: Counter,
@@ -50,6 +59,12 @@ impl Metrics {
         registry.register("facts_rejected", "Facts put aside", self.rejected.clone());
         registry.register("records", "Decision records acknowledged", self.records.clone());
         registry.register("runs_open", "Runs open now", self.open.clone());
+        registry.register(
+            "credential_requests_left",
+            "Requests that there is room for in a credential's rate",
+            self.left.clone(),
+        );
+        registry.register("steps_paced", "Steps that waited for a credential's rate", self.paced.clone());
         registry.register(
             "check_verdict",
             "1 for the status that the check's verdict has",
@@ -69,6 +84,15 @@ impl Metrics {
         for status in [Status::Up, Status::Degraded, Status::Down, Status::Unknown] {
             let of = Verdict { check: check.to_string(), status: status.word() };
             self.verdicts.get_or_create(&of).set(i64::from(status == now));
+        }
+    }
+
+    /// Shows how much is left of each credential's rate; of one that nobody counts, nothing.
+    pub fn rates(&self, state: &State) {
+        for (name, rate) in &state.rates {
+            if let Some(left) = rate.left(state.now) {
+                self.left.get_or_create(&Key { credential: name.to_string() }).set(left);
+            }
         }
     }
 
@@ -97,10 +121,13 @@ impl Metrics {
                     self.alerts.get_or_create(&Kind { kind }).inc();
                 }
                 Event::FactRejected { .. } => drop(self.rejected.inc()),
+                // Those that are still named are shown again.
+                Event::RunnerServes { .. } => self.left.clear(),
                 Event::Flapping { .. } => drop(self.flapping.inc()),
                 Event::Tell { what: TellEvent::GivenUp { .. }, .. } => drop(self.untold.inc()),
                 Event::Run { what: RunEvent::ApprovalAsked { .. }, .. } => drop(self.asked.inc()),
                 Event::Run { what: RunEvent::Dispatched { .. }, .. } => drop(self.dispatched.inc()),
+                Event::Run { what: RunEvent::Paced { .. }, .. } => drop(self.paced.inc()),
                 Event::Run { what: RunEvent::Ended { result, .. }, .. } => {
                     self.runs.get_or_create(&Kind { kind: result.word() }).inc();
                 }

@@ -2,7 +2,10 @@
 //! after everything else one must look (rule 17).
 
 mod deed;
+mod meter;
 mod patience;
+
+use std::sync::Arc;
 
 use bytes::Bytes;
 use hyper::{
@@ -14,6 +17,7 @@ use regreen_kit::{clock, secrets::Secrets};
 use regreen_schemas::{
     Span,
     fact::{Failure, Verb},
+    rate::Told,
 };
 use secrecy::ExposeSecret as _;
 use serde::de::DeserializeOwned;
@@ -22,6 +26,7 @@ use url::Url;
 
 pub use self::{
     deed::{Deed, Question, asking, doing},
+    meter::Meter,
     patience::Patience,
 };
 use crate::connection::{Client, Error, Opened, Ready, Reply};
@@ -42,6 +47,7 @@ const RATELIMIT_RESET: &str = "ratelimit-reset";
 pub struct Rest {
     client: Client,
     headers: HeaderMap,
+    meter: Option<Meter>,
 }
 
 /// What an API said.
@@ -100,7 +106,18 @@ impl Rest {
             value.set_sensitive(true);
             headers.insert(AUTHORIZATION, value);
         }
-        Self { client: client.clone(), headers }
+        Self { client: client.clone(), headers, meter: None }
+    }
+
+    /// The same, of a credential whose provider counts requests.
+    #[must_use]
+    pub fn metered(self, credential: Arc<str>) -> Self {
+        Self { meter: Some(Meter::of(credential)), ..self }
+    }
+
+    /// What it made of its credential's rate.
+    pub fn told(&self) -> Option<Told> {
+        self.meter.as_ref().and_then(Meter::told)
     }
 
     /// A request.
@@ -123,7 +140,14 @@ impl Rest {
     /// # Errors
     /// When there is no answer.
     pub async fn send(&self, opened: Opened, ready: &Ready) -> Result<Said, Wrong> {
-        Ok(self.client.send(opened, ready, ANSWER_BYTES_MAX).await?.into())
+        if let Some(meter) = &self.meter {
+            meter.sent();
+        }
+        let reply = self.client.send(opened, ready, ANSWER_BYTES_MAX).await?;
+        if let Some(meter) = &self.meter {
+            meter.answered(reply.status, &reply.headers);
+        }
+        Ok(reply.into())
     }
 
     /// Sends a request at once.
@@ -190,14 +214,22 @@ impl Said {
 
 impl From<Reply> for Said {
     fn from(reply: Reply) -> Self {
-        let number = |name: &str| reply.headers.get(name)?.to_str().ok()?.parse::<i64>().ok();
         let busy = matches!(reply.status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE);
-        let reset = || number(RATELIMIT_RESET).map(|at| at - clock::wall().0 / 1000);
-        let seconds = number(RETRY_AFTER.as_str()).or_else(reset).filter(|_| busy);
+        let retry_after = pause(&reply.headers).filter(|_| busy);
         let json = reply.body.and_then(|body| serde_json::from_slice(&body).ok()).unwrap_or_default();
-        let retry_after = seconds.map(|seconds| Span::seconds(seconds.clamp(0, RETRY_AFTER_MAX.0 / 1000)));
         Self { status: reply.status, json, retry_after }
     }
+}
+
+fn number(headers: &HeaderMap, name: &str) -> Option<i64> {
+    headers.get(name)?.to_str().ok()?.parse().ok()
+}
+
+/// How long an API wants to be left alone, by its headers.
+fn pause(headers: &HeaderMap) -> Option<Span> {
+    let reset = || number(headers, RATELIMIT_RESET).map(|at| at - clock::wall().0 / 1000);
+    let seconds = number(headers, RETRY_AFTER.as_str()).or_else(reset)?;
+    Some(Span::seconds(seconds.clamp(0, RETRY_AFTER_MAX.0 / 1000)))
 }
 
 impl Wrong {

@@ -62,7 +62,15 @@ impl Case {
         case.input(&Input::Log(Box::new(takeover)));
         let actions = action::all().map(|known| (known.name.into(), known.hash().into())).collect();
         case.fact(Item::Set(fact), None);
-        case.fact(Item::Serves(Serves { nonce: "n".into(), zone: "main".into(), actions }), None);
+        case.fact(
+            Item::Serves(Serves {
+                nonce: "n".into(),
+                zone: "main".into(),
+                actions,
+                credentials: BTreeMap::new(),
+            }),
+            None,
+        );
         case.look(Status::Down, false, 0);
         let start =
             Operator::Start { playbook: "repair".into(), target: Some("a1".into()), inputs: BTreeMap::new() };
@@ -130,7 +138,7 @@ impl Case {
     pub fn outcome(&mut self, outcome: Verb) {
         let (run, instance, attempt, _) = self.open();
         let holder = Holder { seq: 1, runner: "r1".into(), nonce: "n".into(), pre_state: None };
-        let item = Outcome { run, instance, attempt, nonce: "n".into(), outcome, timing: None };
+        let item = Outcome { run, instance, attempt, nonce: "n".into(), outcome, timing: None, rate: None };
         self.fact(Item::Result(item), Some(&holder));
     }
 

@@ -1,6 +1,6 @@
 //! A domain to which everything happens that can: alerts, verdicts, events, answers of every kind, people, time, loss.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, num::NonZeroU32, sync::Arc};
 
 use regreen_decider::{Input, Library, Phase, Stage, State, TimerKey, decide, due};
 use regreen_playbook::{Set as Playbooks, action::Action, model::On};
@@ -16,6 +16,7 @@ use regreen_schemas::{
     },
     id::Nonce,
     message::Ask,
+    rate::{Credential, Limit, Told},
     record::Cause,
     ticket::Holder,
 };
@@ -193,8 +194,11 @@ impl World {
             if self.revoke_one() {
                 continue;
             }
-            let of_runs =
-                self.state.armed.iter().filter(|(key, _)| matches!(key, TimerKey::Run(_) | TimerKey::Queue));
+            let of_runs = self.state.armed.iter().filter(|(key, _)| match key {
+                TimerKey::Run(_) | TimerKey::Queue => true,
+                TimerKey::Rate(_) => self.state.may_dispatch(),
+                _ => false,
+            });
             let next = of_runs.map(|(_, at)| *at).min().map_or(self.now, |at| at.max(self.now));
             let end = Timestamp(1_000_000 + 90 * 24 * 3_600_000);
             assert!(next < end, "open for ever: {:?}", self.state.runs.values().next());
@@ -257,7 +261,13 @@ impl World {
         if self.dice.chance(10) && boot > 0 {
             actions.remove("lab.node.drain");
         }
-        let serves = Serves { nonce: Nonce::from(format!("n{boot}")), zone: "main".into(), actions };
+        let limit = Limit { requests: NonZeroU32::MIN.saturating_add(39), per: Span::minutes(1) };
+        let key = |name: &str| Credential { name: name.into(), limits: vec![limit] };
+        let keys = [("lab".into(), key("lab/key")), ("http".into(), key("http/key"))];
+        // One whose configuration was changed names another, or none.
+        let credentials = keys.into_iter().filter(|_| !self.dice.chance(20)).collect();
+        let nonce = Nonce::from(format!("n{boot}"));
+        let serves = Serves { nonce, zone: "main".into(), actions, credentials };
         self.fact(runner, &Item::Serves(serves), None);
     }
 
@@ -440,6 +450,10 @@ impl World {
             return;
         }
         let (run, instance, attempt) = self.dice.pick(&calls).clone();
+        let name = if attempt.task.action.starts_with("lab.") { "lab/key" } else { "http/key" };
+        let pause = self.dice.chance(10).then_some(Span::seconds(15));
+        let told = Told { credential: name.into(), spent: 12, remaining: Some(9), pause };
+        let rate = self.dice.chance(30).then_some(told);
         let say = |world: &mut Self, verb: Verb, ticket: Option<&Holder>| {
             let outcome = Outcome {
                 run: run.clone(),
@@ -448,6 +462,7 @@ impl World {
                 nonce: "n".into(),
                 outcome: verb,
                 timing: None,
+                rate: rate.clone(),
             };
             world.fact("r1", &Item::Result(outcome), ticket);
         };

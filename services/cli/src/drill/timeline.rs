@@ -277,6 +277,9 @@ fn went(what: &RunEvent) -> Option<(&'static str, String)> {
             ("ran", format!("{instance}: {}: {reason}", result.word()))
         }
         RunEvent::Held { by } => ("held", by.to_string()),
+        RunEvent::Paced { instance, credential, .. } => {
+            ("waits", format!("{instance}: for the rate of {credential}"))
+        }
         RunEvent::VerifyBegan { .. } => ("looks", "whether that helped".into()),
         RunEvent::VerifyHeld { .. } => ("verified", "it held".into()),
         RunEvent::VerifyMissed { instance, reason } => ("missed", format!("{instance}: {reason}")),

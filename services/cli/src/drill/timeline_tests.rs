@@ -67,6 +67,7 @@ fn dispatched(instance: &str, kind: Kind) -> RunEvent {
         task,
         stop_no: 1,
         spends: Vec::new(),
+        draws: Vec::new(),
         until: Timestamp(0),
     }
 }

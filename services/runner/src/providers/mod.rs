@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use regreen_action::{Action, Call, Refusal};
 use regreen_kit::{config, daemon::Failure, secrets::Secrets};
-use regreen_schemas::{action::Declaration, command::Command};
+use regreen_schemas::{action::Declaration, command::Command, rate::Credential};
 use serde::Deserialize;
 
 use crate::{Error, connection::Client};
@@ -78,6 +78,7 @@ impl Options {
 /// An action of a table: what is declared, and what makes a command a call.
 struct Served<P> {
     declaration: &'static Declaration,
+    credential: Option<Credential>,
     prepare: P,
 }
 
@@ -87,6 +88,10 @@ where
 {
     fn declaration(&self) -> &'static Declaration {
         self.declaration
+    }
+
+    fn credential(&self) -> Option<Credential> {
+        self.credential.clone()
     }
 
     fn prepare(&self, command: &Command) -> Result<Box<dyn Call>, Refusal> {

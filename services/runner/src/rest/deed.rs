@@ -3,7 +3,10 @@
 
 use futures::future::BoxFuture;
 use regreen_action::Call;
-use regreen_schemas::fact::{Answer, Verb};
+use regreen_schemas::{
+    fact::{Answer, Verb},
+    rate::Told,
+};
 use serde_json::Value;
 
 use super::{Rest, Said, Wrong};
@@ -79,10 +82,17 @@ impl<D: Deed> Call for Doing<D> {
             }
         })
     }
+
+    fn rate(&self) -> Option<Told> {
+        self.deed.rest().told()
+    }
 }
 
 /// What only reads.
 pub trait Question: Send + Sync + 'static {
+    /// The client of this call.
+    fn rest(&self) -> &Rest;
+
     /// The result.
     fn answer(&self) -> impl Future<Output = Result<Value, Wrong>> + Send;
 }
@@ -107,5 +117,9 @@ impl<Q: Question> Call for Asking<Q> {
     fn observe(&self, look: u8, _: Option<Value>) -> BoxFuture<'_, Verb> {
         let state = "a question changes nothing: there is nothing to look for".into();
         Box::pin(async move { Verb::Observed { look, answer: Answer::CannotTell { state } } })
+    }
+
+    fn rate(&self) -> Option<Told> {
+        self.0.rest().told()
     }
 }

@@ -215,6 +215,52 @@ async fn what_happens_while_it_is_followed_never_makes_it_undone() {
 }
 
 #[tokio::test]
+async fn what_a_call_makes_of_its_token_s_rate_is_told_and_never_the_token() {
+    let (reboot, list) = ("digitalocean.droplet.reboot", "digitalocean.inventory.list");
+    let left = |n: u32| format!("ratelimit-remaining: {n}");
+    let by_tag = "GET /v2/droplets?page=1&per_page=100&tag_name=es-a";
+    for (action, params, script, spent, remaining, paused) in [
+        (
+            reboot,
+            node(),
+            vec![
+                (ACT, With(201, left(40), one(7, "reboot", "in-progress"))),
+                (POLL, With(200, left(39), one(7, "reboot", "completed"))),
+            ],
+            2,
+            Some(39),
+            false,
+        ),
+        (reboot, node(), vec![(ACT, With(429, "retry-after: 7".into(), error("slow down")))], 1, None, true),
+        (
+            list,
+            json!({"tag": "es-a"}),
+            vec![(by_tag, With(200, left(5), droplets(&[], false)))],
+            1,
+            Some(5),
+            false,
+        ),
+    ] {
+        let double = Double::start(script).await;
+        let mut call = prepared(&double.url, action, params, LONG).expect("prepared");
+        assert_eq!(call.rate(), None, "nothing was sent");
+        call.open().await;
+        call.perform().await;
+        let told = call.rate().expect("something was sent");
+        assert_eq!((&*told.credential, told.spent, told.remaining), ("digitalocean/do", spent, remaining));
+        let seconds = told.pause.map_or(0, |pause| (pause.0 + 999) / 1000);
+        assert!(if paused { (1..=7).contains(&seconds) } else { seconds == 0 }, "{told:?}");
+        double.followed(action);
+    }
+    let (served, _token) = actions("https://api.digitalocean.com");
+    for action in served.iter().filter(|known| known.declaration().provider() == "digitalocean") {
+        let credential = serde_json::to_value(action.credential().expect("it has one")).expect("plain data");
+        let limits = json!([{"requests": 250, "per": 60_000}, {"requests": 5000, "per": 3_600_000}]);
+        assert_eq!(credential, json!({"name": "digitalocean/do", "limits": limits}));
+    }
+}
+
+#[tokio::test]
 async fn what_was_done_before_is_known_by_its_newest_number() {
     let second = "GET /v2/droplets/5/actions?page=2&per_page=100";
     for (script, wanted) in [

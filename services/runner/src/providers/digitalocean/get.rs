@@ -5,7 +5,7 @@ use regreen_schemas::command::Command;
 use serde_json::{Value, json};
 
 use super::{api::Api, ask::DropletId, droplet::target};
-use crate::rest::{Question, Wrong, asking};
+use crate::rest::{Question, Rest, Wrong, asking};
 
 pub fn prepare(api: Api, command: &Command) -> Result<Box<dyn Call>, Refusal> {
     Ok(asking(Get { on: target(command)?, api }))
@@ -17,6 +17,10 @@ struct Get {
 }
 
 impl Question for Get {
+    fn rest(&self) -> &Rest {
+        &self.api.rest
+    }
+
     async fn answer(&self) -> Result<Value, Wrong> {
         let found = self.api.droplet(self.on).await?;
         let droplet = found.ok_or_else(|| Wrong::permanent(format!("there is no droplet {}", self.on)))?;

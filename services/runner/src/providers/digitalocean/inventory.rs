@@ -10,7 +10,7 @@ use super::{
     ask::Tag,
     droplet::{Droplet, Status},
 };
-use crate::rest::{Question, Wrong, asking};
+use crate::rest::{Question, Rest, Wrong, asking};
 
 /// Largest list, in bytes: what a result may hold, and a part of it would be taken for the whole.
 const LIST_BYTES_MAX: usize = 16 * 1024;
@@ -39,6 +39,10 @@ fn node(droplet: &Droplet) -> Option<Value> {
 }
 
 impl Question for List {
+    fn rest(&self) -> &Rest {
+        &self.api.rest
+    }
+
     async fn answer(&self) -> Result<Value, Wrong> {
         let droplets = self.api.tagged(&self.tag).await?;
         let result = json!({"nodes": droplets.iter().filter_map(node).collect::<Vec<_>>()});

@@ -11,11 +11,15 @@ mod get;
 mod inventory;
 mod tag;
 
+use std::num::NonZeroU32;
+
 use regreen_action::{Action, Call, Refusal};
 use regreen_kit::secrets::Secrets;
 use regreen_schemas::{
+    Span,
     action::{Declaration, digitalocean as declared},
     command::Command,
+    rate::{Credential, Limit},
 };
 use serde::{Deserialize, Deserializer, de::Error as _};
 use url::Url;
@@ -31,8 +35,22 @@ pub struct Options {
     /// Where the API is.
     #[serde(default = "home", deserialize_with = "base")]
     pub url: Url,
-    /// The token; it needs the scopes droplet, tag, and actions.
+    /// The token; it needs the scopes droplet, tag, and actions. Runners that call it by the same name share its rate.
     pub token: SecretName,
+}
+
+/// What the provider lets a token do: so many requests a minute, and so many an hour.
+const LIMITS: [(NonZeroU32, Span); 2] = [
+    (NonZeroU32::new(250).expect("invariant: it is some"), Span::minutes(1)),
+    (NonZeroU32::new(5000).expect("invariant: it is some"), Span::minutes(60)),
+];
+
+impl Options {
+    /// The token, by its name.
+    fn credential(&self) -> Credential {
+        let limits = LIMITS.map(|(requests, per)| Limit { requests, per }).to_vec();
+        Credential { name: format!("digitalocean/{}", self.token.secret).into(), limits }
+    }
 }
 
 fn home() -> Url {
@@ -73,11 +91,12 @@ const SERVED: [(&Declaration, Prepare); 11] = [
 pub fn actions(client: &Client, options: &Options, secrets: &Secrets) -> Vec<Box<dyn Action>> {
     let served = SERVED.map(|(declaration, make)| {
         let (client, options, secrets) = (client.clone(), options.clone(), secrets.clone());
+        let credential = Some(options.credential());
         let prepare = move |command: &Command| {
-            let rest = Rest::bearer(&client, &secrets, &options.token.secret)?;
+            let rest = Rest::bearer(&client, &secrets, &options.token.secret)?.metered(options.credential().name);
             make(Api::new(rest, options.url.clone(), command.task.timeout), command)
         };
-        Box::new(Served { declaration, prepare }) as Box<dyn Action>
+        Box::new(Served { declaration, credential, prepare }) as Box<dyn Action>
     });
     served.into()
 }

@@ -56,7 +56,7 @@ pub(super) fn actions(
     let served = SERVED.map(|(declaration, make)| {
         let access = access.clone();
         let prepare = move |command: &Command| make(&access, command);
-        Box::new(Served { declaration, prepare }) as Box<dyn Action>
+        Box::new(Served { declaration, credential: None, prepare }) as Box<dyn Action>
     });
     Ok(served.into())
 }
