@@ -3,6 +3,7 @@
 
 pub mod digitalocean;
 pub mod elasticsearch;
+pub mod haproxy;
 mod http;
 mod tell;
 
@@ -166,7 +167,7 @@ impl Declaration {
 
 /// Every action that this build declares.
 pub fn all() -> impl Iterator<Item = &'static Declaration> {
-    let providers = [digitalocean::ALL, elasticsearch::ALL].into_iter().flatten().copied();
+    let providers = [digitalocean::ALL, elasticsearch::ALL, haproxy::ALL].into_iter().flatten().copied();
     let tells = TELLS.iter().map(|(_, _, declaration)| declaration);
     std::iter::once(&HTTP_REQUEST).chain(providers).chain(tells)
 }

@@ -1,13 +1,7 @@
 //! Each kind of look at something real on loopback, well and ill.
 
 use std::{
-    collections::BTreeMap,
-    io,
-    net::SocketAddr,
-    path::PathBuf,
-    process::{Command, Stdio},
-    sync::Arc,
-    time::Duration,
+    collections::BTreeMap, io, net::SocketAddr, path::PathBuf, process::Command, sync::Arc, time::Duration,
 };
 
 use Status::{Degraded, Down, Unknown, Up};
@@ -370,8 +364,7 @@ async fn elasticsearch() {
 
 #[tokio::test]
 async fn haproxy() {
-    let there = Command::new("haproxy").arg("-v").stdout(Stdio::null()).status();
-    assert!(there.is_ok_and(|status| status.success()), "haproxy is not installed: apt-get install haproxy");
+    let binary = regreen_testkit::tools::system("haproxy", "haproxy");
     let folder = tempfile::tempdir().expect("a folder");
     let (file, socket) = (folder.path().join("haproxy.cfg"), folder.path().join("socket"));
     let (port, server) = (regreen_testkit::process::free_port(), nowhere().await);
@@ -383,7 +376,7 @@ async fn haproxy() {
         socket.display()
     );
     std::fs::write(&file, text).expect("a file");
-    let mut command = Command::new("haproxy");
+    let mut command = Command::new(binary);
     command.arg("-db").arg("-f").arg(&file);
     let _haproxy = Process::start(&mut command, &folder.path().join("log")).expect("haproxy");
     wait_for("haproxy", Duration::from_secs(10), async || -> io::Result<()> {

@@ -2,7 +2,9 @@
 
 pub mod digitalocean;
 pub mod elasticsearch;
+pub mod haproxy;
 pub mod http;
+mod turn;
 
 use std::path::PathBuf;
 
@@ -21,6 +23,8 @@ pub struct Options {
     pub digitalocean: Option<digitalocean::Options>,
     /// Clusters of Elasticsearch and OpenSearch.
     pub elasticsearch: Option<elasticsearch::Options>,
+    /// Balancers.
+    pub haproxy: Option<haproxy::Options>,
 }
 
 /// `{secret: name}`: a secret by its name under `secrets:`.
@@ -55,6 +59,9 @@ impl Options {
         if let Some(options) = &self.digitalocean {
             secrets.get(&options.token.secret)?;
         }
+        if let Some(options) = &self.haproxy {
+            options.check()?;
+        }
         self.elasticsearch.iter().try_for_each(|options| options.check(secrets))
     }
 
@@ -70,6 +77,9 @@ impl Options {
         }
         if let Some(options) = &self.elasticsearch {
             actions.extend(elasticsearch::actions(&client, options, secrets)?);
+        }
+        if let Some(options) = &self.haproxy {
+            actions.extend(haproxy::actions(options));
         }
         Ok(actions)
     }

@@ -1,20 +1,12 @@
-//! Commands as the engine sends them, and calls made of them.
+//! Nodes and groups as commands of Elasticsearch name them.
 
-use std::sync::Arc;
+#[path = "../served/mod.rs"]
+pub mod served;
 
-use regreen_action::{Action, Call, Refusal};
 use regreen_kit::secrets::Secrets;
-use regreen_runner::providers::Options;
-use regreen_schemas::{
-    Instance, RunId, Span, Timestamp,
-    action::find,
-    command::{Command, Kind, Task},
-    fact::Verb,
-};
 use serde_json::{Value, json};
 
-/// The actions of the provider, as a runner serves them.
-pub struct Served(Vec<Box<dyn Action>>);
+use self::served::Served;
 
 /// A group of the inventory.
 pub fn group(nodes: &[(&str, String)]) -> Value {
@@ -32,58 +24,7 @@ pub fn node(name: &str, nodes: &[(&str, String)]) -> Value {
     json!({"node": {"name": name, "id": "1", "address": address, "group": group(nodes)}})
 }
 
-impl Served {
-    pub fn new(options: &Value, secrets: &Secrets) -> Self {
-        regreen_kit::init_tls();
-        let options: Options = serde_json::from_value(json!({"elasticsearch": options})).expect("options");
-        Self(options.actions(secrets).expect("TLS"))
-    }
-
-    pub fn prepare(&self, action: &str, params: Value) -> Result<Box<dyn Call>, Refusal> {
-        self.command(action, params, find(action).expect("declared").timeout, 1)
-    }
-
-    pub fn command(
-        &self,
-        action: &str,
-        params: Value,
-        timeout: Span,
-        attempt: u32,
-    ) -> Result<Box<dyn Call>, Refusal> {
-        let served = self.0.iter().find(|served| served.declaration().name == action).expect("served");
-        let effect = served.declaration().effect;
-        let task = Task {
-            kind: Kind::Perform,
-            action: action.into(),
-            effect,
-            zone: "main".into(),
-            params: Arc::new(params),
-            node: None,
-            claim_by: Timestamp(0),
-            timeout,
-        };
-        served.prepare(&Command {
-            v: 1,
-            run: RunId::from("r"),
-            instance: Instance::from("step"),
-            attempt,
-            task,
-            action_key: "key".into(),
-            decision_seq: 1,
-            stop_no: 1,
-            trace: None,
-        })
-    }
-
-    /// Makes a call as the host does: opened, then performed.
-    pub async fn perform(&self, action: &str, params: Value) -> Verb {
-        perform(self.prepare(action, params)).await
-    }
-}
-
-/// As the host does.
-pub async fn perform(prepared: Result<Box<dyn Call>, Refusal>) -> Verb {
-    let mut call = prepared.expect("prepared");
-    call.open().await;
-    call.perform().await
+/// The actions of Elasticsearch, with these options.
+pub fn serving(options: &Value, secrets: &Secrets) -> Served {
+    Served::of(json!({"elasticsearch": options}), secrets)
 }

@@ -12,7 +12,11 @@ use std::{
     time::Duration,
 };
 
-use commands::{Served, group, node, perform};
+use commands::{
+    group, node,
+    served::{Served, perform},
+    serving,
+};
 use double::{Double, Fault, HEALTH, Held, KEY, NO_MASTER, SETTINGS, STATE, VOTES, Wrong};
 use regreen_kit::secrets::Secrets;
 use regreen_runner::providers::{
@@ -53,7 +57,7 @@ fn came(verb: &Verb) -> Came {
 }
 
 fn served() -> Served {
-    Served::new(&json!({}), &Secrets::default())
+    serving(&json!({}), &Secrets::default())
 }
 
 /// Three nodes, of which `a2` is to be changed. All stand for the one double.
@@ -276,12 +280,12 @@ async fn the_login_is_the_runners_own_and_is_shown_with_every_request() {
     let table = [(key, "ApiKey open sesame"), (basic, "Basic cmVncmVlbjpvcGVuIHNlc2FtZQ==")];
     for (options, shown) in table {
         let double = Double::start(Held::default(), None).await;
-        let verb = Served::new(&options, &secrets).perform(EXCLUDE, node("a2", &three(&double))).await;
+        let verb = serving(&options, &secrets).perform(EXCLUDE, node("a2", &three(&double))).await;
         assert_eq!(came(&verb), Done, "{verb:?}");
         assert!(double.asked().iter().all(|asked| asked.authorization.as_deref() == Some(shown)));
     }
     let missing = json!({"scheme": "http", "login": {"api_key": {"secret": "gone"}}});
-    let refused = Served::new(&missing, &secrets).prepare(EXCLUDE, node("a2", &[("a2", "h".into())])).err();
+    let refused = serving(&missing, &secrets).prepare(EXCLUDE, node("a2", &[("a2", "h".into())])).err();
     assert_eq!(refused.map(|refusal| refusal.reason), Some(NotCalled::SecretMissing));
 }
 
@@ -299,9 +303,9 @@ async fn a_ca_of_its_own_is_trusted_and_nobody_else() {
     let ca = dir.path().join("ca.pem");
     std::fs::write(&ca, pair.cert.pem()).expect("written");
     let of = || node("a2", &three(&double));
-    let trusting = Served::new(&json!({"scheme": "https", "ca": ca}), &Secrets::default());
+    let trusting = serving(&json!({"scheme": "https", "ca": ca}), &Secrets::default());
     assert_eq!(came(&trusting.perform(EXCLUDE, of()).await), Done);
-    let machine = Served::new(&json!({"scheme": "https"}), &Secrets::default());
+    let machine = serving(&json!({"scheme": "https"}), &Secrets::default());
     let verb = machine.perform(INCLUDE, of()).await;
     assert!(matches!(&verb, Verb::Failed { reason, .. } if reason.contains("certificate")), "{verb:?}");
     assert_eq!(double.held().persistent, json!({KEY: "a2"}));

@@ -7,7 +7,7 @@ mod nodes;
 
 use std::collections::BTreeSet;
 
-use commands::{Served, group, node};
+use commands::{group, node, served::Served, serving};
 use nodes::Nodes;
 use regreen_kit::secrets::Secrets;
 use regreen_schemas::{
@@ -28,7 +28,7 @@ const OTHERS: &str = "old-1, b*";
 #[tokio::test]
 async fn a_cluster_is_told_and_what_others_told_it_stays() {
     let mut nodes = Nodes::start().await;
-    let served = Served::new(&json!({}), &Secrets::default());
+    let served = serving(&json!({}), &Secrets::default());
     nodes.by_hand(Method::PUT, SETTINGS, Some(json!({"persistent": {KEY: OTHERS}}))).await;
     index(&nodes).await;
     a_node_goes_and_comes(&nodes, &served).await;

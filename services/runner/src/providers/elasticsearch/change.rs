@@ -13,11 +13,12 @@ use super::{
     Access,
     cluster::Cluster,
     params::{self, Node},
-    shards,
-    turn::Turn,
-    votes,
+    shards, votes,
 };
-use crate::rest::{Class, Wrong};
+use crate::{
+    providers::turn::Turn,
+    rest::{Class, Wrong},
+};
 
 /// What a node may do in its cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

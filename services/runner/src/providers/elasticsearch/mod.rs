@@ -8,7 +8,6 @@ mod names;
 mod params;
 mod shards;
 mod state;
-mod turn;
 mod votes;
 mod wait;
 
