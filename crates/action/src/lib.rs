@@ -4,6 +4,7 @@
 mod alarm;
 mod host;
 mod journal;
+mod metrics;
 
 use futures::future::BoxFuture;
 use regreen_schemas::{
@@ -14,6 +15,7 @@ use regreen_schemas::{
 use serde_json::Value;
 
 pub use host::{Error, Host, Options, run};
+pub use metrics::Metrics;
 
 /// An action of a host. The smallest is one short file; see the runner's `http.request`.
 pub trait Action: Send + Sync {
