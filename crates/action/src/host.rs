@@ -30,7 +30,7 @@ use regreen_schemas::{
 use serde_json::Value;
 use tokio::sync::{Semaphore, watch};
 
-use crate::{Action, Call, alarm::Alarm, journal::Journal};
+use crate::{Action, Call, Metrics, alarm::Alarm, journal::Journal};
 
 /// Longest time between the ticket and the call (rule 18).
 const CALL_WINDOW: Span = Span::seconds(5);
@@ -62,6 +62,8 @@ pub struct Options {
     pub at_once: usize,
     /// Whether the hard deadline may end the process: only where the host is alone in it.
     pub ends_process: bool,
+    /// Where its calls are counted.
+    pub metrics: Metrics,
 }
 
 /// A host of actions.
@@ -148,6 +150,7 @@ pub async fn run(
             .filter_map(|action| Some((action.declaration().provider().into(), action.credential()?)))
             .collect(),
     };
+    actions.iter().for_each(|action| options.metrics.serves(action.declaration().name));
     let host = Arc::new(Host {
         heard: tick::follow(&bus).await?,
         outcomes: Writer::start(&bus, FactKind::Result, options.name.as_str(), STORE_PATIENCE),
@@ -222,6 +225,9 @@ impl Host {
             }
         };
         if let Some(outcome) = self.perform(&command, message).await {
+            if let Some(action) = self.actions.get(command.task.action.as_ref()) {
+                self.options.metrics.ended(action.declaration().name, &outcome.outcome);
+            }
             self.store(outcome).await;
         }
     }
@@ -382,6 +388,7 @@ impl Host {
 
     /// Keeps the outcome until FACTS has it.
     async fn store(&self, outcome: Outcome) {
+        self.options.metrics.waits();
         let kept = self.journal.keep(&outcome);
         if let Err(error) = &kept {
             tracing::error!(%error, "an outcome is not in the journal; if this process ends now it is unknown");
@@ -389,6 +396,7 @@ impl Host {
         while let Err(error) = self.outcomes.store(&outcome).await {
             tracing::warn!(%error, run = %outcome.run, "an outcome is not stored yet");
         }
+        self.options.metrics.stored();
         if let Ok(n) = kept {
             self.journal.stored(n);
         }

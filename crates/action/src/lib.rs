@@ -4,6 +4,7 @@
 mod alarm;
 mod host;
 mod journal;
+mod metrics;
 
 use futures::future::BoxFuture;
 use regreen_schemas::{
@@ -16,6 +17,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 pub use host::{Error, Host, Options, run};
+pub use metrics::Metrics;
 
 /// An action of a host. The smallest is one short file; see the runner's `http.request`.
 pub trait Action: Send + Sync {

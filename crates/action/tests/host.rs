@@ -126,6 +126,7 @@ async fn a_second_copy_never_calls_twice_and_nothing_begins_late_or_stopped() {
         journal: dir.path().join("journal"),
         at_once: 8,
         ends_process: false,
+        metrics: regreen_action::Metrics::default(),
     };
     let (trigger, shutdown) = shutdown::channel();
     let running = tokio::spawn(run(bus.clone(), host, vec![Box::new(Counting(calls.clone()))], shutdown));

@@ -96,7 +96,9 @@ impl State {
         join(seen.map(|saw| saw.status), quorum.unwrap_or(check.quorum))
     }
 
-    fn sees(&self, name: &Vantage) -> bool {
+    /// Whether a vantage's looks count: it sees its reference, and its looks are complete.
+    #[must_use]
+    pub fn sees(&self, name: &Vantage) -> bool {
         self.vantages.get(name).is_some_and(|vantage| vantage.sighted && vantage.synced)
     }
 

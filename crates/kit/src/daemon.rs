@@ -10,6 +10,10 @@ use std::{
 };
 
 use clap::{Arg, ArgAction, Command, value_parser};
+use prometheus_client::{
+    encoding::EncodeLabelSet,
+    metrics::{family::Family, gauge::Gauge},
+};
 use regreen_schemas::Domain;
 use secrecy::ExposeSecret as _;
 use serde::{Deserialize, de::DeserializeOwned};
@@ -125,6 +129,13 @@ pub trait Config: DeserializeOwned {
     }
 }
 
+/// Which service this is, on its metrics.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Build {
+    service: &'static str,
+    version: &'static str,
+}
+
 /// Runs a service: `main` of its binary. `example` is a file that it takes.
 pub fn main<C, F, R>(name: &'static str, about: &'static str, example: &'static str, run: F) -> ExitCode
 where
@@ -189,6 +200,11 @@ where
     let process = config.process().clone();
     let _telemetry = telemetry::init(name, telemetry::SERVICE, process.otlp_endpoint.as_deref())?;
     let health = Health::default();
+    health.metrics(|registry| {
+        let build = Family::<Build, Gauge>::default();
+        build.get_or_create(&Build { service: name, version: env!("CARGO_PKG_VERSION") }).set(1);
+        registry.register("build_info", "1 for the service that this is, and its version", build);
+    });
     let listener = tokio::net::TcpListener::bind(process.listen)
         .await
         .map_err(|error| format!("{} can't be listened on: {error}", process.listen))?;

@@ -560,6 +560,7 @@ async fn host(bus: Bus, name: String, journal: PathBuf, actions: Vec<Box<dyn reg
         journal,
         at_once: 16,
         ends_process: false,
+        metrics: regreen_action::Metrics::default(),
     };
     let (_trigger, told) = shutdown::channel();
     if let Err(error) = regreen_action::run(bus, options, actions, told).await {

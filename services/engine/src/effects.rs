@@ -108,7 +108,7 @@ impl Effects {
                     }
                 }
                 Event::SetAccepted { .. } | Event::NodeRemoved { .. } => {
-                    self.metrics.forget_verdicts();
+                    self.metrics.forget_set();
                     self.unknown.clear();
                 }
                 Event::Frozen { reason } => {
@@ -144,6 +144,7 @@ impl Effects {
         }
         self.turn = (self.turn + 1) % VERDICT_TURNS;
         let Some(set) = library.in_force(state) else { return };
+        self.metrics.standing.hears(state, &set);
         for check in set.checks.keys().skip(self.turn).step_by(VERDICT_TURNS) {
             self.show_verdict(check, state, seq, library);
         }

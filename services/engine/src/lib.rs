@@ -105,7 +105,8 @@ pub async fn run(
     loop {
         health.say("engine", Err("taking over".into()));
         // Whoever stands by knows nothing of its own.
-        metrics.forget_verdicts();
+        metrics.forget_set();
+        metrics.standing.is(metrics::Stand::TakingOver, false);
         let (bus, metrics, health, status) = (bus.clone(), metrics.clone(), health.clone(), status.clone());
         let turn = async {
             let taking = Shell::take_over(bus, &options, alone, metrics, health, status);

@@ -1,4 +1,7 @@
-//! The engine's metrics: what became of alerts and runs, and how far the log is. Labels are bounded.
+//! The engine's metrics: what became of alerts and runs, and how far the log is. Labels are bounded; every value that
+//! one may have is there from the beginning, or the first of its kind would be no increase.
+
+mod stand;
 
 use prometheus_client::{
     encoding::EncodeLabelSet,
@@ -11,8 +14,10 @@ use regreen_schemas::{
     check::Status,
     event::{Event, RunEvent, TellEvent},
     record::Record,
-    run::Outcome,
+    run::{Outcome, RunResult},
 };
+
+pub use stand::{Stand, Standing};
 
 /// One bounded label.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -47,8 +52,28 @@ pub struct Metrics {
     verdicts: Family<Verdict, Gauge>,
     flapping: Counter,
     asked: Counter,
+    answered: Family<Kind, Counter>,
+    attempts: Family<Kind, Counter>,
+    steps: Family<Kind, Counter>,
+    verifies: Family<Kind, Counter>,
+    tells: Family<Kind, Counter>,
     untold: Counter,
+    /// Where it stands.
+    pub standing: Standing,
 }
+
+/// What may become of an alert.
+const DECIDED: [&str; 4] = ["started", "joined", "blocked", "skipped"];
+/// What may become of an approval that was asked for.
+const ANSWERED: [&str; 3] = ["approved", "denied", "expired"];
+/// What may go wrong with an attempt.
+const TROUBLED: [&str; 4] = ["failed", "unknown", "refused", "overdue"];
+/// How a step may end.
+const STEPS: [&str; 2] = ["succeeded", "failed"];
+/// How a verify may end.
+const VERIFIES: [&str; 2] = ["held", "missed"];
+/// What may become of a message.
+const TOLD: [&str; 2] = ["told", "failed"];
 
 impl Metrics {
     /// Registers them.
@@ -56,6 +81,13 @@ impl Metrics {
         registry.register("alerts_decided", "Alerts decided, by the strongest outcome", self.alerts.clone());
         registry.register("runs_ended", "Runs ended, by result", self.runs.clone());
         registry.register("attempts_dispatched", "Commands sent for steps", self.dispatched.clone());
+        registry.register(
+            "attempts_troubled",
+            "Attempts that failed, whose outcome is unknown, that a runner refused, or that nobody took in time",
+            self.attempts.clone(),
+        );
+        registry.register("steps_ended", "Actions that were done, and steps that failed", self.steps.clone());
+        registry.register("verifies_ended", "Verifies, by whether they held in time", self.verifies.clone());
         registry.register("facts_rejected", "Facts put aside", self.rejected.clone());
         registry.register("records", "Decision records acknowledged", self.records.clone());
         registry.register("runs_open", "Runs open now", self.open.clone());
@@ -76,7 +108,29 @@ impl Metrics {
             self.flapping.clone(),
         );
         registry.register("approvals_asked", "Approvals asked for", self.asked.clone());
+        registry.register("approvals_answered", "Approvals, by the answer", self.answered.clone());
+        registry.register("tells", "Tries to tell people, by how they ended", self.tells.clone());
         registry.register("tells_given_up", "Messages that nobody could be told", self.untold.clone());
+        self.standing.register(registry);
+        self.begin();
+    }
+
+    fn begin(&self) {
+        let results = RunResult::ALL.map(RunResult::word);
+        let kinds: [(&Family<Kind, Counter>, &[&'static str]); 7] = [
+            (&self.alerts, &DECIDED),
+            (&self.runs, &results),
+            (&self.answered, &ANSWERED),
+            (&self.attempts, &TROUBLED),
+            (&self.steps, &STEPS),
+            (&self.verifies, &VERIFIES),
+            (&self.tells, &TOLD),
+        ];
+        for (family, kinds) in kinds {
+            for kind in kinds {
+                drop(family.get_or_create(&Kind { kind }));
+            }
+        }
     }
 
     /// Shows a check's verdict.
@@ -96,9 +150,10 @@ impl Metrics {
         }
     }
 
-    /// Checks may have left with the set; those that stay are shown again.
-    pub fn forget_verdicts(&self) {
+    /// Checks and vantages may have left with the set; those that stay are shown again.
+    pub fn forget_set(&self) {
         self.verdicts.clear();
+        self.standing.forget();
     }
 
     /// Counts an acknowledged record.
@@ -118,21 +173,53 @@ impl Metrics {
                         Some(Outcome::Blocked(_)) => "blocked",
                         Some(Outcome::Skipped(_)) | None => "skipped",
                     };
-                    self.alerts.get_or_create(&Kind { kind }).inc();
+                    one_more(&self.alerts, kind);
                 }
                 Event::FactRejected { .. } => drop(self.rejected.inc()),
                 // Those that are still named are shown again.
                 Event::RunnerServes { .. } => self.left.clear(),
                 Event::Flapping { .. } => drop(self.flapping.inc()),
-                Event::Tell { what: TellEvent::GivenUp { .. }, .. } => drop(self.untold.inc()),
-                Event::Run { what: RunEvent::ApprovalAsked { .. }, .. } => drop(self.asked.inc()),
-                Event::Run { what: RunEvent::Dispatched { .. }, .. } => drop(self.dispatched.inc()),
-                Event::Run { what: RunEvent::Paced { .. }, .. } => drop(self.paced.inc()),
-                Event::Run { what: RunEvent::Ended { result, .. }, .. } => {
-                    self.runs.get_or_create(&Kind { kind: result.word() }).inc();
-                }
+                Event::Tell { what, .. } => self.tell(what),
+                Event::Run { what, .. } => self.run(what),
                 _ => {}
             }
         }
     }
+
+    fn tell(&self, what: &TellEvent) {
+        match what {
+            TellEvent::Told | TellEvent::Posted { .. } => one_more(&self.tells, "told"),
+            TellEvent::Failed { .. } => one_more(&self.tells, "failed"),
+            TellEvent::GivenUp { .. } => drop(self.untold.inc()),
+            TellEvent::Queued { .. }
+            | TellEvent::Renewed { .. }
+            | TellEvent::Dispatched { .. }
+            | TellEvent::Dropped => {}
+        }
+    }
+
+    fn run(&self, what: &RunEvent) {
+        match what {
+            RunEvent::Dispatched { .. } => drop(self.dispatched.inc()),
+            RunEvent::Paced { .. } => drop(self.paced.inc()),
+            RunEvent::Overdue { refused: None, .. } => one_more(&self.attempts, "overdue"),
+            RunEvent::Overdue { refused: Some(_), .. } => one_more(&self.attempts, "refused"),
+            RunEvent::AttemptFailed { .. } => one_more(&self.attempts, "failed"),
+            RunEvent::AttemptUnknown { .. } => one_more(&self.attempts, "unknown"),
+            RunEvent::StepSucceeded { .. } => one_more(&self.steps, "succeeded"),
+            RunEvent::StepFailed { .. } => one_more(&self.steps, "failed"),
+            RunEvent::VerifyHeld { .. } => one_more(&self.verifies, "held"),
+            RunEvent::VerifyMissed { .. } => one_more(&self.verifies, "missed"),
+            RunEvent::ApprovalAsked { .. } => drop(self.asked.inc()),
+            RunEvent::Approved { .. } => one_more(&self.answered, "approved"),
+            RunEvent::Denied { .. } => one_more(&self.answered, "denied"),
+            RunEvent::ApprovalExpired { .. } => one_more(&self.answered, "expired"),
+            RunEvent::Ended { result, .. } => one_more(&self.runs, result.word()),
+            _ => {}
+        }
+    }
+}
+
+fn one_more(family: &Family<Kind, Counter>, kind: &'static str) {
+    family.get_or_create(&Kind { kind }).inc();
 }

@@ -42,6 +42,7 @@ use crate::{
     guard::{self, Here},
     hashes::Hashes,
     library,
+    metrics::Metrics,
     snapshot::{self, Kept, Snapshots},
     standby,
     task::Owned,
@@ -62,8 +63,8 @@ type Flight = JoinHandle<(Log, Record, Result<u64, log::Error>)>;
 /// Who reconciled, and from where it goes on.
 type Thawing = Owned<(String, fact::Reconciled)>;
 
-/// What a look found: why the streams are not as they were, and the clocks.
-type Looking = Owned<Result<(Option<String>, Here), Error>>;
+/// What a look found: why the streams are not as they were, how many messages DEAD holds, and the clocks.
+type Looking = Owned<Result<(Option<String>, Option<u64>, Here), Error>>;
 
 pub(crate) struct Shell {
     bus: Bus,
@@ -90,6 +91,7 @@ pub(crate) struct Shell {
     own: Writer,
     effects: Effects,
     health: Health,
+    metrics: Metrics,
     status: watch::Sender<Status>,
     /// H of the fact being decided (rule 4).
     fact_hash: Arc<str>,

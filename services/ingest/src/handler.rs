@@ -31,6 +31,10 @@ use crate::{
 /// Largest part of a bad alert that is kept for people.
 const DEAD_BYTES_MAX: usize = 64 * 1024;
 
+/// Why a request or an alert is refused.
+const REASONS: [&str; 7] =
+    ["credentials", "full", "too_large", "unreadable", "malformed", "not_stored", "bad_alert"];
+
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct Reason {
     reason: &'static str,
@@ -66,6 +70,9 @@ impl Ingest {
             registry.register("alerts_received", "Alerts stored", received.clone());
             registry.register("alerts_refused", "Requests and alerts refused, by reason", refused.clone());
         });
+        for reason in REASONS {
+            drop(refused.get_or_create(&Reason { reason }));
+        }
         Self { inner: Arc::new(Inner { bus: bus.clone(), auth, rest, room, writers, received, refused }) }
     }
 

@@ -77,7 +77,7 @@ pub fn router(bus: &Bus, config: &Config, health: &Health) -> Result<Router, Err
         .names()
         .map(|name| (name.to_owned(), Writer::start(bus, FactKind::Alerts, name, PATIENCE)))
         .collect();
-    let (rest, room) = (rest::Rest::new(&config.alertmanagers)?, Room::follow(bus));
+    let (rest, room) = (rest::Rest::new(&config.alertmanagers)?, Room::follow(bus, health));
     let state = handler::Ingest::new(bus, auth, rest, room.clone(), writers, health);
     let mut app = Router::new()
         .route("/webhooks/alertmanager", post(handler::alertmanager))

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use prometheus_client::metrics::gauge::Gauge;
 use regreen_bus::{Bus, streams};
+use regreen_kit::health::Health;
 use tokio::sync::watch;
 
 /// Beyond this FACTS takes no alerts and no events, so that results and operators still get in.
@@ -20,9 +22,13 @@ pub struct Room {
 
 impl Room {
     /// Asks again and again, until nobody wants to know.
-    pub fn follow(bus: &Bus) -> Self {
+    pub fn follow(bus: &Bus, health: &Health) -> Self {
         let (tell, full) = watch::channel(false);
-        tokio::spawn(ask(bus.clone(), tell));
+        let filled = Gauge::default();
+        health.metrics(|registry| {
+            registry.register("facts_filled_percent", "How much of its bound FACTS fills", filled.clone());
+        });
+        tokio::spawn(ask(bus.clone(), filled, tell));
         Self { full }
     }
 
@@ -32,10 +38,11 @@ impl Room {
     }
 }
 
-async fn ask(bus: Bus, tell: watch::Sender<bool>) {
+async fn ask(bus: Bus, filled: Gauge, tell: watch::Sender<bool>) {
     while !tell.is_closed() {
         match streams::filled_percent(&bus, bus.names.facts()).await {
             Ok(percent) => {
+                filled.set(i64::try_from(percent).unwrap_or(i64::MAX));
                 if tell.send_replace(percent > FULL_PERCENT) != (percent > FULL_PERCENT) {
                     tracing::warn!(
                         percent,

@@ -3,6 +3,11 @@
 
 use std::time::Duration;
 
+use prometheus_client::{
+    encoding::EncodeLabelSet,
+    metrics::{counter::Counter, family::Family, gauge::Gauge},
+    registry::Registry,
+};
 use regreen_bus::{Bus, reader::Reader, streams};
 use regreen_kit::{Shutdown, clock, secrets::Reference};
 use regreen_schemas::{
@@ -78,6 +83,41 @@ fn judge(heard: &Heard, now: Span) -> Option<Alarm> {
     }
 }
 
+/// Its metrics.
+#[derive(Clone, Debug, Default)]
+pub struct Metrics {
+    alarm: Family<State, Gauge>,
+    failed: Counter,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct State {
+    state: &'static str,
+}
+
+/// What it may wake somebody for.
+const STATES: [&str; 4] = ["nats_away", "silent", "frozen", "suspect"];
+
+impl Metrics {
+    /// Registers them.
+    pub fn register(&self, registry: &mut Registry) {
+        registry.register("deadman_alarm", "1 for what the dead man pages for now", self.alarm.clone());
+        registry.register(
+            "deadman_pages_failed",
+            "Tries to page that did not get through",
+            self.failed.clone(),
+        );
+        self.raised(None);
+    }
+
+    fn raised(&self, alarm: Option<&Alarm>) {
+        for state in STATES {
+            let raised = alarm.is_some_and(|alarm| alarm.state == state);
+            self.alarm.get_or_create(&State { state }).set(i64::from(raised));
+        }
+    }
+}
+
 /// A page, or the word that it is over.
 #[derive(Clone, Debug)]
 struct Page {
@@ -91,6 +131,7 @@ pub async fn run(
     domain: Domain,
     receivers: Vec<Reference>,
     client: Client,
+    metrics: Metrics,
     mut shutdown: Shutdown,
 ) {
     if receivers.is_empty() {
@@ -103,7 +144,7 @@ pub async fn run(
         .into_iter()
         .map(|receiver| {
             let (queue, pages) = mpsc::channel(QUEUE_MAX);
-            tokio::spawn(deliver(receiver, domain.clone(), client.clone(), pages));
+            tokio::spawn(deliver(receiver, domain.clone(), client.clone(), metrics.clone(), pages));
             queue
         })
         .collect();
@@ -160,13 +201,20 @@ pub async fn run(
                     }
                 }
             }
+            metrics.raised(alarm.as_ref());
             raised = alarm;
         }
     }
 }
 
 /// Sends pages to one receiver, in order, each until it got through.
-async fn deliver(receiver: Reference, domain: Domain, client: Client, mut pages: mpsc::Receiver<Page>) {
+async fn deliver(
+    receiver: Reference,
+    domain: Domain,
+    client: Client,
+    metrics: Metrics,
+    mut pages: mpsc::Receiver<Page>,
+) {
     while let Some(Page { alarm, over }) = pages.recv().await {
         let key = h(&[domain.as_str().as_bytes(), alarm.state.as_bytes(), &alarm.epoch.to_be_bytes()]);
         let body = json!({
@@ -184,6 +232,7 @@ async fn deliver(receiver: Reference, domain: Domain, client: Client, mut pages:
                 Err(missing) => Err(missing.to_string()),
             };
             let Err(why) = sent else { break };
+            metrics.failed.inc();
             tracing::error!(state = alarm.state, why, "a page did not get through; it is sent again");
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(RETRY_MAX);

@@ -14,11 +14,12 @@ mod webhook;
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
-use regreen_action::{Action, Options};
+use regreen_action::{Action, Metrics, Options};
 use regreen_bus::Bus;
 use regreen_kit::{
     Shutdown,
     channels::Channels,
+    health::Health,
     secrets::{Reference, Secrets},
 };
 use regreen_schemas::action::TELLS;
@@ -66,6 +67,7 @@ pub fn options(journal: PathBuf) -> Options {
         journal,
         at_once: process::AT_ONCE,
         ends_process: false,
+        metrics: Metrics::default(),
     }
 }
 
@@ -73,11 +75,22 @@ pub fn options(journal: PathBuf) -> Options {
 ///
 /// # Errors
 /// [`Error`] when it can't start.
-pub async fn run(bus: Bus, options: Options, settings: Settings, shutdown: Shutdown) -> Result<(), Error> {
+pub async fn run(
+    bus: Bus,
+    options: Options,
+    settings: Settings,
+    health: &Health,
+    shutdown: Shutdown,
+) -> Result<(), Error> {
     let Settings { secrets, channels, deadman } = settings;
+    let pages = deadman::Metrics::default();
+    health.metrics(|registry| {
+        options.metrics.register(registry);
+        pages.register(registry);
+    });
     let domain = bus.names.domain().clone();
     let actions = actions(&channels, secrets, &format!("regreen/{domain}"))?;
-    tokio::spawn(deadman::run(bus.clone(), domain, deadman, http::client()?, shutdown.clone()));
+    tokio::spawn(deadman::run(bus.clone(), domain, deadman, http::client()?, pages, shutdown.clone()));
     Ok(regreen_action::run(bus, options, actions, shutdown).await?)
 }
 

@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, process::ExitCode};
 
-use regreen_action::Options;
+use regreen_action::{Metrics, Options};
 use regreen_bus::{Bus, connect, rights::Role};
 use regreen_kit::{
     Shutdown,
@@ -74,12 +74,15 @@ pub fn main() -> ExitCode {
     daemon::main("regreen-runner", about, include_str!("../../../docs/config/runner.yaml"), run)
 }
 
-async fn run(file: File, _: Health, shutdown: Shutdown) -> Result<(), Failure> {
+async fn run(file: File, health: Health, shutdown: Shutdown) -> Result<(), Failure> {
     let File { process, name, zone, journal, at_once, providers, secrets, .. } = file;
     let role = Role::Runner { name: name.clone() };
     let (url, domain, seed) = process.place()?;
     let bus = Bus::connect_in_time(&connect::Options::of(&role, url, domain, seed)).await?;
+    let metrics = Metrics::default();
+    health.metrics(|registry| metrics.register(registry));
     // Its hard deadline ends the process: it is alone in it.
-    let options = Options { name: name.into(), zone: zone.into(), journal, at_once, ends_process: true };
+    let options =
+        Options { name: name.into(), zone: zone.into(), journal, at_once, ends_process: true, metrics };
     Ok(crate::run(bus, options, &providers, &secrets, shutdown).await?)
 }

@@ -142,7 +142,9 @@ impl Services {
             deadman: self.config.deadman.clone(),
         };
         let shutdown = self.shutdown.clone();
-        tasks.spawn(async move { Ok(regreen_notifier::run(notifier, host, settings, shutdown).await?) });
+        tasks.spawn(
+            async move { Ok(regreen_notifier::run(notifier, host, settings, &health, shutdown).await?) },
+        );
         // The first service that ends takes the others with it: half a system is worse than none.
         let mut outcome = Ok(());
         while let Some(ended) = tasks.join_next().await {

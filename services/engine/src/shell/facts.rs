@@ -45,6 +45,7 @@ impl Shell {
             let until = self.state.now.max(stored.time);
             self.fire(until);
         }
+        self.metrics.standing.behind(stored.pending);
         self.behind(&stored);
         self.fact_hash = guard::fact_hash(&stored.payload);
         let kind = self.bus.names.parse_fact(&stored.subject).map(|(kind, source)| (kind, source.to_owned()));

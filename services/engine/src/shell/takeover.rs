@@ -19,7 +19,7 @@ use crate::{
     hashes::Hashes,
     janitor::Janitor,
     library,
-    metrics::Metrics,
+    metrics::{Metrics, Stand},
     recover::{self, Recovered},
     snapshot::Snapshots,
     standby,
@@ -42,6 +42,7 @@ impl Shell {
         let own = Writer::start(&bus, FactKind::Engine, owner.as_str(), PATIENCE);
         let here = standby::wait(&bus, &mut recovered, &own, &owner, alone, |standing| {
             health.say("engine", Ok(()));
+            metrics.standing.is(Stand::Standby, standing.stopped.is_some());
             status.send_replace(standing);
         })
         .await?;
@@ -60,7 +61,7 @@ impl Shell {
             Some(_) => None,
             None => Some(streams::created(&bus).await?),
         };
-        let effects = Effects::new(&bus, own.clone(), stories, metrics);
+        let effects = Effects::new(&bus, own.clone(), stories, metrics.clone());
         // What was trimmed can't be read from the beginning; older tickets are asked of the server one by one.
         let (tickets, stops) = Tickets::follow(&bus, streams::extent(&bus, bus.names.tickets()).await?.last);
         let pulled =
@@ -91,6 +92,7 @@ impl Shell {
             own,
             effects,
             health,
+            metrics,
             status,
             hashes: Hashes::default(),
             snapshots: Snapshots::new(

@@ -1,6 +1,7 @@
 //! Whether the engine may still be trusted: what the streams are, what the clocks say, and what it says of itself
 //! (rules 4, 12 and 14).
 
+use regreen_bus::streams;
 use regreen_decider::{Input, Phase, State, suspicion};
 use regreen_schemas::{
     Span,
@@ -13,6 +14,7 @@ use super::Shell;
 use crate::{
     Error, Status,
     guard::{self, Expected, Here},
+    metrics::Stand,
     task::Owned,
 };
 
@@ -44,16 +46,22 @@ impl Shell {
             (self.bus.clone(), self.own.clone(), self.owner.clone(), self.expected());
         self.looking = Some(Owned::spawn(async move {
             let wrong = guard::look(&bus, &expected).await?;
-            Ok((wrong, guard::here(&bus, &own, &owner).await?))
+            // Only counted: whatever is wrong with DEAD, the domain goes on.
+            let dead = streams::extent(&bus, bus.names.dead()).await.ok();
+            let dead = dead.map(|dead| (dead.last + 1).saturating_sub(dead.first));
+            Ok((wrong, dead, guard::here(&bus, &own, &owner).await?))
         }));
     }
 
-    pub(super) fn looked(&mut self, looked: Result<(Option<String>, Here), Error>) {
-        let (wrong, here) = match looked {
+    pub(super) fn looked(&mut self, looked: Result<(Option<String>, Option<u64>, Here), Error>) {
+        let (wrong, dead, here) = match looked {
             Ok(found) => found,
             // No answer proves nothing; the next look comes.
             Err(error) => return tracing::warn!(%error, "streams and clocks can't be compared now"),
         };
+        if let Some(letters) = dead {
+            self.metrics.standing.dead(letters);
+        }
         if let Some(why) = wrong {
             return self.freeze(why);
         }
@@ -123,6 +131,7 @@ impl Shell {
                 self.state.frozen.as_deref().unwrap_or_default()
             ),
         };
+        self.metrics.standing.is(Stand::from(&self.state.phase), self.state.stopped.is_some());
         self.health.say("engine", if self.state.phase == Phase::Live { Ok(()) } else { Err(phase.clone()) });
         self.status.send_replace(Status {
             phase,
