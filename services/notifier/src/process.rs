@@ -69,11 +69,12 @@ pub fn main() -> ExitCode {
     daemon::main("regreen-notifier", about, include_str!("../../../docs/config/notifier.yaml"), run)
 }
 
-async fn run(file: File, _: Health, shutdown: Shutdown) -> Result<(), Failure> {
+async fn run(file: File, health: Health, shutdown: Shutdown) -> Result<(), Failure> {
     let channels = file.channels();
     let File { process, journal, secrets, deadman, .. } = file;
     let settings = Settings { secrets, channels, deadman };
     let (url, domain, seed) = process.place()?;
     let bus = Bus::connect_in_time(&connect::Options::of(&Role::Notifier, url, domain, seed)).await?;
+    health.say(daemon::NATS, Ok(()));
     Ok(crate::run(bus, crate::options(journal), settings, shutdown).await?)
 }

@@ -74,11 +74,12 @@ pub fn main() -> ExitCode {
     daemon::main("regreen-runner", about, include_str!("../../../docs/config/runner.yaml"), run)
 }
 
-async fn run(file: File, _: Health, shutdown: Shutdown) -> Result<(), Failure> {
+async fn run(file: File, health: Health, shutdown: Shutdown) -> Result<(), Failure> {
     let File { process, name, zone, journal, at_once, providers, secrets, .. } = file;
     let role = Role::Runner { name: name.clone() };
     let (url, domain, seed) = process.place()?;
     let bus = Bus::connect_in_time(&connect::Options::of(&role, url, domain, seed)).await?;
+    health.say(daemon::NATS, Ok(()));
     // Its hard deadline ends the process: it is alone in it.
     let options = Options { name: name.into(), zone: zone.into(), journal, at_once, ends_process: true };
     Ok(crate::run(bus, options, &providers, &secrets, shutdown).await?)
