@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # Builds the images that compose.yaml names where none can be pulled: out of the real programs of this machine, with the
-# libraries that they need, under the same names. What differs from the published ones is said in override.yaml.
+# libraries that they need, under the same names. An image that was pulled is never replaced. `--remove` takes them away.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 binaries="${CARGO_TARGET_DIR:-target}/debug"
+label=regreen.part=stand-in
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
@@ -33,13 +34,18 @@ put() { # root program path
     done
 }
 
+# Whether a name may be taken: never from an image that somebody pulled.
+free() { # name
+    local labels
+    labels=$(docker image inspect --format '{{json .Config.Labels}}' "$1" 2>/dev/null) || return 0
+    [[ $labels = *'"regreen.part":'* ]] || fail "$1 is there and no stand-in; run \`docker rmi $1\` if you want one"
+}
+
 image() { # root name changes...
-    local root=$1 name=$2 before
+    local root=$1 name=$2
     shift 2
-    before=$(docker images --quiet "$name")
-    tar -C "$root" -c . | docker import "${@/#/--change=}" - "$name" >/dev/null
-    # The one of this name before would stay without a name.
-    if [ -n "$before" ]; then docker rmi "$before" >/dev/null || say "$before is still in use"; fi
+    free "$name"
+    tar -C "$root" -c . | docker import "${@/#/--change=}" --change="LABEL $label" - "$name" >/dev/null
     rm -rf "$root"
     say "made $name"
 }
@@ -51,24 +57,55 @@ tools() {
     mkdir -p "$1/etc" "$1/tmp"
 }
 
-ours() { # service program
-    local root=$work/$1 folder
-    [ -x "$binaries/$2" ] || fail "$binaries/$2 is missing; run \`cargo build --workspace\`"
-    put "$root" "$binaries/$2" "usr/local/bin/$2"
-    mkdir -p "$root/etc/ssl/certs" "$root/tmp"
-    cp -L /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/certs/" || fail "ca-certificates is missing"
-    # The same folders as in the Dockerfile, of the same user.
-    while read -r folder; do mkdir -p "$root/$folder"; done <deploy/compose/folders
-    chown -R 65532:65532 "$root"
-    image "$root" "regreen/$1:0.1.0" "ENTRYPOINT [\"$2\"]" "USER 65532:65532"
+# The Dockerfile itself is built, on stand-ins for Rust's image and for the one without shell.
+ours() {
+    local rust=$work/rust bare=$work/bare program target
+    tools "$rust"
+    mkdir -p "$rust/built" "$bare/etc/ssl/certs" "$bare/tmp"
+    for program in regreen regreen-{ingest,probe,engine,runner,notifier,simcloud}; do
+        [ -x "$binaries/$program" ] || fail "$binaries/$program is missing; run \`cargo build --workspace\`"
+        put "$bare" "$binaries/$program" "built/$program"
+        mv "$bare/built/$program" "$rust/built/"
+    done
+    rmdir "$bare/built"
+    install -m 755 tests/compose/cargo "$rust/bin/cargo"
+    printf '#!/bin/sh\n# Stands for the one that installs packages.\n' >"$rust/bin/apk"
+    chmod 755 "$rust/bin/apk"
+    for program in mkdir cp; do ln -s busybox "$rust/bin/$program"; done
+    image "$rust" "$(from chef)"
+    cp -L /etc/ssl/certs/ca-certificates.crt "$bare/etc/ssl/certs/" || fail "ca-certificates is missing"
+    image "$bare" "$(from base)"
+    for target in cli ingest probe engine runner notifier simcloud; do
+        # The old builder: it comes with the daemon, and asks nobody for images that are here.
+        free "regreen/$target:0.1.0"
+        DOCKER_BUILDKIT=0 docker build --target "$target" --label "$label" --tag "regreen/$target:0.1.0" . >"$work/log" 2>&1 ||
+            fail "the Dockerfile can't be built: $(tail -n 20 "$work/log")"
+        say "made regreen/$target:0.1.0"
+    done
+}
+
+from() { # stage: the image that it begins with
+    sed -n "s/^FROM \(.*\) AS $1$/\1/p" Dockerfile
+}
+
+remove() {
+    local images
+    images=$(docker images --quiet --filter label=regreen.part | sort -u)
+    # Those that others are made of go in a later turn.
+    for _ in 1 2 3; do
+        [ -n "$images" ] || return 0
+        xargs docker rmi --force >/dev/null 2>&1 <<<"$images" || true
+        images=$(docker images --all --quiet --filter label=regreen.part | sort -u)
+    done
+    [ -z "$images" ] || fail "these images can't be removed: $images"
 }
 
 docker info >/dev/null 2>&1 || fail "no Docker daemon answers; start one"
+if [ "${1:-}" = --remove ]; then remove; exit; fi
 busybox=$(program busybox '`apt-get install busybox-static`')
 ldd "$busybox" >/dev/null 2>&1 && fail "$busybox is not static; run \`apt-get install busybox-static\`"
 
-for service in ingest probe engine runner notifier simcloud; do ours "$service" "regreen-$service"; done
-ours cli regreen
+ours
 
 tools "$work/nats"
 put "$work/nats" "$(program nats-server '`make tools`')" usr/local/bin/nats-server
@@ -85,3 +122,5 @@ image "$work/alertmanager" prom/alertmanager:v0.28.1 'ENTRYPOINT ["/bin/alertman
 tools "$work/haproxy"
 put "$work/haproxy" "$(program haproxy '`apt-get install haproxy`')" usr/local/sbin/haproxy
 image "$work/haproxy" haproxy:3.0-alpine
+# What was of these names before, and the stages of the build.
+docker image prune --force --filter label=regreen.part >/dev/null
