@@ -1,6 +1,6 @@
 # Two commands: `make drill` shows it at work for real, `make test` checks everything that CI checks.
 SHELL := /bin/bash
-.PHONY: drill opensearch search bench chaos kills sim test tools build services lint unit stories editor fmt schemas
+.PHONY: drill stack images opensearch search bench chaos kills sim test tools build services lint unit stories editor fmt schemas
 
 test: tools lint unit sim stories kills editor ## Everything that CI checks
 
@@ -14,6 +14,14 @@ drill: tools $(if $(filter real,$(SEARCH)),opensearch) ## Breaks a small service
 	cargo build --locked -p regreen-cli -p regreen-simcloud
 	cargo run --quiet --locked -p regreen-cli -- drill hello
 	cargo run --quiet --locked -p regreen-cli -- drill elasticsearch-node-lost --search $(SEARCH) --report $(REPORT)
+
+# As root, or with a Docker daemon running. No image is pulled: those of compose.yaml are made from this machine's programs.
+stack: tools ## All of compose.yaml as real containers: brought up, broken, repaired from metric to proof, taken down
+	cargo build --locked -p regreen-cli -p regreen-simcloud -p regreen-ingest -p regreen-probe -p regreen-engine -p regreen-runner -p regreen-notifier
+	tests/compose/stack.sh
+
+images: ## The images of all services, by the Dockerfile: regreen/engine:0.1.0 and so on
+	docker compose --profile '*' build
 
 opensearch: ## OpenSearch into the user's cache, and .tools/bin/opensearch-node, which runs a node; wants Java and Maven
 	@scripts/opensearch.sh

@@ -23,12 +23,16 @@ use crate::{
     config::{self, read},
     errors::chain,
     health::Health,
+    ready,
     secrets::{Missing, Reference},
     shutdown, telemetry,
 };
 
 /// How long a service may take to end: what is under way is finished first.
 const DRAIN_MAX: Duration = Duration::from_secs(30);
+
+/// The part of a process's health that is its way to NATS: every service says so once it has connected.
+pub const NATS: &str = "nats";
 
 /// A failure for people, with its causes.
 pub type Failure = Box<dyn Error + Send + Sync>;
@@ -160,9 +164,18 @@ where
                 .action(ArgAction::SetTrue)
                 .help("Reads the configuration, says what is wrong with it, and starts nothing"),
         )
+        .arg(Arg::new("ready").long("ask-ready").action(ArgAction::SetTrue).conflicts_with("check").help(
+            "Asks the process that runs with this configuration whether it is ready, and starts nothing",
+        ))
         .after_help(format!("Example of a configuration:\n{example}"))
         .get_matches();
     let path = arguments.get_one::<PathBuf>("config").expect("invariant: clap requires it");
+    if arguments.get_flag("ready") {
+        return match asked::<C>(path) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => fail(&error, 1),
+        };
+    }
     let config = match checked::<C>(path) {
         Ok(config) => config,
         Err((code, error)) => return fail(&error, code),
@@ -180,6 +193,12 @@ where
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&error, 1),
     }
+}
+
+/// Reads no secrets: who asks need not be able to.
+fn asked<C: Config>(path: &PathBuf) -> Result<(), Failure> {
+    let config: C = read(path)?;
+    Ok(ready::ask(config.process().listen, "/readyz")?)
 }
 
 fn checked<C: Config>(path: &PathBuf) -> Result<C, (u8, Failure)> {
@@ -205,6 +224,7 @@ where
         build.get_or_create(&Build { service: name, version: env!("CARGO_PKG_VERSION") }).set(1);
         registry.register("build_info", "1 for the service that this is, and its version", build);
     });
+    health.say(NATS, Err("not connected yet".into()));
     let listener = tokio::net::TcpListener::bind(process.listen)
         .await
         .map_err(|error| format!("{} can't be listened on: {error}", process.listen))?;

@@ -9,6 +9,7 @@ pub mod daemon;
 pub mod errors;
 pub mod health;
 pub mod loopback;
+pub mod ready;
 pub mod secrets;
 pub mod shutdown;
 pub mod telemetry;

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::args::Connect;
 
-/// `client.json`, written by `up`.
+/// `client.json`, written by `up`, and by `users` for who runs apart.
 #[derive(Serialize, Deserialize)]
 pub struct Client {
     /// Address of NATS.
@@ -19,8 +19,8 @@ pub struct Client {
     pub operator: String,
     /// Seed of the operator's nkey; none where the server has no users.
     pub seed: Option<String>,
-    /// Where `up` listens.
-    pub listen: String,
+    /// Where `up` listens; nowhere in a domain whose services run apart.
+    pub listen: Option<String>,
 }
 
 /// A connection, and who is connected.
@@ -66,7 +66,7 @@ pub async fn connect(options: &Connect) -> anyhow::Result<Connected> {
         Some(nats) => {
             let seed = read_seed(options.creds.as_deref())?;
             let (nats, domain) = (nats.clone(), options.domain.clone());
-            (Client { nats, domain, operator: options.operator.clone(), seed, listen: String::new() }, None)
+            (Client { nats, domain, operator: options.operator.clone(), seed, listen: None }, None)
         }
         None => {
             let file = options.data_dir.join("client.json");
@@ -80,7 +80,7 @@ pub async fn connect(options: &Connect) -> anyhow::Result<Connected> {
             let client: Client =
                 serde_json::from_str(&text).with_context(|| format!("{}", file.display()))?;
             let listen = client.listen.clone();
-            (client, Some(listen))
+            (client, listen)
         }
     };
     let options = connect::Options {

@@ -76,6 +76,7 @@ async fn run(file: File, health: Health, shutdown: Shutdown) -> Result<(), Failu
     let process = file.process;
     let (url, domain, seed) = process.place()?;
     let bus = Bus::connect_in_time(&connect::Options::of(&Role::Engine, url, domain, seed)).await?;
+    health.say(daemon::NATS, Ok(()));
     let (status, mut watched) = watch::channel(Status::default());
     tokio::spawn(async move {
         let mut before = String::new();

@@ -69,6 +69,7 @@ async fn run(file: File, health: Health, shutdown: regreen_kit::Shutdown) -> Res
     let File { process, listen, auth, alertmanagers, events, tls, slack, .. } = file;
     let (url, domain, seed) = process.place()?;
     let bus = Bus::connect_in_time(&connect::Options::of(&Role::Ingest, url, domain, seed)).await?;
+    health.say(daemon::NATS, Ok(()));
     let slack = Slack { signing_secret: slack.map(|slack| slack.signing_secret), ..Slack::default() };
     let config = Config { auth, alertmanagers, events, slack, ..Config::default() };
     let app = router(&bus, &config, &health)?;

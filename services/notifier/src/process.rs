@@ -75,5 +75,6 @@ async fn run(file: File, health: Health, shutdown: Shutdown) -> Result<(), Failu
     let settings = Settings { secrets, channels, deadman };
     let (url, domain, seed) = process.place()?;
     let bus = Bus::connect_in_time(&connect::Options::of(&Role::Notifier, url, domain, seed)).await?;
+    health.say(daemon::NATS, Ok(()));
     Ok(crate::run(bus, crate::options(journal), settings, &health, shutdown).await?)
 }

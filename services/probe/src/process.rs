@@ -59,12 +59,13 @@ pub fn main() -> ExitCode {
     daemon::main("regreen-probe", about, include_str!("../../../docs/config/probe.yaml"), run)
 }
 
-async fn run(file: File, _: Health, shutdown: Shutdown) -> Result<(), Failure> {
+async fn run(file: File, health: Health, shutdown: Shutdown) -> Result<(), Failure> {
     let File { process, vantage, reference, listen, secrets, ca, .. } = file;
     let looker = Looker::new(secrets, ca)?;
     let role = Role::Probe { vantage: vantage.clone() };
     let (url, domain, seed) = process.place()?;
     let bus = Bus::connect_in_time(&connect::Options::of(&role, url, domain, seed)).await?;
+    health.say(daemon::NATS, Ok(()));
     let (own, seen) = watch::channel(expose::Own::default());
     if let Some(listen) = listen {
         let router = expose::router(&bus, seen).await?;

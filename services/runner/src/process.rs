@@ -81,6 +81,7 @@ async fn run(file: File, health: Health, shutdown: Shutdown) -> Result<(), Failu
     let bus = Bus::connect_in_time(&connect::Options::of(&role, url, domain, seed)).await?;
     let metrics = Metrics::default();
     health.metrics(|registry| metrics.register(registry));
+    health.say(daemon::NATS, Ok(()));
     // Its hard deadline ends the process: it is alone in it.
     let options =
         Options { name: name.into(), zone: zone.into(), journal, at_once, ends_process: true, metrics };

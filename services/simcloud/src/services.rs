@@ -4,6 +4,7 @@
 use std::{
     fs::File,
     io::Write as _,
+    net::{Ipv4Addr, SocketAddr},
     path::PathBuf,
     sync::{
         Arc, Mutex,
@@ -12,6 +13,7 @@ use std::{
     time::Duration,
 };
 
+use anyhow::Context as _;
 use axum::{
     Json, Router,
     extract::State,
@@ -31,6 +33,9 @@ pub struct Options {
     /// Names of the services; each gets a port on loopback.
     #[arg(required = true)]
     services: Vec<String>,
+    /// Where it listens instead, when there is one: in a container of its own.
+    #[arg(long)]
+    listen: Option<SocketAddr>,
     /// Alertmanager: http://host:port. None: nobody complains.
     #[arg(long)]
     alertmanager: Option<String>,
@@ -67,6 +72,11 @@ impl Service {
 
 /// Runs them until it is killed.
 pub async fn run(args: Options) -> anyhow::Result<()> {
+    anyhow::ensure!(
+        args.listen.is_none() || args.services.len() == 1,
+        "--listen is for one service: name one, or leave it out"
+    );
+    let listen = args.listen.unwrap_or((Ipv4Addr::LOCALHOST, 0).into());
     let effects = Arc::new(Mutex::new(File::options().create(true).append(true).open(&args.effects)?));
     let mut addresses = serde_json::Map::new();
     let mut servers = tokio::task::JoinSet::new();
@@ -77,7 +87,8 @@ pub async fn run(args: Options) -> anyhow::Result<()> {
             mute: AtomicBool::new(false),
             effects: effects.clone(),
         });
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+        let listener =
+            TcpListener::bind(listen).await.with_context(|| format!("{listen} can't be listened on"))?;
         addresses.insert(name.clone(), listener.local_addr()?.to_string().into());
         if let Some(alertmanager) = args.alertmanager.clone() {
             tokio::spawn(complain(service.clone(), format!("{alertmanager}/api/v2/alerts")));
@@ -100,6 +111,15 @@ fn routes(service: Arc<Service>) -> Router {
         let status = if service.is_healthy() { StatusCode::OK } else { StatusCode::CONFLICT };
         (status, Json(json!({"service": service.name})))
     };
+    let home = async |State(service): State<Arc<Service>>| {
+        let status = if service.is_healthy() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+        (status, format!("this is {}\n", service.name))
+    };
+    // What its Prometheus sees: it answers also while it is broken.
+    let metrics = async |State(service): State<Arc<Service>>| {
+        let healthy = u8::from(service.is_healthy());
+        format!("# TYPE simcloud_service_healthy gauge\nsimcloud_service_healthy {healthy}\n")
+    };
     let repair = async |State(service): State<Arc<Service>>, Json(by): Json<Value>| {
         let done = service.happen("repair", &by["run"]);
         if service.mute.swap(false, Ordering::SeqCst) {
@@ -111,7 +131,9 @@ fn routes(service: Arc<Service>) -> Router {
     let mute = async |State(service): State<Arc<Service>>| service.mute.store(true, Ordering::SeqCst);
     let broken = async |State(service): State<Arc<Service>>| service.happen("break", &Value::Null);
     Router::new()
+        .route("/", get(home))
         .route("/health", get(health))
+        .route("/metrics", get(metrics))
         .route("/state", get(state))
         .route("/repair", post(repair))
         .route("/break", post(broken))

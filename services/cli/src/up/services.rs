@@ -165,7 +165,7 @@ impl Services {
             domain: self.domain.to_string(),
             seed: self.place.seed(&Role::Operator { name: operator.clone() }),
             operator,
-            listen: listen.to_owned(),
+            listen: Some(listen.to_owned()),
         };
         client::write_private(
             &self.options.data_dir.join("client.json"),
