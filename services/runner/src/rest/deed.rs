@@ -90,8 +90,10 @@ impl<D: Deed> Call for Doing<D> {
 
 /// What only reads.
 pub trait Question: Send + Sync + 'static {
-    /// The client of this call.
-    fn rest(&self) -> &Rest;
+    /// The client of this call, where its credential's requests are counted.
+    fn rest(&self) -> Option<&Rest> {
+        None
+    }
 
     /// The result.
     fn answer(&self) -> impl Future<Output = Result<Value, Wrong>> + Send;
@@ -120,6 +122,6 @@ impl<Q: Question> Call for Asking<Q> {
     }
 
     fn rate(&self) -> Option<Told> {
-        self.0.rest().told()
+        self.0.rest().and_then(Rest::told)
     }
 }

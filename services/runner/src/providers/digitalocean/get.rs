@@ -17,8 +17,8 @@ struct Get {
 }
 
 impl Question for Get {
-    fn rest(&self) -> &Rest {
-        &self.api.rest
+    fn rest(&self) -> Option<&Rest> {
+        Some(&self.api.rest)
     }
 
     async fn answer(&self) -> Result<Value, Wrong> {

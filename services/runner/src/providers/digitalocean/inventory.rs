@@ -39,8 +39,8 @@ fn node(droplet: &Droplet) -> Option<Value> {
 }
 
 impl Question for List {
-    fn rest(&self) -> &Rest {
-        &self.api.rest
+    fn rest(&self) -> Option<&Rest> {
+        Some(&self.api.rest)
     }
 
     async fn answer(&self) -> Result<Value, Wrong> {
