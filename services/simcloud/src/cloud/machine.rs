@@ -190,11 +190,14 @@ async fn end(child: &mut Child) {
 }
 
 /// Where OpenSearch is started: beside this project, or on the path.
-fn opensearch() -> anyhow::Result<PathBuf> {
+///
+/// # Errors
+/// When it is not there, with the command that gets it.
+pub fn opensearch() -> anyhow::Result<PathBuf> {
     const NAME: &str = "opensearch-node";
     let path = std::env::var_os("PATH").unwrap_or_default();
     let tools = std::env::current_dir()?.join(".tools/bin");
     let places = [tools].into_iter().chain(std::env::split_paths(&path));
     let found = places.map(|place| place.join(NAME)).find(|file| file.is_file());
-    found.with_context(|| format!("{NAME} is neither in .tools/bin nor on PATH: run `make search`"))
+    found.with_context(|| format!("{NAME} is neither in .tools/bin nor on PATH: run `make opensearch`"))
 }

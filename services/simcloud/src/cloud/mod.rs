@@ -98,6 +98,9 @@ fn span(text: &str) -> Result<Duration, String> {
 
 /// Runs it until it is told to end.
 pub async fn run(options: Options) -> anyhow::Result<()> {
+    if options.search == Kind::Real {
+        machine::opensearch()?;
+    }
     let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
     let base = format!("http://{}", listener.local_addr()?);
     std::fs::create_dir_all(&options.dir).with_context(|| format!("can't make {}", options.dir.display()))?;

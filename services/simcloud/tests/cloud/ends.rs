@@ -37,3 +37,25 @@ async fn killed_it_leaves_no_droplet_behind() {
     world.process.kill();
     gone(&pids).await;
 }
+
+#[test]
+fn without_opensearch_it_says_at_once_how_to_get_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_regreen-simcloud"));
+    command.args([
+        "digitalocean",
+        "--search",
+        "real",
+        "--tag",
+        "es-a",
+        "--token",
+        "t",
+        "--network",
+        "127.83.7.0/24",
+    ]);
+    command.args(["--effects", "effects.jsonl", "--dir", "droplets"]).current_dir(&folder).env("PATH", "");
+    let output = command.output().expect("it starts");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && said.contains("run `make opensearch`"), "{said}");
+    assert!(!folder.path().join("droplets").exists(), "and leaves nothing");
+}

@@ -93,7 +93,8 @@ pub fn actions(client: &Client, options: &Options, secrets: &Secrets) -> Vec<Box
         let (client, options, secrets) = (client.clone(), options.clone(), secrets.clone());
         let credential = Some(options.credential());
         let prepare = move |command: &Command| {
-            let rest = Rest::bearer(&client, &secrets, &options.token.secret)?.metered(options.credential().name);
+            let rest =
+                Rest::bearer(&client, &secrets, &options.token.secret)?.metered(options.credential().name);
             make(Api::new(rest, options.url.clone(), command.task.timeout), command)
         };
         Box::new(Served { declaration, credential, prepare }) as Box<dyn Action>
