@@ -2,6 +2,7 @@
 
 pub mod digitalocean;
 pub mod elasticsearch;
+pub mod host;
 pub mod http;
 
 use std::path::PathBuf;
@@ -20,6 +21,8 @@ pub struct Options {
     pub digitalocean: Option<digitalocean::Options>,
     /// Clusters of Elasticsearch and OpenSearch.
     pub elasticsearch: Option<elasticsearch::Options>,
+    /// The machine that the runner stands on.
+    pub host: Option<host::Options>,
 }
 
 /// `{secret: name}`: a secret by its name under `secrets:`.
@@ -54,6 +57,7 @@ impl Options {
         if let Some(options) = &self.digitalocean {
             secrets.get(&options.token.secret)?;
         }
+        self.host.iter().try_for_each(host::Options::sound)?;
         self.elasticsearch.iter().try_for_each(|options| options.check(secrets))
     }
 
@@ -69,6 +73,9 @@ impl Options {
         }
         if let Some(options) = &self.elasticsearch {
             actions.extend(elasticsearch::actions(&client, options, secrets)?);
+        }
+        if let Some(options) = &self.host {
+            actions.extend(host::actions(options)?);
         }
         Ok(actions)
     }
