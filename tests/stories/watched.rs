@@ -238,6 +238,7 @@ async fn rules_and_dashboard_name_metrics_that_services_really_export() {
     says(&fleet, active, "regreen_engine_phase{phase=\"live\"} 1").await;
     says(&fleet, standby, "regreen_engine_phase{phase=\"standby\"} 1").await;
     says(&fleet, active, "regreen_vantage_heard{vantage=\"main\"} 1").await;
+    says(&fleet, active, "regreen_dead_letters{} 0").await;
     let half = payload(&[json!({"status": "firing"}), alert("two")]).to_string();
     assert_eq!(fleet.world.post(half, TOKEN).await, 200);
     says(&fleet, "ingest", "regreen_alerts_refused_total{reason=\"bad_alert\"} 1").await;

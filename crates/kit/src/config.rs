@@ -124,7 +124,10 @@ impl Default for Keep {
 }
 
 /// A duration as in playbooks: `10m`, `30d`.
-fn span<'de, D: Deserializer<'de>>(from: D) -> Result<Span, D::Error> {
+///
+/// # Errors
+/// When it is none.
+pub fn span<'de, D: Deserializer<'de>>(from: D) -> Result<Span, D::Error> {
     let text = String::deserialize(from)?;
     parse_span(&text)
         .ok_or_else(|| D::Error::custom(format!("`{text}` is no duration: 45s, 10m, 1h30m, 30d")))

@@ -4,12 +4,14 @@
 pub mod digitalocean;
 pub mod elasticsearch;
 pub mod haproxy;
+pub mod host;
 mod http;
 mod tell;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use host::EXEC_RUN;
 pub use http::HTTP_REQUEST;
 pub use tell::{TELLS, TellVerb, telling};
 
@@ -116,7 +118,7 @@ pub struct Declaration {
     pub effect: Effect,
     /// Whether authors may `use` it.
     pub authors: bool,
-    /// Whether it can destroy, or interrupt what works; of `http.request` its parameters say it.
+    /// Whether it can destroy, or interrupt what works; of `http.request` and `exec.run` their parameters say it.
     pub destructive: bool,
     /// Whether nothing can take it back.
     pub irreversible: bool,
@@ -167,7 +169,8 @@ impl Declaration {
 
 /// Every action that this build declares.
 pub fn all() -> impl Iterator<Item = &'static Declaration> {
-    let providers = [digitalocean::ALL, elasticsearch::ALL, haproxy::ALL].into_iter().flatten().copied();
+    let providers = [digitalocean::ALL, elasticsearch::ALL, haproxy::ALL, host::ALL];
+    let providers = providers.into_iter().flatten().copied();
     let tells = TELLS.iter().map(|(_, _, declaration)| declaration);
     std::iter::once(&HTTP_REQUEST).chain(providers).chain(tells)
 }

@@ -204,6 +204,10 @@ impl Metrics {
             RunEvent::Paced { .. } => drop(self.paced.inc()),
             RunEvent::Overdue { refused: None, .. } => one_more(&self.attempts, "overdue"),
             RunEvent::Overdue { refused: Some(_), .. } => one_more(&self.attempts, "refused"),
+            // Of what needs no ticket there is none to win back.
+            RunEvent::Revoked { not_called: Some(reason), .. } if !reason.again() => {
+                one_more(&self.attempts, "refused");
+            }
             RunEvent::AttemptFailed { .. } => one_more(&self.attempts, "failed"),
             RunEvent::AttemptUnknown { .. } => one_more(&self.attempts, "unknown"),
             RunEvent::StepSucceeded { .. } => one_more(&self.steps, "succeeded"),
@@ -222,4 +226,44 @@ impl Metrics {
 
 fn one_more(family: &Family<Kind, Counter>, kind: &'static str) {
     family.get_or_create(&Kind { kind }).inc();
+}
+
+#[cfg(test)]
+mod tests {
+    use regreen_schemas::{Instance, Timestamp, fact::NotCalled};
+
+    use super::*;
+
+    #[test]
+    fn a_refusal_is_counted_once_with_a_ticket_and_without() {
+        let metrics = Metrics::default();
+        let mut registry = Registry::default();
+        metrics.register(&mut registry);
+        let instance = || Instance::from("step");
+        let revoked = |not_called| RunEvent::Revoked {
+            instance: instance(),
+            attempt: 1,
+            not_called,
+            again_at: Timestamp(0),
+        };
+        let overdue = |refused: Option<&str>| RunEvent::Overdue {
+            instance: instance(),
+            attempt: 1,
+            refused: refused.map(Into::into),
+        };
+        // With a ticket it is won back, which says nothing new; without one there is nothing to win back.
+        for event in [overdue(Some("no secret")), revoked(None), revoked(Some(NotCalled::Refused))] {
+            metrics.run(&event);
+        }
+        // Nobody was there in time, and the stop switch: neither is a refusal.
+        for event in [overdue(None), revoked(Some(NotCalled::Late)), revoked(Some(NotCalled::Stopped))] {
+            metrics.run(&event);
+        }
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &registry).expect("text");
+        for (kind, wanted) in [("refused", 2), ("overdue", 1), ("failed", 0), ("unknown", 0)] {
+            let line = format!("attempts_troubled_total{{kind=\"{kind}\"}} {wanted}");
+            assert!(text.contains(&line), "{line} in {text}");
+        }
+    }
 }

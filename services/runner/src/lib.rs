@@ -18,6 +18,9 @@ pub enum Error {
     /// Elasticsearch.
     #[error(transparent)]
     Elasticsearch(#[from] providers::elasticsearch::Error),
+    /// The machine.
+    #[error(transparent)]
+    Machine(#[from] providers::host::Error),
     /// The host.
     #[error(transparent)]
     Host(#[from] regreen_action::Error),

@@ -24,7 +24,7 @@ pub(super) fn action(walk: &mut Walk<'_>, fields: Fields<'_>) -> Option<Use> {
     let empty = Node { range: node.range.clone(), kind: Kind::Map(Vec::new()) };
     let with = walk.parameters(fields.get("with").unwrap_or(&empty), &action)?;
     let (args, subject) = parameters(walk, with, &action);
-    let (effect, destructive) = http_effect(&action, &args);
+    let (effect, destructive) = effect_of(&action, &args);
     let attempts = fields.get("attempts").and_then(|node| attempts(walk, node, effect));
     let timeout = fields.get("timeout").and_then(|node| walk.duration(node, "timeout"));
     Some(Use {
@@ -126,8 +126,9 @@ pub(super) fn opposite(walk: &mut Walk<'_>, node: &Node, used: &Use) -> Undo {
     }))
 }
 
-/// Effect class of a request and whether it can destroy: anything but GET and HEAD can.
-fn http_effect(declared: &Action, args: &[(Arc<str>, Arg)]) -> (Effect, bool) {
+/// Effect class of a use and whether it can destroy, where its parameters decide it. Of requests anything but GET and HEAD
+/// can; of commands what is no `read`, which only the runner's list may confirm.
+fn effect_of(declared: &Action, args: &[(Arc<str>, Arg)]) -> (Effect, bool) {
     let word = |name: &str| {
         args.iter().find(|(arg, _)| **arg == *name).and_then(|(_, arg)| match arg {
             Arg::Constant(serde_json::Value::String(text)) => Some(text.as_str()),
@@ -135,6 +136,13 @@ fn http_effect(declared: &Action, args: &[(Arc<str>, Arg)]) -> (Effect, bool) {
         })
     };
     let has = |name: &str| args.iter().any(|(arg, _)| **arg == *name);
+    if *declared.name == *action::EXEC_RUN.name {
+        return match word("effect") {
+            Some("read") => (Effect::Read, false),
+            Some("idempotent") => (Effect::Idempotent, true),
+            _ => (declared.effect, declared.destructive),
+        };
+    }
     if *declared.name != *action::HTTP_REQUEST.name {
         return (declared.effect, declared.destructive);
     }
@@ -203,6 +211,19 @@ mod tests {
                 used.args.iter().map(|(name, arg)| format!("{name}={}", said(arg))).collect();
             assert_eq!(args, [*wanted]);
             assert!(matches!(used.subject, Some(Subject::Node(name)) if *name == *"a1"));
+        }
+    }
+
+    #[test]
+    fn a_command_is_what_its_use_claims_and_the_runner_confirms() {
+        for (effect, wanted) in [
+            ("", (Effect::AtMostOnce, true)),
+            (", effect: read", (Effect::Read, false)),
+            (", effect: idempotent", (Effect::Idempotent, true)),
+            (", effect: at_most_once", (Effect::AtMostOnce, true)),
+        ] {
+            let run = used(&format!("use: exec.run\n    with: {{node: a1, command: rotate{effect}}}"));
+            assert_eq!((run.effect, run.destructive), wanted, "{effect}");
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt::Write as _, sync::Arc};
 
-use regreen_schemas::action::{Effect, HTTP_REQUEST, ParamType};
+use regreen_schemas::action::{EXEC_RUN, Effect, HTTP_REQUEST, ParamType};
 
 use super::cell;
 use crate::action::{Action, Param, ParamKind};
@@ -43,6 +43,9 @@ fn nature(action: &Action) -> (String, &'static str) {
             format!("{effect}, unless its parameters say otherwise"),
             "unless the method is GET or HEAD",
         );
+    }
+    if *action.name == *EXEC_RUN.name {
+        return (format!("{effect}, unless `effect` says otherwise"), "unless `effect` is read");
     }
     let harm = match (action.destructive, action.irreversible) {
         (true, true) => "yes, for ever",

@@ -3,6 +3,7 @@
 pub mod digitalocean;
 pub mod elasticsearch;
 pub mod haproxy;
+pub mod host;
 pub mod http;
 mod turn;
 
@@ -25,6 +26,8 @@ pub struct Options {
     pub elasticsearch: Option<elasticsearch::Options>,
     /// Balancers.
     pub haproxy: Option<haproxy::Options>,
+    /// The machine that the runner stands on.
+    pub host: Option<host::Options>,
 }
 
 /// `{secret: name}`: a secret by its name under `secrets:`.
@@ -62,6 +65,7 @@ impl Options {
         if let Some(options) = &self.haproxy {
             options.check()?;
         }
+        self.host.iter().try_for_each(host::Options::sound)?;
         self.elasticsearch.iter().try_for_each(|options| options.check(secrets))
     }
 
@@ -80,6 +84,9 @@ impl Options {
         }
         if let Some(options) = &self.haproxy {
             actions.extend(haproxy::actions(options));
+        }
+        if let Some(options) = &self.host {
+            actions.extend(host::actions(options)?);
         }
         Ok(actions)
     }
