@@ -57,11 +57,17 @@ tools() {
     mkdir -p "$1/etc" "$1/tmp"
 }
 
+# The CAs that TLS trusts: without any, clients refuse to start.
+roots() {
+    mkdir -p "$1/etc/ssl/certs"
+    cp -L /etc/ssl/certs/ca-certificates.crt "$1/etc/ssl/certs/" || fail "ca-certificates is missing"
+}
+
 # The Dockerfile itself is built, on stand-ins for Rust's image and for the one without shell.
 ours() {
     local rust=$work/rust bare=$work/bare program target
     tools "$rust"
-    mkdir -p "$rust/built" "$bare/etc/ssl/certs" "$bare/tmp"
+    mkdir -p "$rust/built" "$bare/tmp"
     for program in regreen regreen-{ingest,probe,engine,runner,notifier,simcloud}; do
         [ -x "$binaries/$program" ] || fail "$binaries/$program is missing; run \`cargo build --workspace\`"
         put "$bare" "$binaries/$program" "built/$program"
@@ -73,7 +79,7 @@ ours() {
     chmod 755 "$rust/bin/apk"
     for program in mkdir cp; do ln -s busybox "$rust/bin/$program"; done
     image "$rust" "$(from chef)"
-    cp -L /etc/ssl/certs/ca-certificates.crt "$bare/etc/ssl/certs/" || fail "ca-certificates is missing"
+    roots "$bare"
     image "$bare" "$(from base)"
     for target in cli ingest probe engine runner notifier simcloud; do
         # The old builder: it comes with the daemon, and asks nobody for images that are here.
@@ -122,5 +128,18 @@ image "$work/alertmanager" prom/alertmanager:v0.28.1 'ENTRYPOINT ["/bin/alertman
 tools "$work/haproxy"
 put "$work/haproxy" "$(program haproxy '`apt-get install haproxy`')" usr/local/sbin/haproxy
 image "$work/haproxy" haproxy:3.0-alpine
+search() {
+    local root=$work/search tool
+    tools "$root"
+    for tool in tr sed hostname cut; do ln -s busybox "$root/bin/$tool"; done
+    put "$root" "$binaries/regreen-simcloud" built/regreen-simcloud
+    roots "$root"
+    install -m 755 tests/compose/opensearch tests/compose/curl "$root/bin/"
+    mkdir -p "$root/usr/share/opensearch/data"
+    # As in the published image, the node's folder is that of its user.
+    chown -R 1000:1000 "$root/usr/share/opensearch" "$root/tmp"
+    image "$root" opensearchproject/opensearch:2.19.1 'ENTRYPOINT ["/bin/opensearch"]' 'USER 1000'
+}
+search
 # What was of these names before, and the stages of the build.
 docker image prune --force --filter label=regreen.part >/dev/null

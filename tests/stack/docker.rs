@@ -13,6 +13,9 @@ const UP_MAX: Duration = Duration::from_secs(180);
 /// The files that make the stack where no image can be pulled.
 const FILES: [&str; 2] = ["compose.yaml", "tests/compose/override.yaml"];
 
+/// Not the project's own name: a stack that somebody runs is never taken down by a test.
+const PROJECT: &str = "regreen-test";
+
 /// A running stack; its containers, networks and volumes go with it.
 pub struct Stack {
     root: PathBuf,
@@ -45,7 +48,7 @@ impl Stack {
 
     fn compose(&self, arguments: &[&str]) -> Output {
         let mut command = Command::new(&self.compose[0]);
-        command.args(&self.compose[1..]);
+        command.args(&self.compose[1..]).args(["--project-name", PROJECT]);
         for file in FILES {
             command.args(["--file", file]);
         }
@@ -73,7 +76,9 @@ impl Stack {
         let mut lines: Vec<(String, String)> = stats
             .lines()
             .filter_map(|line| line.split_once(' '))
-            .map(|(name, usage)| (name.trim_start_matches("regreen-").to_owned(), usage.to_owned()))
+            .map(|(name, usage)| {
+                (name.trim_start_matches(PROJECT).trim_start_matches('-').to_owned(), usage.to_owned())
+            })
             .collect();
         lines.sort();
         lines
@@ -84,9 +89,9 @@ impl Stack {
     /// # Panics
     /// When Docker does not tell.
     pub fn nats(&self) -> String {
-        let format = "{{(index .NetworkSettings.Networks \"regreen_bus\").IPAddress}}";
+        let format = format!("{{{{(index .NetworkSettings.Networks \"{PROJECT}_bus\").IPAddress}}}}");
         let id = text(&self.compose(&["ps", "--quiet", "nats"]));
-        format!("nats://{}:4222", docker(&["inspect", "--format", format, id.trim()]).trim())
+        format!("nats://{}:4222", docker(&["inspect", "--format", &format, id.trim()]).trim())
     }
 
     /// All keys, out of the volumes: `admin/admin.seed`.

@@ -14,7 +14,9 @@ use docker::Stack;
 use regreen_testkit::wait_for;
 use serde_json::Value;
 
-/// Until both instances have been seen up.
+/// Two instances of the application, three search nodes, and their cluster.
+const CHECKS: u32 = 6;
+/// Until all of them have been seen up.
 const SEEN_MAX: Duration = Duration::from_secs(60);
 /// Each part of the way from the break to the end.
 const PART_MAX: Duration = Duration::from_secs(90);
@@ -32,9 +34,9 @@ async fn main() {
     regreen_testkit::init_tls();
     let stack = Stack::up();
     say(&format!("all healthy {:.1} s after `up`", stack.took.as_secs_f64()));
-    wait_for("both instances to be seen up", SEEN_MAX, async || {
+    wait_for("all of it to be seen up", SEEN_MAX, async || {
         let verdicts = stack.regreen(&["verdicts"])?;
-        if verdicts["counts"]["up"] == 2 { Ok(()) } else { Err(verdicts.to_string()) }
+        if verdicts["counts"]["up"] == CHECKS { Ok(()) } else { Err(verdicts.to_string()) }
     })
     .await;
     say("memory, and what it may have:");
