@@ -9,7 +9,7 @@ mod turn;
 
 use std::path::PathBuf;
 
-use regreen_action::{Action, Call, Refusal};
+use regreen_action::{Action, Call, Refusal, params};
 use regreen_kit::{config, daemon::Failure, secrets::Secrets};
 use regreen_schemas::{action::Declaration, command::Command, rate::Credential};
 use serde::Deserialize;
@@ -90,6 +90,22 @@ impl Options {
         }
         Ok(actions)
     }
+}
+
+/// What a command on a node says of it, as far as those who know it by name want to know.
+#[derive(Deserialize)]
+struct OnNode {
+    node: Named,
+}
+
+#[derive(Deserialize)]
+struct Named {
+    name: String,
+}
+
+/// The name of the node that a command acts on.
+fn node_of(command: &Command) -> Result<String, Refusal> {
+    params(command).map(|OnNode { node }| node.name)
 }
 
 /// An action of a table: what is declared, and what makes a command a call.

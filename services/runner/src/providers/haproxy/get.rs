@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{
     Balancer,
-    params::{self, Server},
+    params::{Server, server},
     place::Place,
     state,
 };
@@ -18,7 +18,7 @@ struct Get {
 }
 
 pub fn prepare(balancer: &Balancer, command: &Command) -> Result<Box<dyn Call>, Refusal> {
-    Ok(asking(Get { place: balancer.socket.clone(), server: params::server(command)? }))
+    Ok(asking(Get { place: balancer.socket.clone(), server: server(command)? }))
 }
 
 impl Question for Get {

@@ -23,6 +23,8 @@ pub use self::{
     place::Place,
 };
 
+use super::Served;
+
 /// What makes a command a call.
 type Prepare = fn(&Balancer, &Command) -> Result<Box<dyn Call>, Refusal>;
 
@@ -37,25 +39,11 @@ const SERVED: [(&Declaration, Prepare); 8] = [
     (&declared::CONFIG_REMOVE_SERVER, config::remove),
 ];
 
-struct Served {
-    options: Options,
-    declaration: &'static Declaration,
-    prepare: Prepare,
-}
-
 /// All actions.
 pub(super) fn actions(options: &Options) -> impl Iterator<Item = Box<dyn Action>> {
-    let served =
-        SERVED.map(|(declaration, prepare)| Served { options: options.clone(), declaration, prepare });
-    served.into_iter().map(|served| Box::new(served) as Box<dyn Action>)
-}
-
-impl Action for Served {
-    fn declaration(&self) -> &'static Declaration {
-        self.declaration
-    }
-
-    fn prepare(&self, command: &Command) -> Result<Box<dyn Call>, Refusal> {
-        (self.prepare)(self.options.balancer(command)?, command)
-    }
+    SERVED.into_iter().map(|(declaration, make)| {
+        let options = options.clone();
+        let prepare = move |command: &Command| make(options.balancer(command)?, command);
+        Box::new(Served { declaration, credential: None, prepare }) as Box<dyn Action>
+    })
 }

@@ -10,7 +10,8 @@ use regreen_action::Refusal;
 use regreen_schemas::command::Command;
 use serde::Deserialize;
 
-use super::{params, place::Place};
+use super::place::Place;
+use crate::providers::node_of;
 
 /// `providers.haproxy` of the runner's file.
 #[derive(Clone, Debug, Deserialize)]
@@ -100,7 +101,7 @@ impl Options {
 
     /// The balancer that a command is about.
     pub(super) fn balancer(&self, command: &Command) -> Result<&Balancer, Refusal> {
-        let name = params::node(command)?;
+        let name = node_of(command)?;
         self.balancers.get(&name).ok_or_else(|| {
             let known = self.balancers.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
             Refusal::refused(format!(

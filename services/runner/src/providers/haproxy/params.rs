@@ -2,19 +2,9 @@
 
 use std::fmt;
 
-use regreen_action::Refusal;
+use regreen_action::{Refusal, params};
 use regreen_schemas::command::Command;
-use serde::{Deserialize, de::DeserializeOwned};
-
-#[derive(Deserialize)]
-struct OfNode {
-    node: Node,
-}
-
-#[derive(Deserialize)]
-struct Node {
-    name: String,
-}
+use serde::Deserialize;
 
 #[derive(Deserialize)]
 struct OfServer {
@@ -34,20 +24,9 @@ impl fmt::Display for Server {
     }
 }
 
-/// The parameters of an action.
-pub fn read<T: DeserializeOwned>(command: &Command) -> Result<T, Refusal> {
-    serde_json::from_value((*command.task.params).clone())
-        .map_err(|error| Refusal::refused(format!("wrong parameters: {error}")))
-}
-
-/// The balancer's name.
-pub fn node(command: &Command) -> Result<String, Refusal> {
-    read(command).map(|OfNode { node }| node.name)
-}
-
 /// The server.
 pub fn server(command: &Command) -> Result<Server, Refusal> {
-    let OfServer { server } = read(command)?;
+    let OfServer { server } = params(command)?;
     let parts = server.split_once('/').filter(|(backend, name)| one_name(backend) && one_name(name));
     let (backend, name) = parts.ok_or_else(|| {
         Refusal::refused(format!(

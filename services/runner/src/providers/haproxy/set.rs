@@ -2,7 +2,7 @@
 //! said is read back, and only that counts.
 
 use futures::future::BoxFuture;
-use regreen_action::{Call, Refusal};
+use regreen_action::{Call, Refusal, params};
 use regreen_schemas::{
     command::Command,
     fact::{Answer, Verb},
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::{
     Balancer,
-    params::{self, Server},
+    params::{Server, server},
     place::Place,
     runtime::{ask, words},
     state::{self, Row},
@@ -52,7 +52,7 @@ pub fn ready(balancer: &Balancer, command: &Command) -> Result<Box<dyn Call>, Re
 }
 
 pub fn weight(balancer: &Balancer, command: &Command) -> Result<Box<dyn Call>, Refusal> {
-    let OfWeight { weight } = params::read(command)?;
+    let OfWeight { weight } = params(command)?;
     let fit = u32::try_from(weight).ok().filter(|weight| *weight <= WEIGHT_MAX);
     let weight = fit.ok_or_else(|| Refusal::refused(format!("{weight} is no weight: 0 to {WEIGHT_MAX}")))?;
     Ok(Box::new(Set::new(balancer, command, Wish::Weight(weight))?))
@@ -89,7 +89,7 @@ impl Wish {
 
 impl Set {
     pub fn new(balancer: &Balancer, command: &Command, wish: Wish) -> Result<Self, Refusal> {
-        Ok(Self { place: balancer.socket.clone(), server: params::server(command)?, wish })
+        Ok(Self { place: balancer.socket.clone(), server: server(command)?, wish })
     }
 
     /// Makes it so.

@@ -12,14 +12,13 @@ mod systemd;
 
 use std::sync::Arc;
 
+pub use self::options::{Error, Options};
+use super::{Served, node_of};
 use regreen_action::{Action, Call, Refusal};
 use regreen_schemas::{
     action::{Declaration, host as declared},
     command::Command,
 };
-use serde::{Deserialize, de::DeserializeOwned};
-
-pub use self::options::{Error, Options};
 
 /// What makes a command a call.
 type Prepare = fn(Arc<Options>, &Command) -> Result<Box<dyn Call>, Refusal>;
@@ -33,24 +32,18 @@ const SYSTEMD: [(&Declaration, Prepare); 4] = [
 const SIGNAL: [(&Declaration, Prepare); 1] = [(&declared::PROCESS_SIGNAL, signal::prepare)];
 const EXEC: [(&Declaration, Prepare); 1] = [(&declared::EXEC_RUN, exec::prepare)];
 
-struct Served {
-    options: Arc<Options>,
-    declaration: &'static Declaration,
-    prepare: Prepare,
-}
-
 /// The actions for which something is allowed: without `commands:` there is no `exec.run`.
 pub(super) fn actions(options: &Options) -> Result<Vec<Box<dyn Action>>, Error> {
     options.sound()?;
     let options = Arc::new(options.clone());
     let served = |part: &[(&'static Declaration, Prepare)], allowed: bool| {
         let part: &[_] = if allowed { part } else { &[] };
-        let served = part.iter().map(|(declaration, prepare)| Served {
-            options: options.clone(),
-            declaration,
-            prepare: *prepare,
+        let served = part.iter().map(|(declaration, make)| {
+            let (options, make) = (options.clone(), *make);
+            let prepare = move |command: &Command| make(here(&options, command)?, command);
+            Box::new(Served { declaration, credential: None, prepare }) as Box<dyn Action>
         });
-        served.map(|served| Box::new(served) as Box<dyn Action>).collect::<Vec<_>>()
+        served.collect::<Vec<_>>()
     };
     let mut actions = served(&SYSTEMD, !options.units.is_empty());
     actions.extend(served(&SIGNAL, !options.processes.is_empty()));
@@ -58,36 +51,15 @@ pub(super) fn actions(options: &Options) -> Result<Vec<Box<dyn Action>>, Error> 
     Ok(actions)
 }
 
-#[derive(Deserialize)]
-struct OfNode {
-    node: Named,
-}
-
-#[derive(Deserialize)]
-struct Named {
-    name: String,
-}
-
-impl Action for Served {
-    fn declaration(&self) -> &'static Declaration {
-        self.declaration
+/// What is allowed, where the command is for this machine.
+fn here(options: &Arc<Options>, command: &Command) -> Result<Arc<Options>, Refusal> {
+    let name = node_of(command)?;
+    if options.node.is(&name) {
+        return Ok(options.clone());
     }
-
-    fn prepare(&self, command: &Command) -> Result<Box<dyn Call>, Refusal> {
-        let OfNode { node } = params(command)?;
-        if !self.options.node.is(&node.name) {
-            return Err(Refusal::refused(format!(
-                "this runner stands on {}, and not on `{}`: give each machine a zone of its own, by `via:` in \
-                 `inventory:` and `zone:` of its runner",
-                self.options.node, node.name
-            )));
-        }
-        (self.prepare)(self.options.clone(), command)
-    }
-}
-
-/// The parameters of an action.
-fn params<T: DeserializeOwned>(command: &Command) -> Result<T, Refusal> {
-    serde_json::from_value((*command.task.params).clone())
-        .map_err(|error| Refusal::refused(format!("wrong parameters: {error}")))
+    Err(Refusal::refused(format!(
+        "this runner stands on {}, and not on `{name}`: give each machine a zone of its own, by `via:` in \
+         `inventory:` and `zone:` of its runner",
+        options.node
+    )))
 }

@@ -5,7 +5,7 @@
 use std::{path::Path, time::Duration};
 
 use futures::future::BoxFuture;
-use regreen_action::{Call, Refusal};
+use regreen_action::{Call, Refusal, params};
 use regreen_kit::clock;
 use regreen_schemas::{
     command::Command,
@@ -19,7 +19,7 @@ use super::{
     super::{
         Balancer,
         options::Loader,
-        params::{self, Server},
+        params::{Server, server},
         place::Place,
         state,
     },
@@ -32,7 +32,7 @@ use super::{
     worker::{Loaded, worker},
 };
 use crate::{
-    providers::turn::Turn,
+    providers::{node_of, turn::Turn},
     rest::{Class, Wrong},
 };
 
@@ -60,7 +60,7 @@ struct Put {
 }
 
 pub fn put(balancer: &Balancer, command: &Command) -> Result<Box<dyn Call>, Refusal> {
-    let Put { address, options } = params::read(command)?;
+    let Put { address, options } = params(command)?;
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_.:[]".contains(c);
     if address.is_empty() || !address.chars().all(plain) {
         return Err(Refusal::refused(format!("`{address}` is no address of a server: host:port")));
@@ -86,9 +86,9 @@ fn change(balancer: &Balancer, command: &Command, wish: Wish) -> Result<Box<dyn 
     Ok(Box::new(Change {
         place: balancer.socket.clone(),
         loader: balancer.loader()?,
-        server: params::server(command)?,
+        server: server(command)?,
         wish,
-        turn: Turn::at(&format!("balancer {}", params::node(command)?)),
+        turn: Turn::at(&format!("balancer {}", node_of(command)?)),
         patience: timeout.saturating_sub(MARGIN),
     }))
 }
