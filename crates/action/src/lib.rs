@@ -12,6 +12,7 @@ use regreen_schemas::{
     command::Command,
     fact::{NotCalled, Verb},
 };
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 pub use host::{Error, Host, Options, run};
@@ -48,6 +49,15 @@ pub trait Call: Send + Sync {
 
     /// Looks whether it was done; `before` is what the ticket kept.
     fn observe(&self, look: u8, before: Option<Value>) -> BoxFuture<'_, Verb>;
+}
+
+/// The parameters of a command.
+///
+/// # Errors
+/// When they are not those of the action.
+pub fn params<T: DeserializeOwned>(command: &Command) -> Result<T, Refusal> {
+    T::deserialize(&*command.task.params)
+        .map_err(|error| Refusal::refused(format!("wrong parameters: {error}")))
 }
 
 /// Why an attempt is not made.

@@ -119,7 +119,7 @@ fn playbooks(draft: Draft, set: &mut Set, findings: &mut Findings) {
     if let Some((default, _)) = &draft.default_approvers {
         drafted.iter_mut().for_each(|(playbook, _)| playbook.ask_by_name(default));
     }
-    judge_all(&drafted, &draft.declared, set, findings);
+    judge_all(&drafted, &draft.declared, &set.with_someone_in_each(), findings);
     let budgets = drafted.iter().flat_map(|(playbook, _)| &playbook.guard.budgets);
     for budget in budgets.chain(&set.ceilings.budgets) {
         let most = set.budgets.entry(budget.scope).or_default();

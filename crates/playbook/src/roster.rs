@@ -2,12 +2,16 @@
 //! what was written whenever the roster changes, so that checks, groups and names follow from the same place.
 
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, BTreeSet},
     fmt,
     sync::Arc,
 };
 
-use regreen_schemas::roster::{Members, Node, Roster};
+use regreen_schemas::{
+    Timestamp,
+    roster::{By, Member, Members, Node, Roster},
+};
 
 use crate::{
     diagnostic::Findings,
@@ -52,6 +56,23 @@ impl Set {
         // in has none: nobody can say how it is.
         set.look_at(&mut Findings::default());
         set
+    }
+
+    /// The set as it will be when providers have answered: with a node in each group that only they fill. Playbooks are
+    /// judged by it, since checks over the nodes of an empty group are none.
+    pub(crate) fn with_someone_in_each(&self) -> Cow<'_, Self> {
+        let mut roster = Roster::default();
+        for (name, group) in &self.inventory.groups {
+            if group.discover.is_some() && group.nodes.is_empty() {
+                let node = Node {
+                    name: format!("{name}-discovered").into(),
+                    address: format!("{name}.invalid").into(),
+                    ..Node::default()
+                };
+                roster.add(name, Member { node, by: By::Discovery, since: Timestamp::default() });
+            }
+        }
+        if roster.groups.is_empty() { Cow::Borrowed(self) } else { Cow::Owned(self.with(&roster)) }
     }
 
     /// Makes the checks of the set from their drafts, over the members of the inventory.
@@ -113,11 +134,7 @@ fn drafted(node: &Node) -> NodeDraft {
 
 #[cfg(test)]
 mod tests {
-    use regreen_schemas::{
-        Timestamp,
-        roster::{By, Member},
-        view::Kind,
-    };
+    use regreen_schemas::view::Kind;
 
     use super::*;
     use crate::{diagnostic::Source, load};
@@ -173,6 +190,39 @@ checks:
         let Kind::Of { checks, .. } = &set.checks["all"].kind else { panic!("it is joined") };
         assert_eq!(checks.len(), 3);
         assert!(set.joined.contains_key("web/a4"));
+    }
+
+    #[test]
+    fn a_playbook_over_a_group_that_only_a_provider_fills_is_good_and_its_slips_are_found() {
+        let files = |name: &str, vantages: &str| {
+            format!(
+                "apiVersion: regreen/v1
+inventory: lab
+groups: {{web: {{provider: digitalocean, health: web, discover: {{tag: web}}}}}}
+---
+apiVersion: regreen/v1
+checks:
+  web: {{kind: tcp, each: node, in: [web], with: {{address: '{{{{ node.address }}}}:80'}}, vantages: {vantages}}}
+---
+apiVersion: regreen/v1
+playbook: look
+mode: observe
+target: node
+triggers: [{{verdict: {{check: web/*, is: down}}, target: '{{{{ verdict.node }}}}'}}]
+when: down(\"{name}/\" + target.name)
+steps: [{{id: tell, use: notify.send, with: {{to: ops, text: it is down}}}}]
+---
+apiVersion: regreen/v1
+policy: lab
+receivers: {{ops: {{log: {{}}}}}}
+"
+            )
+        };
+        let said = |text: String| load(vec![Source { path: "lab".into(), text }]).1.render(false);
+        assert_eq!(said(files("web", "[a, b, c]")), "");
+        assert!(said(files("wep", "[a, b, c]")).contains("did you mean `web/`?"));
+        let (set, _) = load(vec![Source { path: "lab".into(), text: files("web", "[a, b, c]") }]);
+        assert!(set.expect("it is good").checks.is_empty(), "nobody is there before the provider says so");
     }
 
     #[test]

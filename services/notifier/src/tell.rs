@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
-use regreen_action::{Action, Call, Refusal};
+use regreen_action::{Action, Call, Refusal, params};
 use regreen_kit::secrets::Secrets;
 use regreen_schemas::{
     action::{Declaration, TellVerb},
@@ -102,8 +102,7 @@ impl Action for Tell {
     }
 
     fn prepare(&self, command: &Command) -> Result<Box<dyn Call>, Refusal> {
-        let telling = Telling::deserialize(command.task.params.as_ref())
-            .map_err(|error| Refusal::refused(format!("wrong parameters: {error}")))?;
+        let telling = params(command)?;
         let told = Told { command, verb: self.verb, telling, secrets: &self.secrets };
         Ok(Box::new(Ready(self.channel.prepare(&told)?)))
     }

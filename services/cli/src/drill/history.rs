@@ -64,7 +64,7 @@ impl Entry {
         };
         let acts = report.acts.iter().map(|act| Measured {
             act: act.name.to_owned(),
-            rto: act.timeline.seconds.map(|seconds| seconds.rto),
+            rto: act.timeline.seconds.and_then(|seconds| seconds.rto),
             rpo: measured(Aim::Rpo, act),
             met: act.is_well(),
         });

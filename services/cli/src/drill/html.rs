@@ -128,7 +128,10 @@ fn row(act: &Act) -> Row {
     let cell = |seconds: f64| format!("{seconds:.2}");
     let seconds = timeline.seconds.map_or_else(
         || vec!["–".to_owned(); Phase::ALL.len() + 1],
-        |s| [s.detect, s.decide, s.act, s.verify, s.rto].map(cell).to_vec(),
+        |s| {
+            let phases = [s.detect, s.decide, s.act, s.verify].map(cell);
+            phases.into_iter().chain([s.rto.map_or_else(|| "–".to_owned(), cell)]).collect()
+        },
     );
     let rpo = act.objectives.iter().find(|objective| objective.aim == super::report::Aim::Rpo);
     Row {

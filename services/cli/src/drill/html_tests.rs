@@ -23,7 +23,7 @@ fn hostile() -> Report {
         ended: at(9500),
         run: Some("udn54g4hzoba3iz4".into()),
         result: Some(RunResult::Repaired),
-        seconds: Some(Seconds { detect: 1.0, decide: 0.5, act: 2.0, verify: 6.0, rto: 9.5 }),
+        seconds: Some(Seconds { detect: 1.0, decide: 0.5, act: 2.0, verify: 6.0, rto: Some(9.5) }),
         bars: vec![
             bar(Phase::Detect, 0, 1000, "until an alert is stored", true),
             bar(Phase::Decide, 1000, 1500, "until the first command", true),

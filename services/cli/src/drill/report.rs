@@ -209,8 +209,9 @@ fn print_act(act: &Act) {
     let result = act.timeline.result.map_or("no run", |result| result.word());
     out::line(&format!("\nact {}: {}: {result}", act.name, act.title));
     if let Some(Seconds { detect, decide, act, verify, rto }) = act.timeline.seconds {
+        let back = rto.map_or_else(|| "not back".to_owned(), |rto| format!("back after {rto:.2} s"));
         out::line(&format!(
-            "detect {detect:.2} s   decide {decide:.2} s   act {act:.2} s   verify {verify:.2} s   back after {rto:.2} s"
+            "detect {detect:.2} s   decide {decide:.2} s   act {act:.2} s   verify {verify:.2} s   {back}"
         ));
     }
     act.objectives.iter().for_each(|objective| out::line(&format!("  {}", objective.said())));

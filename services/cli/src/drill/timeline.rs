@@ -83,8 +83,8 @@ pub struct Seconds {
     pub act: f64,
     /// All watching.
     pub verify: f64,
-    /// Break to the end of the run: the recovery time.
-    pub rto: f64,
+    /// Break to the end of the run: the recovery time. None: it did not repair.
+    pub rto: Option<f64>,
 }
 
 /// An act in time.
@@ -133,7 +133,7 @@ pub fn of(broke: Timestamp, playbook: &str, seen: &Seen) -> Timeline {
         decide: sum(Phase::Decide),
         act: sum(Phase::Act),
         verify: sum(Phase::Verify),
-        rto: seconds(broke, end.at),
+        rto: (end.result == RunResult::Repaired).then(|| seconds(broke, end.at)),
     });
     Timeline { broke, ended, run, result: end.map(|end| end.result), seconds, bars, marks }
 }

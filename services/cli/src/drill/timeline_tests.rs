@@ -150,7 +150,7 @@ fn every_second_of_an_act_stands_in_a_bar_of_its_phase() {
             ("verify", 6620, 8620, "closing: es-node/a2", true),
         ]
     );
-    let seconds = Seconds { detect: 1.0, decide: 0.5, act: 2.0, verify: 4.0, rto: 7.62 };
+    let seconds = Seconds { detect: 1.0, decide: 0.5, act: 2.0, verify: 4.0, rto: Some(7.62) };
     assert_eq!((timeline.seconds, timeline.result), (Some(seconds), Some(RunResult::Repaired)));
     assert_eq!((timeline.run.as_ref().map(RunId::as_str), timeline.ended), (Some(RUN), Timestamp(8620)));
     let words: Vec<&str> = timeline.marks.iter().map(|mark| mark.word).collect();
@@ -161,6 +161,15 @@ fn every_second_of_an_act_stands_in_a_bar_of_its_phase() {
             "failed", "dispatch", "done", "looks", "verified", "ended"
         ]
     );
+}
+
+#[test]
+fn a_run_that_failed_has_taken_its_time_and_has_no_recovery_time() {
+    let mut seen = repaired();
+    seen.noted.pop();
+    seen.noted.push(of_run(8620, RUN, ended(RunResult::Failed)));
+    let seconds = of(Timestamp(1000), PLAYBOOK, &seen).seconds.expect("it has ended");
+    assert_eq!((seconds.act, seconds.rto), (2.0, None));
 }
 
 #[test]

@@ -7,7 +7,7 @@ use hyper::{
     Method, StatusCode,
     header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER},
 };
-use regreen_action::{Action, Call, Refusal};
+use regreen_action::{Action, Call, Refusal, params};
 use regreen_kit::secrets::Secrets;
 use regreen_playbook::{cel, value::Value as Cel};
 use regreen_schemas::{
@@ -119,8 +119,7 @@ impl Action for Request {
     }
 
     fn prepare(&self, command: &Command) -> Result<Box<dyn Call>, Refusal> {
-        let params: Params = serde_json::from_value((*command.task.params).clone())
-            .map_err(|error| Refusal::refused(format!("wrong parameters: {error}")))?;
+        let params: Params = params(command)?;
         let method = params.method.as_deref().unwrap_or("GET");
         let method: Method =
             method.parse().map_err(|_| Refusal::refused(format!("`{method}` is no method")))?;

@@ -7,8 +7,9 @@ pub mod http;
 
 use std::path::PathBuf;
 
-use regreen_action::Action;
+use regreen_action::{Action, Call, Refusal};
 use regreen_kit::{config, daemon::Failure, secrets::Secrets};
+use regreen_schemas::{action::Declaration, command::Command};
 use serde::Deserialize;
 
 use crate::{Error, connection::Client};
@@ -78,5 +79,24 @@ impl Options {
             actions.extend(host::actions(options)?);
         }
         Ok(actions)
+    }
+}
+
+/// An action of a table: what is declared, and what makes a command a call.
+struct Served<P> {
+    declaration: &'static Declaration,
+    prepare: P,
+}
+
+impl<P> Action for Served<P>
+where
+    P: Fn(&Command) -> Result<Box<dyn Call>, Refusal> + Send + Sync,
+{
+    fn declaration(&self) -> &'static Declaration {
+        self.declaration
+    }
+
+    fn prepare(&self, command: &Command) -> Result<Box<dyn Call>, Refusal> {
+        (self.prepare)(command)
     }
 }

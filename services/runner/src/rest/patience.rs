@@ -37,17 +37,41 @@ impl Patience {
         self.began.elapsed() >= APPEARS_MAX.min(self.timeout.to_std() / 2)
     }
 
-    /// Waits for the next look, at least as long as the API wants to be left alone.
+    /// Waits for the next look, at least as long as the API wants to be left alone. The last one is as late as it may be.
     ///
     /// # Errors
     /// What is left to say when no time is left for a look.
     pub async fn next(&mut self, alone: Option<Span>) -> Result<(), String> {
-        let pause = self.pause.max(alone.unwrap_or_default().to_std());
-        if Instant::now() + pause >= self.until {
+        let left = self.until.saturating_duration_since(Instant::now());
+        let alone = alone.unwrap_or_default().to_std();
+        if left.is_zero() || alone > left {
             return Err(format!("not within {}", self.timeout));
         }
-        sleep(pause).await;
+        sleep(self.pause.max(alone).min(left)).await;
         self.pause = (self.pause * 2).min(PAUSE_MAX);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_not_to_be_seen_is_told_within_any_timeout() {
+        for timeout in 1..=120 {
+            let mut patience = Patience::new(Span::seconds(timeout));
+            while !patience.would_be_seen() {
+                patience.next(None).await.expect("there is time");
+            }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_api_that_wants_to_be_left_alone_for_longer_is_asked_no_more() {
+        let mut patience = Patience::new(Span::seconds(10));
+        patience.next(Some(Span::seconds(9))).await.expect("there is time");
+        let late = patience.next(Some(Span::seconds(1))).await.expect_err("there is none");
+        assert_eq!(late, "not within 10s");
     }
 }

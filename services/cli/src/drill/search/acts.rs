@@ -86,20 +86,23 @@ impl Play<'_> {
             anyhow::bail!("{} droplets instead of {NODES}", nodes.len())
         };
         let mut acts = vec![self.one(first).await.context("act one")?];
-        if goes_on(&acts) {
-            acts.push(self.two(second).await.context("act two")?);
+        if !goes_on(&acts) {
+            return Ok(acts);
         }
-        if goes_on(&acts) {
-            // Neither was repaired before, and attempts are free: it is no cooldown and no budget that holds the repair back.
-            self.budget_is_free(&acts).await?;
-            let now = self.cloud.droplets().await?;
-            let new = now.iter().find(|droplet| !nodes.contains(droplet)).context("no droplet was made")?;
-            acts.push(self.three([third, new]).await.context("act three")?);
+        acts.push(self.two(second).await.context("act two")?);
+        if !goes_on(&acts) {
+            return Ok(acts);
         }
-        if goes_on(&acts) {
-            self.budget_is_free(&acts).await?;
-            acts.push(self.four(third).await.context("act four")?);
+        // Neither was repaired before, and attempts are free: it is no cooldown and no budget that holds the repair back.
+        self.budget_is_free(&acts).await?;
+        let now = self.cloud.droplets().await?;
+        let new = now.iter().find(|droplet| !nodes.contains(droplet)).context("no droplet was made")?;
+        acts.push(self.three([third, new]).await.context("act three")?);
+        if !goes_on(&acts) {
+            return Ok(acts);
         }
+        self.budget_is_free(&acts).await?;
+        acts.push(self.four(third).await.context("act four")?);
         Ok(acts)
     }
 
@@ -309,7 +312,7 @@ impl Play<'_> {
 /// The act as it is reported: against its limit, where something was to be repaired.
 fn act(plot: &Plot<'_>, mut wrong: Vec<String>, timeline: timeline::Timeline) -> Act {
     let objective = plot.limit.as_ref().map(|(limit, source)| {
-        let measured = timeline.seconds.map(|seconds| seconds.rto);
+        let measured = timeline.seconds.and_then(|seconds| seconds.rto);
         Objective::at_most(Aim::Rto, seconds(Timestamp(0), Timestamp(limit.0)), measured, source.clone())
     });
     if objective.is_some() && timeline.result != Some(RunResult::Repaired) {

@@ -80,7 +80,7 @@ pub async fn play(stage: &mut Stage, options: &Options) -> anyhow::Result<Report
     let alertmanager = stage.alertmanager()?;
     let cloud = Cloud::start(stage, &alertmanager, options.search, TOKEN).await?;
     let droplets = cloud.droplets().await?;
-    let prepared = set::prepare(speed, &droplets)?;
+    let prepared = set::prepare(speed)?;
     let desk = Desk::open().await?;
     stage.write_set(&prepared.files)?;
     configure(stage, &cloud, &desk)?;

@@ -12,8 +12,6 @@ use regreen_playbook::{
 };
 use regreen_schemas::Span;
 
-use super::cloud::Droplet;
-
 /// Text of a shipped file.
 macro_rules! shipped {
     ($($name:literal),* $(,)?) => {
@@ -64,11 +62,17 @@ pub struct Prepared {
     pub budgets: Vec<Budget>,
 }
 
+/// The inventory: its nodes are those that the simulated provider lists.
+const INVENTORY: &str = "apiVersion: regreen/v1
+inventory: drill
+groups:
+  es-a: {provider: digitalocean, health: es-node, discover: {tag: es-a}}
+";
+
 /// The set at a speed.
-pub fn prepare(speed: NonZeroU32, nodes: &[Droplet]) -> anyhow::Result<Prepared> {
+pub fn prepare(speed: NonZeroU32) -> anyhow::Result<Prepared> {
     let lens = Lens { waits: speed, memory: speed.saturating_mul(NonZeroU32::new(MEMORY).unwrap_or(speed)) };
-    let inventory = inventory(nodes);
-    let mut files = vec![("inventory.yaml", inventory.clone())];
+    let mut files = vec![("inventory.yaml", INVENTORY.to_owned())];
     for (name, text) in SHIPPED {
         let yaml = name.ends_with(".yaml");
         let text = if yaml {
@@ -80,8 +84,7 @@ pub fn prepare(speed: NonZeroU32, nodes: &[Droplet]) -> anyhow::Result<Prepared>
         files.push((*name, text));
     }
     let hastened = compiled(files.iter().map(|(name, text)| (*name, text.as_str())))?;
-    let shipped =
-        compiled([("inventory.yaml", inventory.as_str())].into_iter().chain(SHIPPED.iter().copied()))?;
+    let shipped = compiled([("inventory.yaml", INVENTORY)].into_iter().chain(SHIPPED.iter().copied()))?;
     let rto = |set: &Set| {
         let drill = set.playbooks.get(OBJECTIVE).and_then(|playbook| playbook.drill.as_ref());
         drill.and_then(|drill| Some((drill.rto?, drill.rpo?))).context("drill-node-lost names no objective")
@@ -96,18 +99,6 @@ fn compiled<'f>(files: impl IntoIterator<Item = (&'f str, &'f str)>) -> anyhow::
     let source = |(name, text): (&str, &str)| Source { path: name.to_owned(), text: text.to_owned() };
     let (set, findings) = load(files.into_iter().map(source).collect());
     set.with_context(|| format!("the set is not good:\n{}", findings.render(false)))
-}
-
-/// Its nodes are those that are there, and what the provider lists under the tag from then on.
-fn inventory(nodes: &[Droplet]) -> String {
-    let node = |node: &Droplet| {
-        format!("      {}: {{id: \"{}\", address: \"{}\"}}\n", node.name, node.id, node.address)
-    };
-    let nodes: String = nodes.iter().map(node).collect();
-    format!(
-        "apiVersion: regreen/v1\ninventory: drill\ngroups:\n  {GROUP}:\n    provider: digitalocean\n    health: es-node\n    \
-         discover: {{tag: {GROUP}}}\n    nodes:\n{nodes}"
-    )
 }
 
 #[cfg(test)]
@@ -133,14 +124,7 @@ mod tests {
 
     #[test]
     fn the_objective_is_divided_like_everything_else() {
-        let node = |n: u32| Droplet {
-            id: n.to_string(),
-            name: format!("es-a-{n}"),
-            address: format!("127.0.0.{n}"),
-        };
-        let nodes = [node(1), node(2), node(3)];
-        let prepared =
-            prepare(NonZeroU32::new(20).expect("not zero"), &nodes).expect("what is shipped is good");
+        let prepared = prepare(NonZeroU32::new(20).expect("not zero")).expect("what is shipped is good");
         assert_eq!((prepared.rto_shipped, prepared.rto), (Span::minutes(10), Span::seconds(30)));
         assert_eq!((prepared.rpo, prepared.lens.memory.get()), (0, 240));
         assert_eq!(

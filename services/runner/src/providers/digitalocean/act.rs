@@ -1,7 +1,7 @@
 //! What the provider does to one droplet: reboot, power cycle, on, off, snapshot. The API knows no token against doing
 //! it twice, but numbers and lists what it does: the newest number from before says which of them are ours.
 
-use regreen_action::{Call, Refusal};
+use regreen_action::{Call, Refusal, params};
 use regreen_schemas::{
     command::Command,
     fact::{Answer, Failure, Verb},
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::{
     api::{Api, Came},
     ask::{ActionId, Ask, DropletId},
-    droplet::{self, OneAct, Stand, params, target},
+    droplet::{self, OneAct, Stand, target},
 };
 use crate::{
     connection::Ready,

@@ -1,7 +1,7 @@
 //! `digitalocean.droplet.create`: one droplet for a group. The API takes no token, and any number of droplets of one
 //! name: what says whether a lost request was heard is a tag that only this effect's droplets carry.
 
-use regreen_action::{Call, Refusal};
+use regreen_action::{Call, Refusal, params};
 use regreen_schemas::{
     command::Command,
     fact::{Answer, Verb},
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::{
     api::Api,
     ask::{Ask, Tag},
-    droplet::{Droplet, Status, params},
+    droplet::{Droplet, Status},
 };
 use crate::{
     connection::Ready,

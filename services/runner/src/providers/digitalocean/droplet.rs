@@ -1,8 +1,8 @@
 //! Droplets, and what was done to them, as the API shows them: only what is read here.
 
-use regreen_action::Refusal;
+use regreen_action::{Refusal, params};
 use regreen_schemas::command::Command;
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::Deserialize;
 
 use super::ask::{ActionId, DropletId};
 
@@ -115,15 +115,6 @@ struct Node {
 #[derive(Deserialize)]
 struct OnNode {
     node: Node,
-}
-
-/// The parameters of a command.
-///
-/// # Errors
-/// When they are not those of the action.
-pub fn params<T: DeserializeOwned>(command: &Command) -> Result<T, Refusal> {
-    serde_json::from_value((*command.task.params).clone())
-        .map_err(|error| Refusal::refused(format!("wrong parameters: {error}")))
 }
 
 /// The droplet that a command acts on.

@@ -1,6 +1,6 @@
 //! `digitalocean.inventory.list`: the droplets that carry a tag, as nodes.
 
-use regreen_action::{Call, Refusal};
+use regreen_action::{Call, Refusal, params};
 use regreen_schemas::command::Command;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{
     api::Api,
     ask::Tag,
-    droplet::{Droplet, Status, params},
+    droplet::{Droplet, Status},
 };
 use crate::rest::{Question, Wrong, asking};
 

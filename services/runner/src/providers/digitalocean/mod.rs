@@ -21,7 +21,7 @@ use serde::{Deserialize, Deserializer, de::Error as _};
 use url::Url;
 
 use self::api::Api;
-use super::SecretName;
+use super::{SecretName, Served};
 use crate::{connection::Client, rest::Rest};
 
 /// `providers.digitalocean` of the runner's file.
@@ -69,33 +69,15 @@ const SERVED: [(&Declaration, Prepare); 11] = [
     (&declared::INVENTORY_LIST, inventory::prepare),
 ];
 
-struct Served {
-    client: Client,
-    options: Options,
-    secrets: Secrets,
-    declaration: &'static Declaration,
-    prepare: Prepare,
-}
-
 /// All actions.
 pub fn actions(client: &Client, options: &Options, secrets: &Secrets) -> Vec<Box<dyn Action>> {
-    let served = SERVED.map(|(declaration, prepare)| Served {
-        client: client.clone(),
-        options: options.clone(),
-        secrets: secrets.clone(),
-        declaration,
-        prepare,
+    let served = SERVED.map(|(declaration, make)| {
+        let (client, options, secrets) = (client.clone(), options.clone(), secrets.clone());
+        let prepare = move |command: &Command| {
+            let rest = Rest::bearer(&client, &secrets, &options.token.secret)?;
+            make(Api::new(rest, options.url.clone(), command.task.timeout), command)
+        };
+        Box::new(Served { declaration, prepare }) as Box<dyn Action>
     });
-    served.into_iter().map(|served| Box::new(served) as Box<dyn Action>).collect()
-}
-
-impl Action for Served {
-    fn declaration(&self) -> &'static Declaration {
-        self.declaration
-    }
-
-    fn prepare(&self, command: &Command) -> Result<Box<dyn Call>, Refusal> {
-        let rest = Rest::bearer(&self.client, &self.secrets, &self.options.token.secret)?;
-        (self.prepare)(Api::new(rest, self.options.url.clone(), command.task.timeout), command)
-    }
+    served.into()
 }

@@ -2,7 +2,7 @@
 //! taken away.
 
 use hyper::StatusCode;
-use regreen_action::{Call, Refusal};
+use regreen_action::{Call, Refusal, params};
 use regreen_schemas::{
     command::Command,
     fact::{Answer, Verb},
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::{
     api::Api,
     ask::{Ask, DropletId, Tag},
-    droplet::{params, target},
+    droplet::target,
 };
 use crate::{
     connection::Ready,

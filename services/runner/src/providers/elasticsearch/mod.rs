@@ -21,6 +21,7 @@ use regreen_schemas::{
 
 pub use self::access::{Error, Login, Options, Scheme};
 use self::cluster::{Cluster, Member};
+use super::Served;
 use crate::connection::Client;
 
 /// What makes a command a call.
@@ -43,12 +44,6 @@ struct Access {
     secrets: Secrets,
 }
 
-struct Served {
-    access: Access,
-    declaration: &'static Declaration,
-    prepare: Prepare,
-}
-
 /// All actions.
 pub(super) fn actions(
     client: &Client,
@@ -58,18 +53,12 @@ pub(super) fn actions(
     options.sound()?;
     let access =
         Access { client: options.client(client)?, options: options.clone(), secrets: secrets.clone() };
-    let served = SERVED.map(|(declaration, prepare)| Served { access: access.clone(), declaration, prepare });
-    Ok(served.into_iter().map(|served| Box::new(served) as Box<dyn Action>).collect())
-}
-
-impl Action for Served {
-    fn declaration(&self) -> &'static Declaration {
-        self.declaration
-    }
-
-    fn prepare(&self, command: &Command) -> Result<Box<dyn Call>, Refusal> {
-        (self.prepare)(&self.access, command)
-    }
+    let served = SERVED.map(|(declaration, make)| {
+        let access = access.clone();
+        let prepare = move |command: &Command| make(&access, command);
+        Box::new(Served { declaration, prepare }) as Box<dyn Action>
+    });
+    Ok(served.into())
 }
 
 impl Access {

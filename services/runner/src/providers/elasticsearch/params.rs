@@ -1,8 +1,8 @@
 //! What a command says: which node, and whom to ask.
 
-use regreen_action::Refusal;
+use regreen_action::{Refusal, params};
 use regreen_schemas::command::Command;
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::Deserialize;
 
 /// A node of the inventory, as far as it matters here.
 #[derive(Clone, Debug, Deserialize)]
@@ -50,15 +50,9 @@ enum Of {
     Name(String),
 }
 
-/// The parameters of an action.
-pub fn read<T: DeserializeOwned>(command: &Command) -> Result<T, Refusal> {
-    serde_json::from_value((*command.task.params).clone())
-        .map_err(|error| Refusal::refused(format!("wrong parameters: {error}")))
-}
-
 /// The node of a command with the others of its group.
 pub fn node(command: &Command) -> Result<Node, Refusal> {
-    let InGroup { place, group } = read::<OfNode>(command)?.node;
+    let InGroup { place, group } = params::<OfNode>(command)?.node;
     one_name(&place.name)?;
     let (group, nodes) = match group {
         Of::Group(Group { name, nodes }) => (name, nodes),

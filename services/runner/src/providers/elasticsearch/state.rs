@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures::future::{BoxFuture, join_all, try_join};
-use regreen_action::{Call, Refusal};
+use regreen_action::{Call, Refusal, params};
 use regreen_schemas::{
     command::Command,
     fact::{Answer, Verb},
@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use super::{
     Access,
     cluster::{Ask, Cluster, Member, nobody, telling},
-    params::{self, Group},
+    params::Group,
     votes::Votes,
     wait::Health,
 };
@@ -62,7 +62,7 @@ struct Get {
 }
 
 pub fn prepare(access: &Access, command: &Command) -> Result<Box<dyn Call>, Refusal> {
-    let Params { group } = params::read(command)?;
+    let Params { group } = params(command)?;
     Ok(Box::new(Get { cluster: access.cluster(&group.nodes)?, name: group.name }))
 }
 

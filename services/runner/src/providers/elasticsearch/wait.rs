@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use regreen_action::{Call, Refusal};
+use regreen_action::{Call, Refusal, params};
 use regreen_schemas::{
     command::Command,
     fact::{Answer, Verb},
@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 use super::{
     Access,
     cluster::{Ask, Cluster, MASTER},
-    params::{self, Group},
+    params::Group,
 };
 use crate::rest::{Class, Wrong};
 
@@ -84,7 +84,7 @@ struct Wait {
 }
 
 pub fn prepare(access: &Access, command: &Command) -> Result<Box<dyn Call>, Refusal> {
-    let Params { group, status } = params::read(command)?;
+    let Params { group, status } = params(command)?;
     let patience = command.task.timeout.to_std().saturating_sub(MARGIN);
     Ok(Box::new(Wait { cluster: access.cluster(&group.nodes)?, status, patience }))
 }

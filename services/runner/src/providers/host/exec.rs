@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
 use futures::future::BoxFuture;
-use regreen_action::{Call, Refusal};
+use regreen_action::{Call, Refusal, params};
 use regreen_schemas::{
     action::Effect,
     command::Command,
@@ -17,7 +17,6 @@ use super::{
     Options,
     allow::Allowed,
     child::{self, Ended, Exit},
-    params,
 };
 use crate::rest::Wrong;
 

@@ -12,14 +12,15 @@ mod systemd;
 
 use std::sync::Arc;
 
-use regreen_action::{Action, Call, Refusal};
+use regreen_action::{Action, Call, Refusal, params};
 use regreen_schemas::{
     action::{Declaration, host as declared},
     command::Command,
 };
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::Deserialize;
 
 pub use self::options::{Error, Options};
+use super::Served;
 
 /// What makes a command a call.
 type Prepare = fn(Arc<Options>, &Command) -> Result<Box<dyn Call>, Refusal>;
@@ -33,29 +34,25 @@ const SYSTEMD: [(&Declaration, Prepare); 4] = [
 const SIGNAL: [(&Declaration, Prepare); 1] = [(&declared::PROCESS_SIGNAL, signal::prepare)];
 const EXEC: [(&Declaration, Prepare); 1] = [(&declared::EXEC_RUN, exec::prepare)];
 
-struct Served {
-    options: Arc<Options>,
-    declaration: &'static Declaration,
-    prepare: Prepare,
-}
-
 /// The actions for which something is allowed: without `commands:` there is no `exec.run`.
 pub(super) fn actions(options: &Options) -> Result<Vec<Box<dyn Action>>, Error> {
     options.sound()?;
     let options = Arc::new(options.clone());
-    let served = |part: &[(&'static Declaration, Prepare)], allowed: bool| {
-        let part: &[_] = if allowed { part } else { &[] };
-        let served = part.iter().map(|(declaration, prepare)| Served {
-            options: options.clone(),
-            declaration,
-            prepare: *prepare,
-        });
-        served.map(|served| Box::new(served) as Box<dyn Action>).collect::<Vec<_>>()
-    };
-    let mut actions = served(&SYSTEMD, !options.units.is_empty());
-    actions.extend(served(&SIGNAL, !options.processes.is_empty()));
-    actions.extend(served(&EXEC, !options.commands.is_empty()));
-    Ok(actions)
+    let tables = [
+        (&SYSTEMD[..], options.units.is_empty()),
+        (&SIGNAL[..], options.processes.is_empty()),
+        (&EXEC[..], options.commands.is_empty()),
+    ];
+    let allowed = tables.into_iter().filter(|(_, nothing)| !nothing).flat_map(|(table, _)| table);
+    let served = allowed.map(|(declaration, make)| {
+        let options = options.clone();
+        let prepare = move |command: &Command| {
+            on_this(&options, command)?;
+            make(options.clone(), command)
+        };
+        Box::new(Served { declaration, prepare }) as Box<dyn Action>
+    });
+    Ok(served.collect())
 }
 
 #[derive(Deserialize)]
@@ -68,26 +65,15 @@ struct Named {
     name: String,
 }
 
-impl Action for Served {
-    fn declaration(&self) -> &'static Declaration {
-        self.declaration
+/// Whether a command is for this machine.
+fn on_this(options: &Options, command: &Command) -> Result<(), Refusal> {
+    let OfNode { node } = params(command)?;
+    if options.node.is(&node.name) {
+        return Ok(());
     }
-
-    fn prepare(&self, command: &Command) -> Result<Box<dyn Call>, Refusal> {
-        let OfNode { node } = params(command)?;
-        if !self.options.node.is(&node.name) {
-            return Err(Refusal::refused(format!(
-                "this runner stands on {}, and not on `{}`: give each machine a zone of its own, by `via:` in \
-                 `inventory:` and `zone:` of its runner",
-                self.options.node, node.name
-            )));
-        }
-        (self.prepare)(self.options.clone(), command)
-    }
-}
-
-/// The parameters of an action.
-fn params<T: DeserializeOwned>(command: &Command) -> Result<T, Refusal> {
-    serde_json::from_value((*command.task.params).clone())
-        .map_err(|error| Refusal::refused(format!("wrong parameters: {error}")))
+    Err(Refusal::refused(format!(
+        "this runner stands on {}, and not on `{}`: give each machine a zone of its own, by `via:` in `inventory:` \
+         and `zone:` of its runner",
+        options.node, node.name
+    )))
 }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
-use regreen_action::{Call, Refusal};
+use regreen_action::{Call, Refusal, params};
 use regreen_kit::errors::chain;
 use regreen_schemas::{
     command::Command,
@@ -17,7 +17,6 @@ use serde_json::{Value, json};
 use super::{
     Options,
     options::Process,
-    params,
     processes::{self, Found},
 };
 use crate::rest::Wrong;

@@ -7,7 +7,7 @@ use std::{
 };
 
 use futures::future::BoxFuture;
-use regreen_action::{Call, Refusal};
+use regreen_action::{Call, Refusal, params};
 use regreen_schemas::{
     Span,
     command::Command,
@@ -20,7 +20,6 @@ use tokio::time::{Instant, sleep};
 use super::{
     Options,
     options::unit,
-    params,
     show::{Invocation, Shown, Unit},
 };
 use crate::rest::{Class, Patience, Question, Wrong, asking};
