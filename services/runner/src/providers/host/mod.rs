@@ -12,13 +12,14 @@ mod systemd;
 
 use std::sync::Arc;
 
-pub use self::options::{Error, Options};
-use super::{Served, node_of};
 use regreen_action::{Action, Call, Refusal};
 use regreen_schemas::{
     action::{Declaration, host as declared},
     command::Command,
 };
+
+pub use self::options::{Error, Options};
+use super::{Served, node_of};
 
 /// What makes a command a call.
 type Prepare = fn(Arc<Options>, &Command) -> Result<Box<dyn Call>, Refusal>;
@@ -36,30 +37,32 @@ const EXEC: [(&Declaration, Prepare); 1] = [(&declared::EXEC_RUN, exec::prepare)
 pub(super) fn actions(options: &Options) -> Result<Vec<Box<dyn Action>>, Error> {
     options.sound()?;
     let options = Arc::new(options.clone());
-    let served = |part: &[(&'static Declaration, Prepare)], allowed: bool| {
-        let part: &[_] = if allowed { part } else { &[] };
-        let served = part.iter().map(|(declaration, make)| {
-            let (options, make) = (options.clone(), *make);
-            let prepare = move |command: &Command| make(here(&options, command)?, command);
-            Box::new(Served { declaration, credential: None, prepare }) as Box<dyn Action>
-        });
-        served.collect::<Vec<_>>()
-    };
-    let mut actions = served(&SYSTEMD, !options.units.is_empty());
-    actions.extend(served(&SIGNAL, !options.processes.is_empty()));
-    actions.extend(served(&EXEC, !options.commands.is_empty()));
-    Ok(actions)
+    let tables = [
+        (&SYSTEMD[..], options.units.is_empty()),
+        (&SIGNAL[..], options.processes.is_empty()),
+        (&EXEC[..], options.commands.is_empty()),
+    ];
+    let allowed = tables.into_iter().filter(|(_, nothing)| !nothing).flat_map(|(table, _)| table);
+    let served = allowed.map(|(declaration, make)| {
+        let options = options.clone();
+        let prepare = move |command: &Command| {
+            on_this(&options, command)?;
+            make(options.clone(), command)
+        };
+        Box::new(Served { declaration, credential: None, prepare }) as Box<dyn Action>
+    });
+    Ok(served.collect())
 }
 
-/// What is allowed, where the command is for this machine.
-fn here(options: &Arc<Options>, command: &Command) -> Result<Arc<Options>, Refusal> {
+/// Whether a command is for this machine.
+fn on_this(options: &Options, command: &Command) -> Result<(), Refusal> {
     let name = node_of(command)?;
     if options.node.is(&name) {
-        return Ok(options.clone());
+        return Ok(());
     }
     Err(Refusal::refused(format!(
-        "this runner stands on {}, and not on `{name}`: give each machine a zone of its own, by `via:` in \
-         `inventory:` and `zone:` of its runner",
+        "this runner stands on {}, and not on `{name}`: give each machine a zone of its own, by `via:` in `inventory:` \
+         and `zone:` of its runner",
         options.node
     )))
 }
