@@ -55,11 +55,15 @@ async fn a_server_is_added_altered_and_taken_out_and_what_was_set_stays() {
     assert_eq!(reloads(&lab).await, "1");
     done(served.perform(PUT, added()).await);
     assert_eq!(reloads(&lab).await, "1");
-    // Another address, and what else its line says stays.
+    // Another address, and what else its line says stays. HAProxy itself would take the old port from its saved state.
     done(served.perform(PUT, put("app/app2", &app3.address.to_string(), None)).await);
     assert_eq!(lab.who().await, ["app3"]);
     let moved = second.replace(&lab.apps[1].address.to_string(), &app3.address.to_string());
     assert_eq!(lab.file(FILE), expected.replace(&second, &moved));
+    assert!(matches!(
+        look(&served, PUT, put("app/app2", &app3.address.to_string(), None)).await,
+        Answer::Done { .. }
+    ));
     done(served.perform(REMOVE, on("app/app3")).await);
     assert_eq!(lab.file(FILE), before.replace(&second, &moved));
     assert_eq!(lab.stat("app/app1", "status").await, "MAINT");
@@ -79,7 +83,7 @@ async fn what_haproxy_would_not_take_changes_nothing() {
         ),
         (
             lab.served(),
-            put("app/app3", "127.0.0.1:x", None),
+            put("app/app3", "127.0.0.1:1", Some("inter banana")),
             Failure::Permanent,
             "HAProxy refuses the new configuration",
         ),
@@ -117,17 +121,24 @@ async fn what_haproxy_takes_and_cannot_load_is_put_back_and_the_old_worker_serve
     let lab = Lab::start().await;
     let (served, app3) = (lab.served(), App::start("app3").await);
     let (before, worker) = (lab.file(FILE), lab.worker().await);
-    let added = || put("app/app3", &app3.address.to_string(), Some("check inter 100ms"));
-    // The check says nothing of a socket that can't be made.
-    std::fs::rename(lab.path("more"), lab.path("less")).expect("renamed");
-    let (kind, reason) = failed(served.perform(PUT, added()).await);
+    let added = || put("app/app3", &app3.address.to_string(), Some("check inter 100ms weight 10"));
+    // Just before it is read again a file is gone that was there when it was checked.
+    let relay = Relay::start(lab.path("master.sock"), "reload", Wrong::Waits);
+    let through = lab.serving(json!({"master": relay.path()}));
+    let (verb, ()) = tokio::join!(through.perform(PUT, added()), async {
+        relay.reached().await;
+        assert_ne!(lab.file(FILE), before, "it is in place by now");
+        std::fs::rename(lab.path("inside"), lab.path("gone")).expect("renamed");
+        relay.go_on.notify_one();
+    });
+    let (kind, reason) = failed(verb);
     assert!(kind == Failure::Permanent && reason.contains("reload failed"), "{reason}");
     assert!(reason.ends_with("the configuration of before is back"), "{reason}");
     assert_eq!((lab.file(FILE), lab.worker().await), (before, worker));
     assert_eq!(lab.who().await, ["app1", "app2"]);
     assert_eq!(look(&served, PUT, added()).await, Answer::NotDone);
     // Once that is mended it is done, and nobody is taken for half done.
-    std::fs::rename(lab.path("less"), lab.path("more")).expect("renamed");
+    std::fs::rename(lab.path("gone"), lab.path("inside")).expect("renamed");
     done(served.perform(PUT, added()).await);
     assert_eq!(lab.who().await, ["app1", "app2", "app3"]);
 }
@@ -136,7 +147,8 @@ async fn what_haproxy_takes_and_cannot_load_is_put_back_and_the_old_worker_serve
 async fn an_answer_of_the_master_that_is_lost_is_looked_up() {
     let lab = Lab::start().await;
     let app3 = App::start("app3").await;
-    let added = || put("app/app3", &app3.address.to_string(), Some("check inter 100ms"));
+    let added = || put("app/app3", &app3.address.to_string(), Some("check inter 100ms weight 10"));
+    lab.second_later().await;
     // It did not hear that it should reload: the file is there, and no worker that has read it.
     let relay = Relay::start(lab.path("master.sock"), "reload", Wrong::Cuts);
     let served = lab.serving(json!({"master": relay.path()}));

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use regreen_kit::secrets::Secrets;
+use regreen_kit::{clock, secrets::Secrets};
 use regreen_testkit::{
     process::{Process, free_port},
     tools, wait_for,
@@ -82,7 +82,7 @@ impl Lab {
         let dir = tempfile::tempdir().expect("a directory");
         let apps = [App::start("app1").await, App::start("app2").await];
         let (front, port) = (free_port(), free_port());
-        std::fs::create_dir(dir.path().join("more")).expect("a directory");
+        std::fs::write(dir.path().join("inside"), "127.0.0.0/8\n").expect("written");
         let binary = tools::system("haproxy", "haproxy");
         std::fs::write(dir.path().join("haproxy.cfg"), config(dir.path(), &apps, front, port))
             .expect("written");
@@ -179,6 +179,18 @@ impl Lab {
         info.lines().find_map(|line| line.strip_prefix("Pid: ")).expect("a pid").to_owned()
     }
 
+    /// Waits until what is written now is younger than the worker, which tells its beginning in seconds.
+    pub async fn second_later(&self) {
+        let info = self.by_hand("show info").await;
+        let began = info.lines().find_map(|line| line.strip_prefix("Start_time_sec: ")).expect("a time");
+        let began: i64 = began.parse().expect("seconds");
+        wait_for("the next second", PATIENCE, async || match clock::wall().0 / 1000 {
+            now if now > began => Ok(()),
+            now => Err(now),
+        })
+        .await;
+    }
+
     /// A cell of `show stat`.
     pub async fn stat(&self, server: &str, column: &str) -> String {
         let table = self.by_hand("show stat").await;
@@ -254,7 +266,7 @@ fn config(dir: &Path, apps: &[App; 2], front: u16, port: u16) -> String {
 # Made for a test.
 global
     stats socket {dir}/admin.sock mode 600 level admin
-    stats socket {dir}/more/user.sock mode 600 level user
+    stats socket {dir}/user.sock mode 600 level user
     stats socket ipv4@127.0.0.1:{port} level admin
     server-state-file {dir}/server-state
 
@@ -267,6 +279,7 @@ defaults
 
 frontend web
     bind 127.0.0.1:{front}
+    http-request deny unless {{ src -f {dir}/inside }}
     default_backend app
 
 # The application.

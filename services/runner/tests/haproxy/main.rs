@@ -168,7 +168,7 @@ async fn a_drain_that_is_taken_back_meanwhile_is_not_called_done() {
 #[tokio::test]
 async fn what_haproxy_refuses_has_failed_in_its_own_words() {
     let lab = Lab::start().await;
-    let (admin, user) = (beside(&lab.path("admin.sock")), beside(&lab.path("more/user.sock")));
+    let (admin, user) = (beside(&lab.path("admin.sock")), beside(&lab.path("user.sock")));
     let table = [
         (admin.perform(MAINT, on("nope/app1")).await, "Can't find backend."),
         (admin.perform(DRAIN, on("app/app9")).await, "HAProxy has no server app/app9"),
@@ -248,7 +248,7 @@ async fn haproxy_that_ends_in_between_leaves_it_unknown() {
     let relay = Relay::start(lab.path("admin.sock"), "set server", Wrong::Waits);
     let served = beside(&relay.path());
     let (verb, ()) = tokio::join!(served.perform(MAINT, on("app/app1")), async {
-        relay.reached.notified().await;
+        relay.reached().await;
         lab.kill().await;
         relay.go_on.notify_one();
     });
@@ -265,7 +265,7 @@ async fn haproxy_that_stands_still_may_do_it_later() {
     let served = beside(&relay.path());
     let worker = lab.worker().await;
     let (verb, ()) = tokio::join!(served.perform(MAINT, on("app/app1")), async {
-        relay.reached.notified().await;
+        relay.reached().await;
         signal(&worker, "STOP");
         relay.go_on.notify_one();
     });

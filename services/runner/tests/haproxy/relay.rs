@@ -7,7 +7,10 @@ use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{UnixListener, UnixStream},
     sync::Notify,
+    time::timeout,
 };
+
+use crate::lab::PATIENCE;
 
 /// How it goes wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,8 +27,7 @@ pub enum Wrong {
 
 pub struct Relay {
     dir: TempDir,
-    /// It has come to a command at which it waits.
-    pub reached: Arc<Notify>,
+    reached: Arc<Notify>,
     /// It may go on.
     pub go_on: Arc<Notify>,
 }
@@ -43,6 +45,11 @@ impl Relay {
             }
         });
         Self { dir, reached, go_on }
+    }
+
+    /// Until it has come to a command at which it waits.
+    pub async fn reached(&self) {
+        timeout(PATIENCE, self.reached.notified()).await.expect("the command comes");
     }
 
     pub fn path(&self) -> PathBuf {
@@ -71,6 +78,7 @@ async fn pass(
     // Whoever ended HAProxy meanwhile wanted it so.
     let Ok(mut stream) = UnixStream::connect(&to).await else { return };
     stream.write_all(command.as_bytes()).await.expect("passed on");
+    stream.shutdown().await.expect("passed on");
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).await.expect("an answer");
     let told = match wrong {

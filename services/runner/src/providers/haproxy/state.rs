@@ -118,6 +118,31 @@ pub fn settings(table: &str) -> Result<Vec<Setting>, Wrong> {
     Ok(table.rows.iter().map(|row| columns.map(|at| cell(row, at))).collect())
 }
 
+/// A table of `show servers state` with other cells in the row of one server, if it has one.
+///
+/// # Errors
+/// When it is no such table.
+pub fn moved(table: &str, server: &Server, cells: &[(&str, String)]) -> Result<String, Wrong> {
+    let read = Table::of_states(table)?;
+    let (backend, name) = (read.column("be_name")?, read.column("srv_name")?);
+    let mut lines: Vec<String> = table.lines().map(ToOwned::to_owned).collect();
+    for line in &mut lines {
+        let mut row: Vec<&str> = line.split(' ').collect();
+        if row.get(backend) != Some(&server.backend.as_str()) || row.get(name) != Some(&server.name.as_str())
+        {
+            continue;
+        }
+        for (column, cell) in cells {
+            let at = read.column(column)?;
+            if let Some(old) = row.get_mut(at) {
+                *old = cell;
+            }
+        }
+        *line = row.join(" ");
+    }
+    Ok(lines.join("\n") + "\n")
+}
+
 fn health(state: u32) -> &'static str {
     match state {
         0 => "stopped",

@@ -23,6 +23,7 @@ use super::{
         place::Place,
         state,
     },
+    address::Address,
     check::check,
     edit::{Wish, edit},
     file::{New, Old, aside},
@@ -32,7 +33,7 @@ use super::{
     worker::{Loaded, worker},
 };
 use crate::{
-    providers::{node_of, turn::Turn},
+    providers::turn::Turn,
     rest::{Class, Wrong},
 };
 
@@ -61,10 +62,8 @@ struct Put {
 
 pub fn put(balancer: &Balancer, command: &Command) -> Result<Box<dyn Call>, Refusal> {
     let Put { address, options } = params(command)?;
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.:[]".contains(c);
-    if address.is_empty() || !address.chars().all(plain) {
-        return Err(Refusal::refused(format!("`{address}` is no address of a server: host:port")));
-    }
+    let address = Address::try_from(address)
+        .map_err(|address| Refusal::refused(format!("`{address}` is no address of a server: host:port")))?;
     if options.as_deref().is_some_and(|options| options.contains(|c: char| c.is_control() || c == '#')) {
         return Err(Refusal::refused("`options` stand in one line, without a comment"));
     }
@@ -83,12 +82,13 @@ fn change(balancer: &Balancer, command: &Command, wish: Wish) -> Result<Box<dyn 
             "{timeout:?} is too short for a reload: {TIMEOUT_MIN:?} at least"
         )));
     }
+    let loader = balancer.loader()?;
     Ok(Box::new(Change {
+        turn: Turn::at(&loader.config.to_string_lossy()),
         place: balancer.socket.clone(),
-        loader: balancer.loader()?,
+        loader,
         server: server(command)?,
         wish,
-        turn: Turn::at(&format!("balancer {}", node_of(command)?)),
         patience: timeout.saturating_sub(MARGIN),
     }))
 }
@@ -111,8 +111,14 @@ impl Change {
         let new = aside(move || New::write(&over, &written)).await?;
         check(&self.loader.binary, new.path()).await?;
         if !changed {
-            // An attempt before has come so far, and no further.
-            return self.load(&text, old.written, before, end).await;
+            // An attempt before has come so far, and no further: half of it is no failure.
+            let loaded = self.load(&text, old.written, before, end).await;
+            return loaded.map_err(|wrong| {
+                Wrong::unknown(format!(
+                    "{}; the file says so already, and no worker has read it",
+                    wrong.reason
+                ))
+            });
         }
         let (swapped, at) = aside(move || old.swap(new)).await?;
         match self.load(&text, at, before, end).await {
@@ -143,7 +149,11 @@ impl Change {
         let next = (at + 1) * 1000 - clock::wall().0;
         // When a worker began is told in seconds: of the same one nobody could say later what it has read.
         sleep(Duration::from_millis(next.clamp(0, 1000).unsigned_abs())).await;
-        save(&self.place, text).await.map_err(Wrong::of_read)?;
+        let moved = match &self.wish {
+            Wish::There { address, .. } => Some((&self.server, address)),
+            Wish::Gone => None,
+        };
+        save(&self.place, text, moved).await.map_err(Wrong::of_read)?;
         let new = master::reload(&self.loader.master, before, end).await?;
         self.serves(new, end).await
     }

@@ -2,6 +2,7 @@
 
 use super::{
     super::params::Server,
+    address::Address,
     text::{Line, Text},
 };
 use crate::rest::Wrong;
@@ -15,7 +16,7 @@ const NEIGHBOURS: [&str; 3] = ["server", "server-template", "default-server"];
 #[derive(Clone, Debug)]
 pub enum Wish {
     /// There, with this address; with these options, or with those that it has.
-    There { address: String, options: Option<String> },
+    There { address: Address, options: Option<String> },
     /// Not there.
     Gone,
 }
@@ -35,7 +36,7 @@ pub fn edit(text: &mut Text, server: &Server, wish: &Wish) -> Result<(), Wrong> 
         (Wish::Gone, None) => {}
         (Wish::Gone, Some(n)) => drop(text.lines.remove(n)),
         (Wish::There { address, options }, Some(n)) => {
-            text.lines[n] = altered(&text.lines[n], address, options.as_deref());
+            text.lines[n] = altered(&text.lines[n], &address.to_string(), options.as_deref());
         }
         (Wish::There { address, options }, None) => {
             let is = |n: &usize| text.lines[*n].word(0).is_some_and(|word| NEIGHBOURS.contains(&word));
@@ -116,7 +117,10 @@ backend other
     }
 
     fn there(address: &str, options: Option<&str>) -> Wish {
-        Wish::There { address: address.into(), options: options.map(Into::into) }
+        Wish::There {
+            address: address.to_owned().try_into().expect(address),
+            options: options.map(Into::into),
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The configuration of a balancer: read as HAProxy reads it, line by line, and changed nowhere but where that is asked.
 
+mod address;
 mod change;
 mod check;
 mod edit;

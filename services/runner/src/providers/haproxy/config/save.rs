@@ -12,7 +12,8 @@ use regreen_schemas::{
 use serde_json::{Value, json};
 
 use super::{
-    super::{Balancer, place::Place, runtime::ask, state},
+    super::{Balancer, params::Server, place::Place, runtime::ask, state},
+    address::Address,
     file::{self, New, aside},
     kept,
     text::Text,
@@ -28,13 +29,20 @@ pub fn prepare(balancer: &Balancer, _: &Command) -> Result<Box<dyn Call>, Refusa
     Ok(Box::new(Save { place: balancer.socket.clone(), config: balancer.config()?.to_owned() }))
 }
 
-/// Saves the state of all servers where this configuration says.
+/// Saves the state of all servers where this configuration says; that of one that moves with its new address.
 ///
 /// # Errors
 /// As for a file that is replaced; while nothing was saved the file of before stands.
-pub async fn save(place: &Place, text: &Text) -> Result<(), Wrong> {
+pub async fn save(place: &Place, text: &Text, moved: Option<(&Server, &Address)>) -> Result<(), Wrong> {
     let path = kept::file(text)?;
-    let table = dump(place).await?;
+    let mut table = dump(place).await?;
+    if let Some((server, address)) = moved {
+        table = state::moved(
+            &table,
+            server,
+            &[("srv_addr", address.number()), ("srv_port", address.port().to_string())],
+        )?;
+    }
     aside(move || New::write(&path, &table)?.take_place()).await
 }
 
@@ -64,7 +72,7 @@ impl Call for Save {
     fn perform(&mut self) -> BoxFuture<'_, Verb> {
         Box::pin(async {
             let saved = match text(&self.config).await {
-                Ok(text) => save(&self.place, &text).await,
+                Ok(text) => save(&self.place, &text, None).await,
                 Err(wrong) => Err(wrong),
             };
             saved.map_or_else(Wrong::verb, |()| Verb::Ok { result: json!({}) })
