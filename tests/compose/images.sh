@@ -121,9 +121,13 @@ put "$work/prometheus" "$(program prometheus '`apt-get install prometheus`')" bi
 image "$work/prometheus" prom/prometheus:v2.55.1 'ENTRYPOINT ["/bin/prometheus"]'
 tools "$work/alertmanager"
 put "$work/alertmanager" "$(program alertmanager prometheus-alertmanager '`make tools`')" bin/alertmanager
-# Debian's reads its templates from a file; in the published one they are built in.
+# Debian's reads its templates from files; in the published one they are built in.
 templates=/usr/share/prometheus/alertmanager
-if [ -d "$templates" ]; then mkdir -p "$work/alertmanager/$templates" && cp -rL "$templates/." "$work/alertmanager/$templates"; fi
+if grep -qF "$templates" "$work/alertmanager/bin/alertmanager"; then
+    [ -d "$templates" ] || fail "$templates is missing; run \`apt-get install prometheus-alertmanager\`"
+    mkdir -p "$work/alertmanager/$templates"
+    cp -rL "$templates/." "$work/alertmanager/$templates"
+fi
 image "$work/alertmanager" prom/alertmanager:v0.28.1 'ENTRYPOINT ["/bin/alertmanager"]'
 tools "$work/haproxy"
 put "$work/haproxy" "$(program haproxy '`apt-get install haproxy`')" usr/local/sbin/haproxy

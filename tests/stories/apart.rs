@@ -87,6 +87,27 @@ async fn every_service_checks_its_file_and_says_what_is_wrong() {
 }
 
 #[tokio::test]
+async fn a_service_is_ready_once_it_has_reached_nats() {
+    let mut fleet = Fleet::new(unchanged).await;
+    let answer = |fleet: &Fleet, part: &str| {
+        let told = fleet.ask_ready(part);
+        (told.status.code(), String::from_utf8_lossy(&told.stderr).into_owned())
+    };
+    for part in ["ingest", "probe", "runner", "notifier", "engine-a"] {
+        let (code, said) = answer(&fleet, part);
+        assert!(code == Some(1) && said.contains("does not answer"), "{part}: {said}");
+        fleet.nats.signal("STOP");
+        fleet.start(part);
+        fleet.phase(part, "nats: not connected yet").await;
+        let (code, said) = answer(&fleet, part);
+        assert!(code == Some(1) && said.contains("nats: not connected yet"), "{part}: {said}");
+        fleet.nats.signal("CONT");
+        fleet.phase(part, "ok").await;
+        assert_eq!(answer(&fleet, part), (Some(0), String::new()), "{part}");
+    }
+}
+
+#[tokio::test]
 async fn the_example_of_every_service_is_a_good_configuration() {
     let fleet = Fleet::new(unchanged).await;
     let etc = fleet.world.path().join("etc");

@@ -187,8 +187,21 @@ impl Fleet {
     /// When it can't be started.
     #[must_use]
     pub fn check(&self, part: &str) -> Output {
+        self.say("--check-config", part)
+    }
+
+    /// What `--ask-ready` says.
+    ///
+    /// # Panics
+    /// When it can't be started.
+    #[must_use]
+    pub fn ask_ready(&self, part: &str) -> Output {
+        self.say("--ask-ready", part)
+    }
+
+    fn say(&self, flag: &str, part: &str) -> Output {
         let mut command = Command::new(binary(&format!("regreen-{}", service(part))));
-        command.arg("--check-config").arg("--config").arg(self.file(part)).output().expect("it starts")
+        command.arg(flag).arg("--config").arg(self.file(part)).output().expect("it starts")
     }
 
     /// Starts all of them, the first engine first, and waits until the domain works.
