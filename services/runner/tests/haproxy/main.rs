@@ -150,13 +150,13 @@ async fn a_drain_that_is_taken_back_meanwhile_is_not_called_done() {
             other => Err(other.to_owned()),
         })
         .await;
-        let (verb, ()) = tokio::join!(served.perform(DRAIN, on("app/app1")), async {
-            wait_for("a drain", PATIENCE, async || match lab.stat("app/app1", "status").await.as_str() {
-                "DRAIN" => Ok(()),
-                other => Err(other.to_owned()),
-            })
-            .await;
+        // It is taken back while they are counted for the first time.
+        let relay = Relay::start(lab.path("admin.sock"), "show stat", Wrong::Waits);
+        let through = beside(&relay.path());
+        let (verb, ()) = tokio::join!(through.perform(DRAIN, on("app/app1")), async {
+            relay.reached().await;
             lab.by_hand("set server app/app1 state ready").await;
+            relay.go_on.notify_one();
         });
         lab.apps[0].release();
         unknown(verb)
