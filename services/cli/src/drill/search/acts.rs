@@ -255,7 +255,7 @@ impl Play<'_> {
         wait_for(self.follower.bus(), self.patience, up).await
     }
 
-    /// Until every check is up, every run over and every alert closed.
+    /// Until every check is up, every run over, every alert closed, and no shard on its way.
     async fn until_calm(&self) -> anyhow::Result<()> {
         self.until_up().await.context("the cluster did not come back")?;
         let calm = |state: &regreen_decider::State| {
@@ -263,7 +263,8 @@ impl Play<'_> {
             let alerts = state.episodes.values().filter(|episode| episode.closed.is_none()).count();
             if runs + alerts == 0 { Ok(()) } else { Err(format!("{runs} runs and {alerts} alerts are open")) }
         };
-        wait_for(self.follower.bus(), self.patience, calm).await.context("it does not come to rest")
+        wait_for(self.follower.bus(), self.patience, calm).await.context("it does not come to rest")?;
+        self.cloud.at_rest(self.patience).await
     }
 
     /// Waits until all is well where it was repaired, and judges the act.

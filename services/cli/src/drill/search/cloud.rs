@@ -6,12 +6,17 @@ use anyhow::Context as _;
 use regreen_schemas::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tokio::time::{Instant, sleep};
 
 use super::set::GROUP;
 use crate::{drill::stage::Stage, programs, up::child_command};
 
 /// Where search nodes answer.
 pub const PORT: u16 = 9200;
+/// What a cluster counts while shards move.
+const MOVES: [&str; 3] = ["relocating_shards", "initializing_shards", "unassigned_shards"];
+/// Between two looks whether they do.
+const PAUSE: Duration = Duration::from_millis(200);
 
 /// What the search nodes are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -134,6 +139,23 @@ impl Cloud {
         let answer = self.http.get(format!("{}/sim/state", self.api)).send().await?.error_for_status()?;
         let state: Value = answer.json().await?;
         Ok(serde_json::from_value(state["droplets"].clone())?)
+    }
+
+    /// Waits until no shard moves. A primary that is being handed over when the quorum is lost may stay closed to writes
+    /// for ever (seen of OpenSearch 2.19): that is no matter of the act that follows.
+    pub async fn at_rest(&self, within: Duration) -> anyhow::Result<()> {
+        let droplets = self.droplets().await?;
+        let node = droplets.first().context("there is no droplet")?;
+        let url = format!("http://{}:{PORT}/_cluster/health", node.address);
+        let until = Instant::now() + within;
+        loop {
+            let health: Value = self.http.get(&url).send().await?.error_for_status()?.json().await?;
+            if MOVES.iter().all(|count| health[count] == 0) {
+                return Ok(());
+            }
+            anyhow::ensure!(Instant::now() < until, "shards go on moving: {health}");
+            sleep(PAUSE).await;
+        }
     }
 
     /// Nodes that the cluster keeps shards away from: after a repair, nobody.
