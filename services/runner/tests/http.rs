@@ -1,6 +1,9 @@
 //! `http.request` against a server whose every word is chosen here: what is open before the ticket, what is sure,
 //! and what is unknown.
 
+#[path = "served/command.rs"]
+mod command;
+
 use std::{
     sync::{
         Arc,
@@ -9,13 +12,14 @@ use std::{
     time::Duration,
 };
 
+use command::command;
 use regreen_action::{Action as _, Call, Refusal};
 use regreen_kit::secrets::Secrets;
 use regreen_runner::providers::http::Request;
 use regreen_schemas::{
-    Instance, RunId, Span, Timestamp,
+    Span,
     action::{Effect, HTTP_REQUEST},
-    command::{Command, Kind, Task},
+    command::Command,
     fact::{Failure, Verb},
 };
 use serde_json::{Value, json};
@@ -24,27 +28,10 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
-fn command(params: Value) -> Command {
-    Command {
-        v: 1,
-        run: RunId::from("r"),
-        instance: Instance::from("hit"),
-        attempt: 1,
-        task: Task {
-            kind: Kind::Perform,
-            action: HTTP_REQUEST.name.into(),
-            effect: Effect::Idempotent,
-            zone: "main".into(),
-            params: Arc::new(params),
-            node: None,
-            claim_by: Timestamp(0),
-            timeout: Span::seconds(5),
-        },
-        action_key: "key".into(),
-        decision_seq: 1,
-        stop_no: 1,
-        trace: None,
-    }
+fn hit(params: Value) -> Command {
+    let mut command = command(HTTP_REQUEST.name, params);
+    (command.task.effect, command.task.timeout) = (Effect::Idempotent, Span::seconds(5));
+    command
 }
 
 fn action() -> Request {
@@ -55,7 +42,7 @@ fn action() -> Request {
 fn prepared(action: &Request, port: u16) -> Box<dyn Call> {
     let params =
         json!({"url": format!("http://127.0.0.1:{port}/hit?x=1"), "method": "POST", "body": {"a": 1}});
-    action.prepare(&command(params)).expect("prepared")
+    action.prepare(&hit(params)).expect("prepared")
 }
 
 async fn listener() -> (TcpListener, u16) {
@@ -194,7 +181,7 @@ async fn what_cant_be_a_request_is_refused_before_any_ticket() {
         (json!({"url": "http://x/", "method": "G T"}), "no method"),
         (json!({"url": "http://x/", "surprise": 1}), "surprise"),
     ] {
-        let refused: Option<Refusal> = action.prepare(&command(wrong.clone())).err();
+        let refused: Option<Refusal> = action.prepare(&hit(wrong.clone())).err();
         assert!(refused.as_ref().is_some_and(|refused| refused.detail.contains(why)), "{wrong}: {refused:?}");
     }
 }

@@ -1,10 +1,13 @@
 //! DigitalOcean's actions against a double that follows a script: what is asked, what is sure, what must be looked up,
 //! and what a look tells.
 
+#[path = "../served/command.rs"]
+mod command;
 mod double;
 
-use std::{io::Write as _, sync::Arc, time::Duration};
+use std::{io::Write as _, time::Duration};
 
+use command::command;
 use double::{
     Answer::{self, Babbles, Cuts, Hangs, Says, With},
     Double, Step, TOKEN, act, acts, droplet, droplets, error,
@@ -13,9 +16,8 @@ use regreen_action::{Action, Call, Refusal};
 use regreen_kit::secrets::Secrets;
 use regreen_runner::providers::Options;
 use regreen_schemas::{
-    Instance, RunId, Span, Timestamp,
-    action::{Effect, find},
-    command::{Command, Kind, Task},
+    Span,
+    command::Command,
     fact::{self, Failure, Verb},
 };
 use serde_json::{Value, json};
@@ -26,32 +28,17 @@ const ACTS: &str = "GET /v2/droplets/5/actions?page=1&per_page=100";
 const ACT: &str = "POST /v2/droplets/5/actions";
 const POLL: &str = "GET /v2/droplets/5/actions/7";
 const LONG: Span = Span::seconds(20);
-/// Room for one look, and no second one.
+/// Room for looks at once, after half a second, and as late as may be.
 const SHORT: Span = Span(1200);
 /// Room for four looks: what is not to be seen by the last was not done.
 const ROOM: Span = Span::seconds(5);
 
-fn command(action: &str, params: Value, timeout: Span) -> Command {
-    Command {
-        v: 1,
-        run: RunId::from("r"),
-        instance: Instance::from("step"),
-        attempt: 1,
-        task: Task {
-            kind: Kind::Perform,
-            action: action.into(),
-            effect: find(action).map_or(Effect::Read, |known| known.effect),
-            zone: "main".into(),
-            params: Arc::new(params),
-            node: None,
-            claim_by: Timestamp(0),
-            timeout,
-        },
-        action_key: KEY.into(),
-        decision_seq: 1,
-        stop_no: 1,
-        trace: None,
-    }
+/// Of the run whose key is known.
+fn keyed(action: &str, params: Value, timeout: Span) -> Command {
+    let mut command = command(action, params);
+    command.action_key = KEY.into();
+    command.task.timeout = timeout;
+    command
 }
 
 /// All actions, and the token's file.
@@ -68,7 +55,7 @@ fn actions(url: &str) -> (Vec<Box<dyn Action>>, tempfile::NamedTempFile) {
 }
 
 fn prepared(url: &str, action: &str, params: Value, timeout: Span) -> Result<Box<dyn Call>, Refusal> {
-    let command = command(action, params, timeout);
+    let command = keyed(action, params, timeout);
     let (actions, _token) = actions(url);
     let found = actions.iter().find(|known| known.declaration().name == action).expect("it is served");
     found.prepare(&command)
@@ -538,6 +525,6 @@ fn a_provider_that_is_not_configured_is_not_served() {
     let refused = options.actions(&Secrets::default()).expect("TLS");
     let reboot = refused.iter().find(|action| action.declaration().name.ends_with("reboot")).expect("served");
     let refused =
-        reboot.prepare(&command("digitalocean.droplet.reboot", node(), LONG)).err().expect("no token");
+        reboot.prepare(&keyed("digitalocean.droplet.reboot", node(), LONG)).err().expect("no token");
     assert!(refused.detail.contains("`do`"), "{}", refused.detail);
 }

@@ -1,14 +1,17 @@
 //! Commands as the engine sends them, and calls made of them as the host makes them.
 
-use std::{path::Path, sync::Arc};
+#[path = "../served/command.rs"]
+mod command;
 
+use std::path::Path;
+
+use command::command;
 use regreen_action::{Action, Call, Refusal};
 use regreen_kit::secrets::Secrets;
 use regreen_runner::providers::Options;
 use regreen_schemas::{
-    Instance, RunId, Span, Timestamp,
+    Span,
     action::{Effect, find},
-    command::{Command, Kind, Task},
     fact::{Answer, Verb},
 };
 use serde_json::{Value, json};
@@ -50,27 +53,10 @@ impl Served {
     ) -> Result<Box<dyn Call>, Refusal> {
         let served = self.0.iter().find(|served| served.declaration().name == action).expect("served");
         params["node"] = json!({"name": node, "id": "1", "address": "127.0.0.1", "group": "app"});
-        let task = Task {
-            kind: Kind::Perform,
-            action: action.into(),
-            effect,
-            zone: NODE.into(),
-            params: Arc::new(params),
-            node: Some(node.into()),
-            claim_by: Timestamp(0),
-            timeout,
-        };
-        served.prepare(&Command {
-            v: 1,
-            run: RunId::from("r"),
-            instance: Instance::from("step"),
-            attempt: 1,
-            task,
-            action_key: "key".into(),
-            decision_seq: 1,
-            stop_no: 1,
-            trace: None,
-        })
+        let mut command = command(action, params);
+        (command.task.effect, command.task.timeout) = (effect, timeout);
+        (command.task.zone, command.task.node) = (NODE.into(), Some(node.into()));
+        served.prepare(&command)
     }
 
     /// Makes a call as the host does.

@@ -1,16 +1,12 @@
 //! The actions of one provider as a runner serves them, commands as the engine sends them, and calls made of them.
 
-use std::sync::Arc;
+mod command;
 
+use command::command;
 use regreen_action::{Action, Call, Refusal};
 use regreen_kit::secrets::Secrets;
 use regreen_runner::providers::Options;
-use regreen_schemas::{
-    Instance, RunId, Span, Timestamp,
-    action::find,
-    command::{Command, Kind, Task},
-    fact::Verb,
-};
+use regreen_schemas::{Span, action::find, fact::Verb};
 use serde_json::Value;
 
 pub struct Served(Vec<Box<dyn Action>>);
@@ -35,28 +31,9 @@ impl Served {
         attempt: u32,
     ) -> Result<Box<dyn Call>, Refusal> {
         let served = self.0.iter().find(|served| served.declaration().name == action).expect("served");
-        let effect = served.declaration().effect;
-        let task = Task {
-            kind: Kind::Perform,
-            action: action.into(),
-            effect,
-            zone: "main".into(),
-            params: Arc::new(params),
-            node: None,
-            claim_by: Timestamp(0),
-            timeout,
-        };
-        served.prepare(&Command {
-            v: 1,
-            run: RunId::from("r"),
-            instance: Instance::from("step"),
-            attempt,
-            task,
-            action_key: "key".into(),
-            decision_seq: 1,
-            stop_no: 1,
-            trace: None,
-        })
+        let mut command = command(action, params);
+        (command.attempt, command.task.timeout) = (attempt, timeout);
+        served.prepare(&command)
     }
 
     /// Makes a call as the host does: opened, then performed.

@@ -149,7 +149,8 @@ impl Cloud {
         let url = format!("http://{}:{PORT}/_cluster/health", node.address);
         let until = Instant::now() + within;
         loop {
-            let health: Value = self.http.get(&url).send().await?.error_for_status()?.json().await?;
+            let asked = self.http.get(&url).timeout(within).send().await?.error_for_status()?;
+            let health: Value = asked.json().await?;
             if MOVES.iter().all(|count| health[count] == 0) {
                 return Ok(());
             }
